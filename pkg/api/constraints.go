@@ -1,0 +1,97 @@
+package api
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/strongroom/strongroom/pkg/secret"
+)
+
+// violations are the members of a request that are out of their limits, in the
+// words of the framework AWS services run on.
+type violations []string
+
+func (v *violations) add(format string, args ...any) {
+	*v = append(*v, fmt.Sprintf(format, args...))
+}
+
+func (v violations) error() error {
+	errors := "1 validation error"
+	if len(v) > 1 {
+		errors = fmt.Sprintf("%d validation errors", len(v))
+	}
+	return secret.Errorf(secret.Validation, "%s detected: %s", errors, strings.Join(v, "; "))
+}
+
+// check notes the limits that v is out of.
+func (m member) check(v reflect.Value, path string, found *violations) {
+	fail := func(rule string) {
+		found.add("Value %sat '%s' failed to satisfy constraint: %s", m.quote(v), path, rule)
+	}
+	if m.len != nil {
+		if rule := m.len.length(m.length(v)); rule != "" {
+			fail(rule)
+		}
+	}
+	if m.rng != nil {
+		if rule := m.rng.value(int(v.Int())); rule != "" {
+			fail(rule)
+		}
+	}
+	if m.pattern != nil && !m.pattern.MatchString(v.String()) {
+		fail("Member must satisfy regular expression pattern: " + m.pattern.String())
+	}
+	if m.enum != nil && !slices.Contains(m.enum, v.String()) {
+		fail("Member must satisfy enum value set: [" + strings.Join(m.enum, ", ") + "]")
+	}
+	if m.each != nil && slices.ContainsFunc(v.Interface().([]string), m.each.out) {
+		fail(fmt.Sprintf("Member must satisfy constraint: [Member must have length less than or equal to %d, Member must have length greater than or equal to %d]", m.each.max, m.each.min))
+	}
+}
+
+// quote is the value as an error shows it, with a space behind; nothing for a
+// sensitive one.
+func (m member) quote(v reflect.Value) string {
+	if m.sensitive {
+		return ""
+	}
+	if list, ok := v.Interface().([]string); ok {
+		return "'[" + strings.Join(list, ", ") + "]' "
+	}
+	if m.element != nil {
+		return ""
+	}
+	return fmt.Sprintf("'%v' ", v.Interface())
+}
+
+func (m member) length(v reflect.Value) int {
+	if v.Kind() == reflect.String && !m.bytes {
+		return utf8.RuneCountInString(v.String())
+	}
+	return v.Len()
+}
+
+func (b *bounds) length(n int) string {
+	switch {
+	case n < b.min:
+		return fmt.Sprintf("Member must have length greater than or equal to %d", b.min)
+	case n > b.max:
+		return fmt.Sprintf("Member must have length less than or equal to %d", b.max)
+	}
+	return ""
+}
+
+func (b *bounds) value(n int) string {
+	switch {
+	case n < b.min:
+		return fmt.Sprintf("Member must have value greater than or equal to %d", b.min)
+	case n > b.max:
+		return fmt.Sprintf("Member must have value less than or equal to %d", b.max)
+	}
+	return ""
+}
+
+func (b *bounds) out(s string) bool { return b.length(utf8.RuneCountInString(s)) != "" }

@@ -1,0 +1,104 @@
+package api
+
+import (
+	"context"
+	"errors"
+
+	"github.com/strongroom/strongroom/pkg/secret"
+	"github.com/strongroom/strongroom/pkg/store"
+)
+
+type createSecretInput struct {
+	Name               string `aws:"required,len=1-512"`
+	ClientRequestToken string `aws:"len=32-64"`
+	Description        string `aws:"len=0-2048"`
+	KmsKeyId           string `aws:"len=0-2048"`
+	SecretBinary       []byte `aws:"len=1-65536,sensitive"`
+	SecretString       string `aws:"len=1-65536,bytes,sensitive"`
+	Tags               []tag
+	AddReplicaRegions  []replicaRegion `aws:"len=1-2147483647"`
+	Type               string          `aws:"len=0-256"`
+}
+
+type replicaRegion struct {
+	Region   string `aws:"len=1-128"`
+	KmsKeyId string `aws:"len=0-2048"`
+}
+
+type createSecretOutput struct {
+	ARN, Name string
+	VersionId string `json:",omitempty"`
+}
+
+func (s *Server) createSecret(ctx context.Context, in createSecretInput) (out createSecretOutput, err error) {
+	if err := secret.CheckNewName(in.Name); err != nil {
+		return out, err
+	}
+	value, given, err := valueOf(in.ClientRequestToken, in.SecretString, in.SecretBinary)
+	if err != nil {
+		return out, err
+	}
+	if len(in.AddReplicaRegions) > 0 {
+		return out, secret.Errorf(secret.InvalidParameter, "Replication to other Regions is not available.")
+	}
+	change, err := s.newSecret(in, given)
+	if err != nil {
+		return out, err
+	}
+	if given {
+		change.Version.Sealed, err = s.sealOnce(in.ClientRequestToken, value)(ctx, change.Secret)
+		if err != nil {
+			return out, err
+		}
+	}
+	sec, err := s.Store.Create(ctx, change)
+	if taken, ok := errors.AsType[*store.Exists](err); ok {
+		sec, err = taken.Secret, s.createdBefore(ctx, taken.Secret, in, value, given)
+	}
+	if err != nil {
+		return out, err
+	}
+	out = createSecretOutput{ARN: sec.ARN, Name: sec.Name}
+	if given {
+		out.VersionId = in.ClientRequestToken
+	}
+	return out, nil
+}
+
+// newSecret decides on the secret, and on its first version if there is a value.
+func (s *Server) newSecret(in createSecretInput, given bool) (secret.Change, error) {
+	now := s.now()
+	sec := secret.New(in.Name, s.ARNs.Of(in.Name, s.newSuffix()), in.ClientRequestToken, now)
+	sec.Description, sec.Type, sec.KMSKey = in.Description, in.Type, kmsKey(in.KmsKeyId)
+	sec, err := sec.Tag(tagsOf(in.Tags), now)
+	if err != nil {
+		return secret.Change{}, err
+	}
+	if !given {
+		return secret.Change{Secret: sec}, nil
+	}
+	return sec.Put(in.ClientRequestToken, nil, now)
+}
+
+// createdBefore refuses a name that is taken, unless it was this same request
+// that took it.
+func (s *Server) createdBefore(ctx context.Context, sec secret.Secret, in createSecretInput, value secret.Value, given bool) error {
+	if !sec.Deletion.IsZero() {
+		return secret.Errorf(secret.InvalidRequest, "You can't create this secret because a secret with this name is already scheduled for deletion.")
+	}
+	if in.ClientRequestToken == "" {
+		return secret.Exists(sec.Name)
+	}
+	version, found, err := s.Store.Version(ctx, sec, in.ClientRequestToken)
+	switch {
+	case err != nil:
+		return err
+	case found && given:
+		return s.sameValue(ctx, sec, version, value)
+	case found:
+		return secret.TokenInUse(in.ClientRequestToken, sec.ARN)
+	case !given && in.ClientRequestToken == sec.Token:
+		return nil
+	}
+	return secret.Exists(sec.Name)
+}

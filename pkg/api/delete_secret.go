@@ -1,0 +1,57 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/strongroom/strongroom/pkg/secret"
+)
+
+type deleteSecretInput struct {
+	SecretId                   string `aws:"required,len=1-2048"`
+	RecoveryWindowInDays       *int
+	ForceDeleteWithoutRecovery bool
+}
+
+type deleteSecretOutput struct {
+	ARN, Name    string
+	DeletionDate timestamp
+}
+
+func (s *Server) deleteSecret(ctx context.Context, in deleteSecretInput) (out deleteSecretOutput, err error) {
+	id, err := s.ARNs.Parse(in.SecretId)
+	if err != nil {
+		return out, err
+	}
+	if in.ForceDeleteWithoutRecovery && in.RecoveryWindowInDays != nil {
+		return out, secret.Errorf(secret.InvalidParameter, "You can't use ForceDeleteWithoutRecovery in conjunction with RecoveryWindowInDays.")
+	}
+	now := s.now()
+	if in.ForceDeleteWithoutRecovery {
+		return s.removeSecret(ctx, id, now)
+	}
+	sec, err := s.Store.Update(ctx, id, func(sec secret.Secret) (secret.Change, error) {
+		return sec.Delete(orDefault(in.RecoveryWindowInDays, secret.DefaultRecoveryDays), now)
+	})
+	if err != nil {
+		return out, err
+	}
+	return deleteSecretOutput{sec.ARN, sec.Name, timestamp(sec.Deletion)}, nil
+}
+
+// removeSecret deletes at once. A secret that is not there is deleted as well, under
+// an ARN made up for the answer (recorded).
+func (s *Server) removeSecret(ctx context.Context, id secret.ID, now time.Time) (out deleteSecretOutput, err error) {
+	sec, err := s.Store.Update(ctx, id, func(sec secret.Secret) (secret.Change, error) {
+		return sec.Remove(now), nil
+	})
+	if errors.Is(err, secret.NotFound) {
+		suffix := id.Suffix
+		if suffix == "" {
+			suffix = s.newSuffix()
+		}
+		return deleteSecretOutput{s.ARNs.Of(id.Name, suffix), id.Name, timestamp(now)}, nil
+	}
+	return deleteSecretOutput{sec.ARN, sec.Name, timestamp(now)}, err
+}

@@ -1,0 +1,77 @@
+package api
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/strongroom/strongroom/pkg/envelope"
+	"github.com/strongroom/strongroom/pkg/secret"
+)
+
+type getSecretValueInput struct {
+	SecretId     string `aws:"required,len=1-2048"`
+	VersionId    string `aws:"len=32-64"`
+	VersionStage string `aws:"len=1-256"`
+}
+
+type getSecretValueOutput struct {
+	ARN, Name, VersionId string
+	SecretBinary         []byte   `json:",omitempty"`
+	SecretString         string   `json:",omitempty"`
+	VersionStages        []string `json:",omitempty"`
+	CreatedDate          timestamp
+}
+
+func (s *Server) getSecretValue(ctx context.Context, in getSecretValueInput) (out getSecretValueOutput, err error) {
+	id, err := s.ARNs.Parse(in.SecretId)
+	if err != nil {
+		return out, err
+	}
+	sec, err := s.Store.Get(ctx, id)
+	if err != nil {
+		return out, err
+	}
+	return s.reveal(ctx, sec, in.VersionId, in.VersionStage)
+}
+
+// reveal opens the version of a secret that is asked for.
+func (s *Server) reveal(ctx context.Context, sec secret.Secret, versionID, stage string) (out getSecretValueOutput, err error) {
+	asked, missing, err := sec.Version(versionID, stage)
+	if err != nil {
+		return out, err
+	}
+	version, found, err := s.Store.Version(ctx, sec, asked)
+	if err != nil {
+		return out, err
+	}
+	if !found {
+		return out, missing
+	}
+	value, err := s.Sealer.Open(ctx, envelope.Place{ARN: sec.ARN, VersionID: version.ID}, version.Sealed)
+	if err != nil {
+		return out, err
+	}
+	s.touch(ctx, sec, version)
+	out = getSecretValueOutput{
+		ARN: sec.ARN, Name: sec.Name, VersionId: version.ID,
+		VersionStages: sec.Stages.Of(version.ID),
+		CreatedDate:   timestamp(version.Created),
+	}
+	if value.Kind() == secret.Binary {
+		out.SecretBinary = value.Reveal()
+	} else {
+		out.SecretString = string(value.Reveal())
+	}
+	return out, nil
+}
+
+// touch notes the day of the read. It is a courtesy: it neither fails a read
+// nor holds it up for long.
+func (s *Server) touch(ctx context.Context, sec secret.Secret, version secret.Version) {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	if err := s.Store.Touch(ctx, sec, version, s.now()); err != nil && s.Log != nil {
+		s.Log.WarnContext(ctx, "last accessed date not noted", slog.String("secret", sec.Name), slog.String("error", err.Error()))
+	}
+}

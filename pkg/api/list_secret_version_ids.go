@@ -1,0 +1,96 @@
+package api
+
+import (
+	"context"
+	"slices"
+
+	"github.com/strongroom/strongroom/pkg/secret"
+	"github.com/strongroom/strongroom/pkg/store"
+)
+
+type listSecretVersionIDsInput struct {
+	SecretId          string `aws:"required,len=1-2048"`
+	MaxResults        *int   `aws:"range=1-100"`
+	NextToken         string `aws:"len=1-4096"`
+	IncludeDeprecated bool
+}
+
+type listSecretVersionIDsOutput struct {
+	ARN, Name string
+	Versions  []versionEntry
+	NextToken string `json:",omitempty"`
+}
+
+type versionEntry struct {
+	VersionId        string
+	VersionStages    []string `json:",omitempty"`
+	CreatedDate      timestamp
+	LastAccessedDate timestamp `json:",omitzero"`
+	KmsKeyIds        []string
+}
+
+func (s *Server) listSecretVersionIDs(ctx context.Context, in listSecretVersionIDsInput) (out listSecretVersionIDsOutput, err error) {
+	id, err := s.ARNs.Parse(in.SecretId)
+	if err != nil {
+		return out, err
+	}
+	sec, err := s.Store.Get(ctx, id)
+	if err != nil {
+		return out, err
+	}
+	list := s.labelledVersions
+	if in.IncludeDeprecated {
+		list = s.Store.Versions
+	}
+	scope := scopeOf("ListSecretVersionIds", sec.ARN, in.IncludeDeprecated)
+	after, err := scope.read(in.NextToken)
+	if err != nil {
+		return out, err
+	}
+	versions, more, err := list(ctx, sec, store.Page{After: after, Limit: orDefault(in.MaxResults, 100)})
+	if err != nil {
+		return out, err
+	}
+	out = listSecretVersionIDsOutput{ARN: sec.ARN, Name: sec.Name, Versions: make([]versionEntry, 0, len(versions))}
+	for _, v := range versions {
+		out.Versions = append(out.Versions, versionEntryOf(sec, v))
+	}
+	if more {
+		out.NextToken = scope.write(versions[len(versions)-1].ID)
+	}
+	return out, nil
+}
+
+// labelledVersions is a page of the versions with a label, of which there are few.
+func (s *Server) labelledVersions(ctx context.Context, sec secret.Secret, page store.Page) ([]secret.Version, bool, error) {
+	versions, err := s.Store.Labelled(ctx, sec)
+	if err != nil {
+		return nil, false, err
+	}
+	versions = slices.DeleteFunc(versions, func(v secret.Version) bool { return v.ID <= page.After })
+	if len(versions) <= page.Limit {
+		return versions, false, nil
+	}
+	return versions[:page.Limit], true, nil
+}
+
+func versionEntryOf(sec secret.Secret, v secret.Version) versionEntry {
+	key := v.Sealed.KeyARN
+	if v.Sealed.DefaultKey {
+		key = "DefaultEncryptionKey" // recorded
+	}
+	return versionEntry{
+		VersionId:        v.ID,
+		VersionStages:    sec.Stages.Of(v.ID),
+		CreatedDate:      timestamp(v.Created),
+		LastAccessedDate: timestamp(v.Accessed),
+		KmsKeyIds:        []string{key},
+	}
+}
+
+func orDefault[T any](p *T, or T) T {
+	if p == nil {
+		return or
+	}
+	return *p
+}

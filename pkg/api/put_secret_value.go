@@ -1,0 +1,47 @@
+package api
+
+import (
+	"context"
+
+	"github.com/strongroom/strongroom/pkg/secret"
+)
+
+type putSecretValueInput struct {
+	SecretId           string   `aws:"required,len=1-2048"`
+	ClientRequestToken string   `aws:"len=32-64"`
+	SecretBinary       []byte   `aws:"len=1-65536,sensitive"`
+	SecretString       string   `aws:"len=1-65536,bytes,sensitive"`
+	VersionStages      []string `aws:"len=1-20,each=1-256"`
+	// RotationToken is taken from a rotation function and not looked at.
+	RotationToken string `aws:"len=36-256,pattern=rotationToken,sensitive"`
+}
+
+type putSecretValueOutput struct {
+	ARN, Name, VersionId string
+	VersionStages        []string `json:",omitempty"`
+}
+
+func (s *Server) putSecretValue(ctx context.Context, in putSecretValueInput) (out putSecretValueOutput, err error) {
+	id, err := s.ARNs.Parse(in.SecretId)
+	if err != nil {
+		return out, err
+	}
+	if in.ClientRequestToken == "" {
+		return out, errNoToken
+	}
+	value, given, err := valueOf(in.ClientRequestToken, in.SecretString, in.SecretBinary)
+	if err != nil {
+		return out, err
+	}
+	if !given {
+		return out, secret.Errorf(secret.InvalidRequest, "You must provide either SecretString or SecretBinary.")
+	}
+	now := s.now()
+	sec, err := s.put(ctx, id, in.ClientRequestToken, value, func(sec secret.Secret) (secret.Change, error) {
+		return sec.Put(in.ClientRequestToken, in.VersionStages, now)
+	})
+	if err != nil {
+		return out, err
+	}
+	return putSecretValueOutput{sec.ARN, sec.Name, in.ClientRequestToken, sec.Stages.Of(in.ClientRequestToken)}, nil
+}

@@ -1,0 +1,137 @@
+package api
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"strconv"
+	"time"
+
+	"github.com/strongroom/strongroom/pkg/envelope"
+	"github.com/strongroom/strongroom/pkg/secret"
+	"github.com/strongroom/strongroom/pkg/store"
+)
+
+// valueOf is the value in a request, and whether there is one. A value needs a
+// client request token; AWS says so before it looks whether the secret exists
+// (recorded).
+func valueOf(token, text string, blob []byte) (secret.Value, bool, error) {
+	given := text != "" || blob != nil
+	switch {
+	case given && token == "":
+		return secret.Value{}, false, errNoToken
+	case text != "" && blob != nil:
+		return secret.Value{}, false, secret.Errorf(secret.InvalidParameter, "You can't specify both a binary secret value and a string secret value in the same secret.")
+	case blob != nil:
+		return secret.NewValue(secret.Binary, blob), true, nil
+	}
+	return secret.NewValue(secret.String, []byte(text)), given, nil
+}
+
+var errNoToken = secret.Errorf(secret.InvalidRequest, "You must provide a ClientRequestToken value. We recommend a UUID-type value.")
+
+// put gives a secret a version with this value, as decide says. The token is the
+// version's ID: when there is one already with the same value, the request was
+// made before, and the secret is returned as it stands; with another value it is
+// refused.
+func (s *Server) put(ctx context.Context, id secret.ID, token string, value secret.Value, decide func(secret.Secret) (secret.Change, error)) (secret.Secret, error) {
+	seal := s.sealOnce(token, value)
+	var seen secret.Secret
+	sec, err := s.Store.Update(ctx, id, func(sec secret.Secret) (change secret.Change, err error) {
+		seen = sec
+		if change, err = decide(sec); err != nil {
+			return change, err
+		}
+		change.Version.Sealed, err = seal(ctx, change.Secret)
+		return change, err
+	})
+	if exists, ok := errors.AsType[*store.VersionExists](err); ok {
+		return exists.Secret, s.sameValue(ctx, exists.Secret, exists.Version, value)
+	}
+	if refusal, ok := errors.AsType[secret.Error](err); ok && refusal.Code == secret.LimitExceeded {
+		return seen, s.putBefore(ctx, seen, token, value, refusal)
+	}
+	return sec, err
+}
+
+// putBefore takes a refusal for a limit back when the version was put by an
+// earlier try: a repeat answers as the first, whatever has come since.
+func (s *Server) putBefore(ctx context.Context, sec secret.Secret, token string, value secret.Value, refusal error) error {
+	version, found, err := s.Store.Version(ctx, sec, token)
+	if err != nil {
+		return err
+	}
+	if !found {
+		return refusal
+	}
+	return s.sameValue(ctx, sec, version, value)
+}
+
+// sameValue refuses a token whose version has another value.
+func (s *Server) sameValue(ctx context.Context, sec secret.Secret, version secret.Version, value secret.Value) error {
+	had, err := s.Sealer.Open(ctx, envelope.Place{ARN: sec.ARN, VersionID: version.ID}, version.Sealed)
+	if err != nil {
+		return err
+	}
+	if !had.Equal(value) {
+		return secret.TokenInUse(version.ID, sec.ARN)
+	}
+	return nil
+}
+
+// sealOnce returns a function that seals the value the first time, and again only
+// when the secret turns out to have another ARN or KMS key than it had then.
+func (s *Server) sealOnce(token string, value secret.Value) func(context.Context, secret.Secret) (secret.Sealed, error) {
+	var sealed secret.Sealed
+	var arn, key string
+	return func(ctx context.Context, sec secret.Secret) (_ secret.Sealed, err error) {
+		if arn == sec.ARN && key == sec.KMSKey {
+			return sealed, nil
+		}
+		sealed, err = s.Sealer.Seal(ctx, envelope.Place{ARN: sec.ARN, VersionID: token}, sec.KMSKey, value)
+		if err == nil {
+			arn, key = sec.ARN, sec.KMSKey
+		}
+		return sealed, err
+	}
+}
+
+// defaultKey is how callers of AWS name the key of the service, which here is
+// the deployment's own.
+const defaultKey = "alias/aws/secretsmanager"
+
+// kmsKey is the KMS key asked for, empty for the default one.
+func kmsKey(asked string) string {
+	if asked == defaultKey {
+		return ""
+	}
+	return asked
+}
+
+// newSuffix makes the end of a new ARN: six letters and digits.
+func (s *Server) newSuffix() string {
+	if s.NewSuffix != nil {
+		return s.NewSuffix()
+	}
+	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+	suffix := make([]byte, 0, 6)
+	for len(suffix) < cap(suffix) {
+		var b [1]byte
+		_, _ = rand.Read(b[:]) // never fails
+		if n := int(b[0] & 63); n < len(alphabet) {
+			suffix = append(suffix, alphabet[n])
+		}
+	}
+	return string(suffix)
+}
+
+// A timestamp is a time on the wire: seconds since 1970, with milliseconds.
+type timestamp time.Time
+
+// IsZero leaves out a time that never was, under omitzero.
+func (t timestamp) IsZero() bool { return time.Time(t).IsZero() }
+
+// MarshalJSON writes a number.
+func (t timestamp) MarshalJSON() ([]byte, error) {
+	return strconv.AppendFloat(nil, float64(time.Time(t).UnixMilli())/1000, 'f', -1, 64), nil
+}

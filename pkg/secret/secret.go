@@ -1,0 +1,103 @@
+// Package secret says what a secret is and how it may change.
+//
+// A secret is one small value. Every rule of AWS Secrets Manager about it is
+// a function of that value and of what the caller asks: it returns the next
+// value or a refusal, and leaves its inputs as they were. Nothing here reads a
+// clock, a table or a key; the caller brings time and identifiers along.
+//
+// What always holds, whatever is called in whatever order:
+//
+//   - a staging label is on one version, since [Stages] maps label to version;
+//   - AWSCURRENT, once there, is always there;
+//   - AWSPREVIOUS goes to the version that AWSCURRENT leaves.
+package secret
+
+import (
+	"time"
+)
+
+// A Secret is everything about a secret but its versions.
+//
+// Values are shared between goroutines and must not be changed in place: the
+// methods return copies.
+type Secret struct {
+	Name        string
+	ARN         string
+	Description string
+	// Type is the partner type of a managed external secret, empty for all others.
+	Type string
+	// KMSKey is the key its values are sealed under, as the caller named it.
+	// Empty means the deployment's own.
+	KMSKey string
+	Stages Stages
+	// Versions counts the versions that were put and not removed since,
+	// labelled or not.
+	Versions int
+	// Revision counts the commits to this secret, from 1. It is no version.
+	Revision int64
+	// Token is the ClientRequestToken that created it.
+	Token string
+	// Tags is nil for a secret never tagged, and empty after the last tag is gone.
+	Tags []Tag
+
+	Created time.Time
+	Changed time.Time
+	// Accessed is the day of the last read of a value, midnight UTC; zero for never.
+	Accessed time.Time
+	// Deletion is when the recovery window ends; zero unless it is scheduled for deletion.
+	Deletion time.Time
+}
+
+// A Tag is one key and its value. Keys are case-sensitive and unique on a secret.
+type Tag struct{ Key, Value string }
+
+// A Change is what a decision does to a secret, to be made durable as a whole
+// or not at all.
+type Change struct {
+	// Secret is its next state.
+	Secret Secret
+	// Version is the version that is made with the change, nil for none.
+	Version *Version
+	// Exists lists the versions without which the change must not happen.
+	Exists []string
+	// Remove takes the secret away for good, with what is listed of it.
+	Remove bool
+	// Nothing says that the secret already is as asked, and nothing is to be written.
+	Nothing bool
+}
+
+// A Version is one value a secret had or has. It never changes.
+type Version struct {
+	// ID is the ClientRequestToken of the request that put it.
+	ID      string
+	Created time.Time
+	Sealed  Sealed
+	// Accessed is the day of its last read, midnight UTC; zero for never.
+	Accessed time.Time
+}
+
+// Sealed is a value that can be opened only with the KMS key.
+type Sealed struct {
+	Kind Kind
+	// KeyARN is the KMS key that wraps the data key.
+	KeyARN string
+	// DefaultKey says that nobody asked for this key: it was the deployment's own.
+	DefaultKey bool
+	DataKey    []byte
+	Data       []byte
+}
+
+// Active returns the refusal of every operation that a secret scheduled for
+// deletion does not take, and nil for all other secrets.
+func (s Secret) Active() error {
+	if s.Deletion.IsZero() {
+		return nil
+	}
+	return MarkedForDeletion
+}
+
+// changed returns s as a change made at now leaves it.
+func (s Secret) changed(now time.Time) Secret {
+	s.Changed = now
+	return s
+}

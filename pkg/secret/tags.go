@@ -1,0 +1,41 @@
+package secret
+
+import (
+	"slices"
+	"strings"
+	"time"
+)
+
+// MaxTags is how many tags a secret may have (Secrets Manager quotas).
+const MaxTags = 50
+
+// Tag returns s with these tags; one whose key it has already gets the new
+// value. It refuses two of one key, keys that AWS keeps for itself, and more
+// tags than there may be. The codes of these refusals are not recorded.
+func (s Secret) Tag(tags []Tag, now time.Time) (Secret, error) {
+	if len(tags) == 0 {
+		return s, nil
+	}
+	next := slices.Clone(s.Tags)
+	seen := map[string]bool{}
+	for _, t := range tags {
+		switch {
+		case seen[t.Key]:
+			return s, Errorf(InvalidParameter, "Tag keys must be unique: %s is given more than once.", t.Key)
+		case strings.HasPrefix(strings.ToLower(t.Key), "aws:"):
+			return s, Errorf(InvalidParameter, "Tag keys that begin with aws: are reserved for AWS.")
+		}
+		seen[t.Key] = true
+		if i := slices.IndexFunc(next, func(u Tag) bool { return u.Key == t.Key }); i >= 0 {
+			next[i] = t
+		} else {
+			next = append(next, t)
+		}
+	}
+	if len(next) > MaxTags {
+		return s, Errorf(InvalidParameter, "A secret can have no more than %d tags.", MaxTags)
+	}
+	s = s.changed(now)
+	s.Tags = next
+	return s, nil
+}

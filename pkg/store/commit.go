@@ -1,0 +1,249 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/feature/dynamodb/attributevalue"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/google/uuid"
+
+	"github.com/strongroom/strongroom/pkg/secret"
+)
+
+// errConflict says that DynamoDB was busy with another write to the same items,
+// or throttled: the same commit may be tried again.
+var errConflict = errors.New("conflict with another write")
+
+// rival is the secret as it stood against a commit: a newer revision, or none.
+type rival struct {
+	secret secret.Secret
+	found  bool
+}
+
+func (r *rival) Error() string { return "the secret was changed meanwhile" }
+
+// commit makes a change durable that was decided on seen, a secret of revision 0
+// being one that is not there yet. The head comes first in the transaction, the
+// version second, the checks last, so that their answers are known by their
+// place.
+func (s *Store) commit(ctx context.Context, seen secret.Secret, change secret.Change) (secret.Secret, error) {
+	next := change.Secret
+	next.Revision = seen.Revision + 1
+	commit := uuid.NewString()
+	writes, err := s.writes(seen, next, change, commit)
+	if err != nil {
+		return secret.Secret{}, err
+	}
+	if err := s.transact(ctx, commit, writes); err != nil {
+		return s.lost(err, next, change, commit)
+	}
+	if change.Remove {
+		s.heads.Remove(next.Name)
+		return next, nil
+	}
+	s.remember(next)
+	if v := change.Version; v != nil {
+		s.versions.Add(versionName(next, v.ID), *v)
+	}
+	return next, nil
+}
+
+func (s *Store) writes(seen, next secret.Secret, change secret.Change, commit string) ([]types.TransactWriteItem, error) {
+	if change.Remove {
+		return s.removal(seen, next.Changed)
+	}
+	head, err := s.headWrite(seen, next, commit)
+	if err != nil {
+		return nil, err
+	}
+	writes := []types.TransactWriteItem{head}
+	if v := change.Version; v != nil {
+		put, err := s.put(versionOf(next, *v))
+		if err != nil {
+			return nil, err
+		}
+		writes = append(writes, put)
+	}
+	if seen.Revision == 0 {
+		for _, k := range directory(next) {
+			row, err := s.put(directoryItem{key: k, Schema: schema, Name: next.Name, Suffix: next.Suffix()})
+			if err != nil {
+				return nil, err
+			}
+			writes = append(writes, row)
+		}
+	}
+	for _, id := range change.Exists {
+		writes = append(writes, s.check(versionKey(next.Name, next.Suffix(), id)))
+	}
+	return writes, nil
+}
+
+// headWrite writes a new head, or the next revision of the one that was seen.
+// It leaves alone what reads write beside the revisions.
+func (s *Store) headWrite(seen, next secret.Secret, commit string) (types.TransactWriteItem, error) {
+	head := headOf(next, commit)
+	if seen.Revision == 0 {
+		return s.put(head)
+	}
+	attributes, err := marshal(head)
+	if err != nil {
+		return types.TransactWriteItem{}, err
+	}
+	attributes["seen"] = &types.AttributeValueMemberN{Value: fmt.Sprint(seen.Revision)}
+	set := removeDue
+	if head.Shard != "" {
+		set = setDue
+	}
+	return types.TransactWriteItem{Update: &types.Update{
+		TableName:                           &s.table,
+		Key:                                 head.item(),
+		UpdateExpression:                    aws.String(set),
+		ConditionExpression:                 aws.String(isSeen),
+		ExpressionAttributeNames:            namesIn(set, isSeen),
+		ExpressionAttributeValues:           valuesIn(attributes, set, isSeen),
+		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
+	}}, nil
+}
+
+// removal takes away a secret and its rows in the directory, and notes that
+// its versions are left over. Nobody can reach these any more: a secret made
+// under that name again has another suffix.
+func (s *Store) removal(seen secret.Secret, now time.Time) ([]types.TransactWriteItem, error) {
+	attributes := item{
+		"seen":   &types.AttributeValueMemberN{Value: fmt.Sprint(seen.Revision)},
+		"suffix": str(seen.Suffix()),
+	}
+	head := types.TransactWriteItem{Delete: &types.Delete{
+		TableName:                           &s.table,
+		Key:                                 headKey(seen.Name).item(),
+		ConditionExpression:                 aws.String(isSeen),
+		ExpressionAttributeNames:            namesIn(isSeen),
+		ExpressionAttributeValues:           valuesIn(attributes, isSeen),
+		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
+	}}
+	writes := []types.TransactWriteItem{head}
+	for _, k := range directory(seen) {
+		writes = append(writes, types.TransactWriteItem{Delete: &types.Delete{TableName: &s.table, Key: k.item()}})
+	}
+	if seen.Versions == 0 {
+		return writes, nil
+	}
+	left, err := marshal(leftoverItem{
+		key:    leftoverKey(seen.Name, seen.Suffix()),
+		Schema: schema,
+		due:    due{shardOf(seen.Name), stamp(now)},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return append(writes, types.TransactWriteItem{Put: &types.Put{TableName: &s.table, Item: left}}), nil
+}
+
+// put writes an item that must not be there yet.
+func (s *Store) put(v any) (types.TransactWriteItem, error) {
+	attributes, err := marshal(v)
+	if err != nil {
+		return types.TransactWriteItem{}, err
+	}
+	return types.TransactWriteItem{Put: &types.Put{
+		TableName:                           &s.table,
+		Item:                                attributes,
+		ConditionExpression:                 aws.String(isNew),
+		ExpressionAttributeNames:            namesIn(isNew),
+		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
+	}}, nil
+}
+
+func (s *Store) check(k key) types.TransactWriteItem {
+	return types.TransactWriteItem{ConditionCheck: &types.ConditionCheck{
+		TableName:                &s.table,
+		Key:                      k.item(),
+		ConditionExpression:      aws.String(exists),
+		ExpressionAttributeNames: namesIn(exists),
+	}}
+}
+
+// transact runs one transaction. Its token makes the client's own retries safe.
+func (s *Store) transact(ctx context.Context, token string, writes []types.TransactWriteItem) error {
+	_, err := s.db.TransactWriteItems(ctx, &dynamodb.TransactWriteItemsInput{
+		TransactItems:          writes,
+		ClientRequestToken:     aws.String(token),
+		ReturnConsumedCapacity: types.ReturnConsumedCapacityTotal,
+	})
+	return err
+}
+
+// lost says why a commit did not happen; or that it did, when what stands
+// against it is its own: then an answer was lost on the way, and the client
+// tried again.
+func (s *Store) lost(err error, next secret.Secret, change secret.Change, commit string) (secret.Secret, error) {
+	cancelled, ok := errors.AsType[*types.TransactionCanceledException](err)
+	if !ok {
+		s.heads.Remove(next.Name) // it may have happened or not
+		return secret.Secret{}, fmt.Errorf("commit secret %s: %w", next.Name, err)
+	}
+	reasons := cancelled.CancellationReasons
+	failed := func(i int) bool {
+		return i < len(reasons) && aws.ToString(reasons[i].Code) == "ConditionalCheckFailed"
+	}
+	switch {
+	case failed(0):
+		return s.lostHead(reasons[0].Item, next, change, commit)
+	case slices.ContainsFunc(reasons, passing):
+		return secret.Secret{}, errConflict
+	case change.Version != nil && failed(1):
+		return secret.Secret{}, lostVersion(reasons[1].Item, next, change)
+	}
+	for i, id := range change.Exists {
+		if failed(len(reasons) - len(change.Exists) + i) {
+			return secret.Secret{}, secret.NoSuchVersion(id)
+		}
+	}
+	return secret.Secret{}, fmt.Errorf("commit secret %s: %w", next.Name, err)
+}
+
+// passing says that a reason to cancel has nothing to do with what is stored.
+func passing(r types.CancellationReason) bool {
+	switch aws.ToString(r.Code) {
+	case "TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded":
+		return true
+	}
+	return false
+}
+
+func (s *Store) lostHead(old item, next secret.Secret, change secret.Change, commit string) (secret.Secret, error) {
+	if len(old) == 0 {
+		s.heads.Remove(next.Name)
+		if change.Remove {
+			return next, nil
+		}
+		return secret.Secret{}, &rival{}
+	}
+	var head headItem
+	if err := attributevalue.UnmarshalMap(old, &head); err != nil {
+		return secret.Secret{}, fmt.Errorf("head of %s: %w", next.Name, err)
+	}
+	sec := head.secret(s.arns)
+	s.remember(sec)
+	if head.Commit == commit {
+		return sec, nil
+	}
+	return secret.Secret{}, &rival{sec, true}
+}
+
+// lostVersion is the error for a version that is there already. Its head was not
+// in the way, so the secret is as it was when the change was decided.
+func lostVersion(old item, next secret.Secret, change secret.Change) error {
+	var v versionItem
+	if err := attributevalue.UnmarshalMap(old, &v); err != nil {
+		return fmt.Errorf("version %s of %s: %w", change.Version.ID, next.ARN, err)
+	}
+	return &VersionExists{Version: v.version()}
+}

@@ -1,0 +1,55 @@
+package store
+
+import (
+	"regexp"
+)
+
+// Every expression is a constant here, in ASCII, with placeholders for all names
+// and values: #x stands for attribute x, :x for a value of that name. What a
+// caller sends is never part of an expression.
+const (
+	isNew  = "attribute_not_exists(#pk)"
+	exists = "attribute_exists(#pk)"
+	isSeen = "#revision = :seen AND #suffix = :suffix"
+
+	setHead = "SET #schema = :schema, #suffix = :suffix, #revision = :revision, #commit = :commit, #token = :token," +
+		" #description = :description, #type = :type, #kms_key = :kms_key, #stages = :stages, #versions = :versions," +
+		" #tags = :tags, #created = :created, #changed = :changed, #deletion = :deletion"
+	setDue    = setHead + ", #shard = :shard, #due = :due"
+	removeDue = setHead + " REMOVE #shard, #due"
+
+	setAccessed  = "SET #accessed = :accessed"
+	isOldHead    = "#suffix = :suffix AND (attribute_not_exists(#accessed) OR #accessed < :accessed)"
+	isOldVersion = "attribute_exists(#pk) AND (attribute_not_exists(#accessed) OR #accessed < :accessed)"
+
+	ofSecret = "#pk = :pk AND begins_with(#sk, :prefix)"
+	noSealed = "#pk, #sk, #id, #created, #key_arn, #default_key, #accessed"
+)
+
+var (
+	namePlaceholder  = regexp.MustCompile(`#(\w+)`)
+	valuePlaceholder = regexp.MustCompile(`:(\w+)`)
+)
+
+// namesIn is what the name placeholders of the expressions stand for.
+func namesIn(expressions ...string) map[string]string {
+	names := map[string]string{}
+	for _, e := range expressions {
+		for _, m := range namePlaceholder.FindAllStringSubmatch(e, -1) {
+			names[m[0]] = m[1]
+		}
+	}
+	return names
+}
+
+// valuesIn picks from attributes what the value placeholders of the expressions
+// stand for.
+func valuesIn(attributes item, expressions ...string) item {
+	values := item{}
+	for _, e := range expressions {
+		for _, m := range valuePlaceholder.FindAllStringSubmatch(e, -1) {
+			values[m[0]] = attributes[m[1]]
+		}
+	}
+	return values
+}

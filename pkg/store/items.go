@@ -1,0 +1,249 @@
+package store
+
+import (
+	"fmt"
+	"hash/fnv"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/feature/dynamodb/attributevalue"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"github.com/strongroom/strongroom/pkg/secret"
+)
+
+// schema is the number of the format below, in every item. A reader of a later
+// format can tell by it what it has before it.
+const schema = 1
+
+// item is what DynamoDB stores.
+type item = map[string]types.AttributeValue
+
+// key is where an item is.
+type key struct {
+	PK string `dynamodbav:"pk"`
+	SK string `dynamodbav:"sk"`
+}
+
+func headKey(name string) key { return key{"SECRET#" + name, "HEAD"} }
+
+func versionKey(name, suffix, id string) key {
+	return key{"SECRET#" + name, versionPrefix(suffix) + id}
+}
+
+func versionPrefix(suffix string) string { return "VERSION#" + suffix + "#" }
+
+// leftoverKey is the place of the note that versions of a removed secret are
+// still to be removed.
+func leftoverKey(name, suffix string) key { return key{"SECRET#" + name, "LEFTOVER#" + suffix} }
+
+// directory is where a secret's rows in the directory are: by name, and by creation.
+func directory(sec secret.Secret) []key {
+	return []key{
+		{"DIRECTORY#NAME", sec.Name},
+		{"DIRECTORY#CREATED", stamp(sec.Created).String() + "#" + sec.Name},
+	}
+}
+
+// A headItem is a secret.
+type headItem struct {
+	key
+	Schema      int               `dynamodbav:"schema"`
+	Suffix      string            `dynamodbav:"suffix"`
+	Revision    int64             `dynamodbav:"revision"`
+	Commit      string            `dynamodbav:"commit"` // of the transaction that wrote this revision
+	Token       string            `dynamodbav:"token"`
+	Description string            `dynamodbav:"description"`
+	Type        string            `dynamodbav:"type"`
+	KMSKey      string            `dynamodbav:"kms_key"`
+	Stages      map[string]string `dynamodbav:"stages"`
+	Versions    int               `dynamodbav:"versions"`
+	Tags        []tagItem         `dynamodbav:"tags"`
+	Created     stamp             `dynamodbav:"created"`
+	Changed     stamp             `dynamodbav:"changed"`
+	Deletion    stamp             `dynamodbav:"deletion"`
+	// Accessed is written by reads, beside all revisions.
+	Accessed stamp `dynamodbav:"accessed,omitempty"`
+	due
+}
+
+type tagItem struct {
+	Key   string `dynamodbav:"key"`
+	Value string `dynamodbav:"value"`
+}
+
+// due puts an item into the index of what the schedules must do next. It is
+// absent from items with nothing to do.
+type due struct {
+	Shard string `dynamodbav:"shard,omitempty"`
+	Due   stamp  `dynamodbav:"due,omitempty"`
+}
+
+// A versionItem is one version of a secret, under the index by age.
+type versionItem struct {
+	key
+	Schema     int    `dynamodbav:"schema"`
+	Secret     string `dynamodbav:"secret"` // name#suffix
+	ID         string `dynamodbav:"id"`
+	Created    stamp  `dynamodbav:"created"`
+	Kind       string `dynamodbav:"kind"`
+	KeyARN     string `dynamodbav:"key_arn"`
+	DefaultKey bool   `dynamodbav:"default_key"`
+	DataKey    []byte `dynamodbav:"data_key"`
+	Sealed     []byte `dynamodbav:"sealed"`
+	// Accessed is written by reads.
+	Accessed stamp `dynamodbav:"accessed,omitempty"`
+}
+
+// A directoryItem is a row of the directory: a secret by name or by creation.
+type directoryItem struct {
+	key
+	Schema int    `dynamodbav:"schema"`
+	Name   string `dynamodbav:"name"`
+	Suffix string `dynamodbav:"suffix"`
+}
+
+// A leftoverItem says that a removed secret's versions are still there.
+type leftoverItem struct {
+	key
+	Schema int `dynamodbav:"schema"`
+	due
+}
+
+func headOf(sec secret.Secret, commit string) headItem {
+	h := headItem{
+		key:         headKey(sec.Name),
+		Schema:      schema,
+		Suffix:      sec.Suffix(),
+		Revision:    sec.Revision,
+		Commit:      commit,
+		Token:       sec.Token,
+		Description: sec.Description,
+		Type:        sec.Type,
+		KMSKey:      sec.KMSKey,
+		Stages:      sec.Stages,
+		Versions:    sec.Versions,
+		Created:     stamp(sec.Created),
+		Changed:     stamp(sec.Changed),
+		Deletion:    stamp(sec.Deletion),
+		Accessed:    stamp(sec.Accessed),
+	}
+	if h.Stages == nil {
+		h.Stages = map[string]string{}
+	}
+	if sec.Tags != nil {
+		h.Tags = make([]tagItem, 0, len(sec.Tags))
+	}
+	for _, t := range sec.Tags {
+		h.Tags = append(h.Tags, tagItem(t))
+	}
+	if !sec.Deletion.IsZero() {
+		h.due = due{shardOf(sec.Name), stamp(sec.Deletion)}
+	}
+	return h
+}
+
+func (h headItem) secret(arns secret.ARNs) secret.Secret {
+	name := strings.TrimPrefix(h.PK, "SECRET#")
+	sec := secret.Secret{
+		Name:        name,
+		ARN:         arns.Of(name, h.Suffix),
+		Description: h.Description,
+		Type:        h.Type,
+		KMSKey:      h.KMSKey,
+		Stages:      h.Stages,
+		Versions:    h.Versions,
+		Revision:    h.Revision,
+		Token:       h.Token,
+		Created:     time.Time(h.Created),
+		Changed:     time.Time(h.Changed),
+		Accessed:    time.Time(h.Accessed),
+		Deletion:    time.Time(h.Deletion),
+	}
+	if h.Tags != nil {
+		sec.Tags = make([]secret.Tag, 0, len(h.Tags))
+	}
+	for _, t := range h.Tags {
+		sec.Tags = append(sec.Tags, secret.Tag(t))
+	}
+	return sec
+}
+
+func versionOf(sec secret.Secret, v secret.Version) versionItem {
+	return versionItem{
+		key:        versionKey(sec.Name, sec.Suffix(), v.ID),
+		Schema:     schema,
+		Secret:     sec.Name + "#" + sec.Suffix(),
+		ID:         v.ID,
+		Created:    stamp(v.Created),
+		Kind:       string(v.Sealed.Kind),
+		KeyARN:     v.Sealed.KeyARN,
+		DefaultKey: v.Sealed.DefaultKey,
+		DataKey:    v.Sealed.DataKey,
+		Sealed:     v.Sealed.Data,
+	}
+}
+
+func (v versionItem) version() secret.Version {
+	return secret.Version{
+		ID:      v.ID,
+		Created: time.Time(v.Created),
+		Sealed: secret.Sealed{
+			Kind:       secret.Kind(v.Kind),
+			KeyARN:     v.KeyARN,
+			DefaultKey: v.DefaultKey,
+			DataKey:    v.DataKey,
+			Data:       v.Sealed,
+		},
+		Accessed: time.Time(v.Accessed),
+	}
+}
+
+// shards is how many parts the index of what is due has.
+const shards = 8
+
+func shardOf(name string) string {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(name))
+	return fmt.Sprintf("DUE#%d", h.Sum32()%shards)
+}
+
+// A stamp is a time as it is stored: UTC, to the millisecond, in an order that
+// is the order of the strings. The zero time is stored as NULL, or not at all
+// where the field says omitempty.
+type stamp time.Time
+
+const stampFormat = "2006-01-02T15:04:05.000Z"
+
+func (t stamp) String() string { return time.Time(t).UTC().Format(stampFormat) }
+
+// MarshalDynamoDBAttributeValue stores the time as a string.
+func (t stamp) MarshalDynamoDBAttributeValue() (types.AttributeValue, error) {
+	if time.Time(t).IsZero() {
+		return &types.AttributeValueMemberNULL{Value: true}, nil
+	}
+	return &types.AttributeValueMemberS{Value: t.String()}, nil
+}
+
+// UnmarshalDynamoDBAttributeValue reads what MarshalDynamoDBAttributeValue stores.
+func (t *stamp) UnmarshalDynamoDBAttributeValue(av types.AttributeValue) error {
+	s, ok := av.(*types.AttributeValueMemberS)
+	if !ok {
+		*t = stamp{}
+		return nil
+	}
+	at, err := time.Parse(stampFormat, s.Value)
+	*t = stamp(at)
+	return err
+}
+
+func marshal(v any) (item, error) {
+	return attributevalue.MarshalMapWithOptions(v, func(o *attributevalue.EncoderOptions) {
+		o.OmitNullAttributeValues = true // a zero stamp under omitempty
+	})
+}
+
+// item is the key as DynamoDB takes it.
+func (k key) item() item { return item{"pk": str(k.PK), "sk": str(k.SK)} }
+
+func str(s string) types.AttributeValue { return &types.AttributeValueMemberS{Value: s} }

@@ -1,0 +1,223 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/feature/dynamodb/attributevalue"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/aws/smithy-go"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/strongroom/strongroom/pkg/secret"
+)
+
+// Get reads a secret: one strongly consistent read. It returns
+// [secret.NotFound] when there is none, or another one of that name.
+func (s *Store) Get(ctx context.Context, id secret.ID) (secret.Secret, error) {
+	var head headItem
+	found, err := s.read(ctx, headKey(id.Name), &head)
+	if err != nil {
+		return secret.Secret{}, fmt.Errorf("read secret %s: %w", id.Name, err)
+	}
+	if !found {
+		s.heads.Remove(id.Name)
+		return secret.Secret{}, secret.NotFound
+	}
+	sec := head.secret(s.arns)
+	s.remember(sec)
+	if !sec.Is(id) {
+		return secret.Secret{}, secret.NotFound
+	}
+	return sec, nil
+}
+
+// Version reads a version of a secret that was just read, and says whether
+// there is one. A version under a label may come from memory: it is the same
+// as long as it exists, and it exists as long as it has a label.
+func (s *Store) Version(ctx context.Context, sec secret.Secret, id string) (secret.Version, bool, error) {
+	labelled := len(sec.Stages.Of(id)) > 0
+	name := versionName(sec, id)
+	if v, ok := s.versions.Get(name); ok && labelled {
+		return v, true, nil
+	}
+	var got versionItem
+	found, err := s.read(ctx, versionKey(sec.Name, sec.Suffix(), id), &got)
+	if err != nil {
+		return secret.Version{}, false, fmt.Errorf("read version %s of %s: %w", id, sec.ARN, err)
+	}
+	if !found {
+		return secret.Version{}, false, nil
+	}
+	v := got.version()
+	s.versions.Add(name, v)
+	return v, true, nil
+}
+
+// versionName is what a version is remembered under. The KMS key is part of it:
+// when that changes, data keys are wrapped anew.
+func versionName(sec secret.Secret, id string) string {
+	return sec.ARN + "\x00" + id + "\x00" + sec.KMSKey
+}
+
+func (s *Store) read(ctx context.Context, k key, into any) (bool, error) {
+	out, err := s.db.GetItem(ctx, &dynamodb.GetItemInput{
+		TableName:              &s.table,
+		Key:                    k.item(),
+		ConsistentRead:         aws.Bool(true),
+		ReturnConsumedCapacity: types.ReturnConsumedCapacityTotal,
+	})
+	if err != nil || len(out.Item) == 0 {
+		return false, err
+	}
+	return true, attributevalue.UnmarshalMap(out.Item, into)
+}
+
+// A Page is where in a list to go on, and how far.
+type Page struct {
+	// After is the ID of the version that the last page ended with; empty to begin.
+	After string
+	// Limit is how many versions at most.
+	Limit int
+}
+
+// Versions lists versions of a secret without their sealed data, in the order
+// of their IDs, and says whether there are more.
+func (s *Store) Versions(ctx context.Context, sec secret.Secret, page Page) ([]secret.Version, bool, error) {
+	prefix := versionPrefix(sec.Suffix())
+	values := item{"pk": str(headKey(sec.Name).PK), "prefix": str(prefix)}
+	in := &dynamodb.QueryInput{
+		TableName:                 &s.table,
+		KeyConditionExpression:    aws.String(ofSecret),
+		ProjectionExpression:      aws.String(noSealed),
+		ExpressionAttributeNames:  namesIn(ofSecret, noSealed),
+		ExpressionAttributeValues: valuesIn(values, ofSecret),
+		ConsistentRead:            aws.Bool(true),
+		ReturnConsumedCapacity:    types.ReturnConsumedCapacityTotal,
+	}
+	if page.After != "" {
+		in.ExclusiveStartKey = versionKey(sec.Name, sec.Suffix(), page.After).item()
+	}
+	var versions []secret.Version
+	// One more than asked says whether there are more. DynamoDB ends an answer
+	// at 1 MB, so it may take several.
+	for len(versions) <= page.Limit {
+		in.Limit = aws.Int32(int32(page.Limit + 1 - len(versions)))
+		out, err := s.db.Query(ctx, in)
+		if err != nil {
+			return nil, false, fmt.Errorf("list versions of %s: %w", sec.ARN, err)
+		}
+		got, err := versionsIn(out.Items)
+		if err != nil {
+			return nil, false, err
+		}
+		versions = append(versions, got...)
+		if len(out.LastEvaluatedKey) == 0 {
+			return versions, false, nil
+		}
+		in.ExclusiveStartKey = out.LastEvaluatedKey
+	}
+	return versions[:page.Limit], true, nil
+}
+
+// Labelled lists the versions of a secret that have a label and a value, without
+// their sealed data, in the order of their IDs: one read, however many versions
+// the secret has.
+func (s *Store) Labelled(ctx context.Context, sec secret.Secret) ([]secret.Version, error) {
+	var keys []item
+	for _, id := range sec.Stages.Versions() {
+		keys = append(keys, versionKey(sec.Name, sec.Suffix(), id).item())
+	}
+	var versions []secret.Version
+	for len(keys) > 0 {
+		out, err := s.db.BatchGetItem(ctx, &dynamodb.BatchGetItemInput{
+			RequestItems: map[string]types.KeysAndAttributes{s.table: {
+				Keys:                     keys,
+				ConsistentRead:           aws.Bool(true),
+				ProjectionExpression:     aws.String(noSealed),
+				ExpressionAttributeNames: namesIn(noSealed),
+			}},
+			ReturnConsumedCapacity: types.ReturnConsumedCapacityTotal,
+		})
+		if err != nil {
+			return nil, fmt.Errorf("list versions of %s: %w", sec.ARN, err)
+		}
+		got, err := versionsIn(out.Responses[s.table])
+		if err != nil {
+			return nil, err
+		}
+		versions = append(versions, got...)
+		keys = out.UnprocessedKeys[s.table].Keys
+	}
+	slices.SortFunc(versions, func(a, b secret.Version) int { return cmp.Compare(a.ID, b.ID) })
+	return versions, nil
+}
+
+func versionsIn(items []item) ([]secret.Version, error) {
+	var versions []secret.Version
+	for _, it := range items {
+		var v versionItem
+		if err := attributevalue.UnmarshalMap(it, &v); err != nil {
+			return nil, fmt.Errorf("version item: %w", err)
+		}
+		versions = append(versions, v.version())
+	}
+	return versions, nil
+}
+
+// Touch notes that a value was read at now, once a day for each secret and
+// each version. Two reads of one moment may both note it; the day is the same.
+func (s *Store) Touch(ctx context.Context, sec secret.Secret, v secret.Version, now time.Time) error {
+	today := day(now)
+	var g errgroup.Group
+	if sec.Accessed.Before(today) {
+		g.Go(func() error {
+			return s.touch(ctx, headKey(sec.Name), isOldHead, item{"suffix": str(sec.Suffix())}, today)
+		})
+	}
+	if v.Accessed.Before(today) {
+		g.Go(func() error {
+			return s.touch(ctx, versionKey(sec.Name, sec.Suffix(), v.ID), isOldVersion, nil, today)
+		})
+		v.Accessed = today
+		s.versions.Add(versionName(sec, v.ID), v)
+	}
+	return g.Wait()
+}
+
+func (s *Store) touch(ctx context.Context, k key, condition string, values item, today time.Time) error {
+	accessed, err := stamp(today).MarshalDynamoDBAttributeValue()
+	if err != nil {
+		return err
+	}
+	attributes := item{"accessed": accessed}
+	maps.Copy(attributes, values)
+	_, err = s.db.UpdateItem(ctx, &dynamodb.UpdateItemInput{
+		TableName:                 &s.table,
+		Key:                       k.item(),
+		UpdateExpression:          aws.String(setAccessed),
+		ConditionExpression:       aws.String(condition),
+		ExpressionAttributeNames:  namesIn(setAccessed, condition),
+		ExpressionAttributeValues: valuesIn(attributes, setAccessed, condition),
+		ReturnConsumedCapacity:    types.ReturnConsumedCapacityTotal,
+	})
+	if apiCode(err) == "ConditionalCheckFailedException" {
+		return nil // another read noted it, or the secret is gone
+	}
+	return err
+}
+
+// apiCode is AWS's code of an error, empty for any other.
+func apiCode(err error) string {
+	if api, ok := errors.AsType[smithy.APIError](err); ok {
+		return api.ErrorCode()
+	}
+	return ""
+}

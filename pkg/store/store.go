@@ -1,0 +1,95 @@
+// Package store keeps secrets in one DynamoDB table.
+//
+// A secret is one item, its head; its versions are items beside it under the
+// same partition key. The head alone says where the labels point, and grows
+// with none of its versions; a version holds sealed bytes and never changes.
+//
+// Every change is one TransactWriteItems under the condition that the head is
+// still the one the change was decided on: it happens as a whole, or not at
+// all. Reads are strongly consistent.
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	lru "github.com/hashicorp/golang-lru/v2"
+
+	"github.com/strongroom/strongroom/pkg/secret"
+)
+
+// DynamoDB is the part of the DynamoDB client a Store needs. Calls may run
+// concurrently and retry by themselves. An error of a write leaves open whether
+// it happened, except for TransactionCanceledException: that one did not.
+type DynamoDB interface {
+	GetItem(context.Context, *dynamodb.GetItemInput, ...func(*dynamodb.Options)) (*dynamodb.GetItemOutput, error)
+	BatchGetItem(context.Context, *dynamodb.BatchGetItemInput, ...func(*dynamodb.Options)) (*dynamodb.BatchGetItemOutput, error)
+	Query(context.Context, *dynamodb.QueryInput, ...func(*dynamodb.Options)) (*dynamodb.QueryOutput, error)
+	UpdateItem(context.Context, *dynamodb.UpdateItemInput, ...func(*dynamodb.Options)) (*dynamodb.UpdateItemOutput, error)
+	TransactWriteItems(context.Context, *dynamodb.TransactWriteItemsInput, ...func(*dynamodb.Options)) (*dynamodb.TransactWriteItemsOutput, error)
+}
+
+// How many heads and sealed versions a process remembers. A version has up to
+// 65,536 bytes and some; a head a few hundred.
+const (
+	maxHeads    = 1024
+	maxVersions = 128
+)
+
+// A Store is a table of secrets. Its methods may be called concurrently.
+type Store struct {
+	db    DynamoDB
+	table string
+	arns  secret.ARNs
+
+	// heads are what was last seen of each secret. A change may be decided on
+	// one, since its commit proves it; no answer is given from one.
+	heads *lru.Cache[string, secret.Secret]
+	// versions never change, so one once read need not be read again.
+	versions *lru.Cache[string, secret.Version]
+}
+
+// New is a store over a table made as [Schema] says, for the secrets that have
+// these ARNs.
+func New(db DynamoDB, table string, arns secret.ARNs) *Store {
+	// NewLRU fails only for sizes below 1.
+	heads, _ := lru.New[string, secret.Secret](maxHeads)
+	versions, _ := lru.New[string, secret.Version](maxVersions)
+	return &Store{db: db, table: table, arns: arns, heads: heads, versions: versions}
+}
+
+// ErrBusy says that others changed the secret for as long as the deadline
+// allowed, or that DynamoDB took no more: nothing was written, and the same
+// call may be made again.
+var ErrBusy = errors.New("too many requests at once")
+
+// A VersionExists error says that the change would have made a version that
+// the secret already has. Nothing was written.
+type VersionExists struct {
+	// Secret is as it stands, and stood when the version was found.
+	Secret  secret.Secret
+	Version secret.Version
+}
+
+func (e *VersionExists) Error() string {
+	return fmt.Sprintf("version %s of %s exists", e.Version.ID, e.Secret.ARN)
+}
+
+// An Exists error says that there is a secret of that name. Nothing was written.
+type Exists struct{ Secret secret.Secret }
+
+func (e *Exists) Error() string { return fmt.Sprintf("secret %s exists", e.Secret.Name) }
+
+// remember keeps the newest of what was seen of a secret.
+func (s *Store) remember(sec secret.Secret) {
+	if old, ok := s.heads.Peek(sec.Name); ok && old.ARN == sec.ARN && old.Revision > sec.Revision {
+		return
+	}
+	s.heads.Add(sec.Name, sec)
+}
+
+// day is the day of a time, in UTC; dates of access have no more.
+func day(t time.Time) time.Time { return t.UTC().Truncate(24 * time.Hour) }
