@@ -1,0 +1,311 @@
+package main
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/strongroom/strongroom/pkg/gateway"
+	"github.com/strongroom/strongroom/pkg/local"
+	"github.com/strongroom/strongroom/pkg/store"
+)
+
+const events = "../../events"
+
+// buildDir holds the bootstrap for as long as the tests run.
+var buildDir string
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "strongroom-api")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	buildDir = dir
+	code := m.Run()
+	if err := os.RemoveAll(dir); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+	}
+	os.Exit(code)
+}
+
+// bootstrap builds the function once, as it is packaged for Lambda but for
+// this machine.
+var bootstrap = sync.OnceValues(func() (string, error) {
+	path := filepath.Join(buildDir, "bootstrap")
+	cmd := exec.Command("go", "build", "-trimpath", "-tags", "lambda.norpc", "-ldflags", "-s -w", "-o", path, ".")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFIPS140=v1.0.0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build the function: %w\n%s", err, out)
+	}
+	return path, nil
+})
+
+// A process is a running bootstrap.
+type process struct {
+	cmd  *exec.Cmd
+	out  bytes.Buffer  // stdout and stderr; to be read when it is done
+	done chan struct{} // closed at its end
+	err  error         // how it ended
+}
+
+// start runs the bootstrap with these variables and no others.
+func start(t *testing.T, api *runtimeAPI, env []string) *process {
+	t.Helper()
+	path, err := bootstrap()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &process{cmd: exec.Command(path), done: make(chan struct{})}
+	p.cmd.Env = append(slices.Clone(env), "AWS_LAMBDA_RUNTIME_API="+api.Listener.Addr().String())
+	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.out
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		defer close(p.done)
+		p.err = p.cmd.Wait()
+	}()
+	t.Cleanup(func() { p.stop() })
+	return p
+}
+
+// stop ends the process and returns all it printed.
+func (p *process) stop() string {
+	_ = p.cmd.Process.Kill() // fails when it has ended already
+	<-p.done
+	return p.out.String()
+}
+
+func environ(env map[string]string) []string {
+	var list []string
+	for name, value := range env {
+		list = append(list, name+"="+value)
+	}
+	return list
+}
+
+// An answer is what API Gateway would give to the caller. Dates and the
+// suffixes of ARNs are blotted out.
+type answer struct {
+	Status int
+	Body   map[string]any
+	// Failure is the error of an invocation without an answer.
+	Failure string
+}
+
+func answerOf(res result) (answer, error) {
+	if res.Error != nil {
+		return answer{Failure: res.Error.ErrorMessage}, nil
+	}
+	var response gateway.Response
+	if err := json.Unmarshal(res.Response, &response); err != nil {
+		return answer{}, err
+	}
+	if got := response.MultiValueHeaders["Content-Type"]; !slices.Equal(got, []string{"application/x-amz-json-1.1"}) {
+		return answer{}, fmt.Errorf("content type %q", got)
+	}
+	a := answer{Status: response.StatusCode}
+	if err := json.Unmarshal([]byte(response.Body), &a.Body); err != nil {
+		return answer{}, err
+	}
+	if arn, ok := a.Body["ARN"].(string); ok {
+		a.Body["ARN"] = suffix.ReplaceAllString(arn, "-SUFFIX")
+	}
+	if _, ok := a.Body["CreatedDate"].(float64); ok {
+		a.Body["CreatedDate"] = "DATE"
+	}
+	return a, nil
+}
+
+var suffix = regexp.MustCompile(`-[A-Za-z0-9]{6}$`)
+
+// TestEvents feeds every sample event to the function as it is deployed. One
+// process answers them all, as a warm one does, so an event it cannot answer
+// must leave it fit for the next.
+func TestEvents(t *testing.T) {
+	t.Parallel()
+	const arn = "arn:aws:secretsmanager:eu-central-1:111122223333:secret:"
+	tests := []struct {
+		file string
+		want answer
+	}{
+		{"scheduled.json", answer{
+			Failure: "this function answers API Gateway REST proxy events, and the event it was given is none",
+		}},
+		{"create.json", answer{Status: 200, Body: map[string]any{
+			"ARN":       arn + "example/app/database-SUFFIX",
+			"Name":      "example/app/database",
+			"VersionId": "5b2f0f3c-6b1e-4a57-9d53-0d6c1c6f1a01",
+		}}},
+		{"put.json", answer{Status: 200, Body: map[string]any{
+			"ARN":           arn + "example/app/database-SUFFIX",
+			"Name":          "example/app/database",
+			"VersionId":     "5b2f0f3c-6b1e-4a57-9d53-0d6c1c6f1a02",
+			"VersionStages": []any{"AWSCURRENT"},
+		}}},
+		{"wrong-operation.json", answer{Status: 400, Body: map[string]any{
+			"__type": "UnknownOperationException",
+		}}},
+		{"get.json", answer{Status: 200, Body: map[string]any{
+			"ARN":           arn + "example/app/database-SUFFIX",
+			"Name":          "example/app/database",
+			"VersionId":     "5b2f0f3c-6b1e-4a57-9d53-0d6c1c6f1a02",
+			"VersionStages": []any{"AWSCURRENT"},
+			"SecretString":  `{"username":"app","password":"example-second-pässword"}`,
+			"CreatedDate":   "DATE",
+		}}},
+		{"base64-body.json", answer{Status: 200, Body: map[string]any{
+			"ARN":       arn + "example/app/certificate-SUFFIX",
+			"Name":      "example/app/certificate",
+			"VersionId": "5b2f0f3c-6b1e-4a57-9d53-0d6c1c6f1a04",
+		}}},
+	}
+	samples := readEvents(t)
+
+	engines, err := local.Start(t.Context(), local.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := engines.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := store.CreateTable(t.Context(), engines.DynamoDB(), good["TABLE_NAME"]); err != nil {
+		t.Fatal(err)
+	}
+	api := newRuntimeAPI(t)
+	// Of a variable given twice the last counts: the Region is ours.
+	p := start(t, api, append(engines.Env(), environ(but(map[string]string{"KMS_KEY_ID": engines.KeyID()}))...))
+
+	untried := maps.Clone(samples)
+	for _, test := range tests {
+		sample, ok := samples[test.file]
+		if !ok {
+			t.Fatalf("%s is not in %s", test.file, events)
+		}
+		delete(untried, test.file)
+		res, err := api.invoke(p, sample)
+		if err != nil {
+			t.Fatalf("%s: %v; it printed\n%s", test.file, err, p.stop())
+		}
+		got, err := answerOf(res)
+		if err != nil {
+			t.Errorf("%s: %v", test.file, err)
+		} else if !reflect.DeepEqual(got, test.want) {
+			t.Errorf("%s: got\n%+v, want\n%+v", test.file, got, test.want)
+		}
+	}
+	for file := range untried {
+		t.Errorf("%s is in %s, and this test does not say what its answer is", file, events)
+	}
+
+	// What is printed may be quoted JSON in JSON.
+	out := strings.ReplaceAll(p.stop(), `\`, "")
+	secrets := secretsOf(t, samples)
+	if len(secrets) < 4 {
+		t.Errorf("only %d secrets in the samples, want at least two strings, a binary and a session token", len(secrets))
+	}
+	for _, s := range secrets {
+		for _, s := range []string{s, base64.StdEncoding.EncodeToString([]byte(s))} {
+			if strings.Contains(out, s) {
+				t.Errorf("the function printed the secret %q", s)
+			}
+		}
+	}
+}
+
+func readEvents(t *testing.T) map[string][]byte {
+	t.Helper()
+	entries, err := os.ReadDir(events)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := map[string][]byte{}
+	for _, entry := range entries {
+		if files[entry.Name()], err = os.ReadFile(filepath.Join(events, entry.Name())); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return files
+}
+
+// secretsOf is every secret value in the samples, as it is on the wire, and
+// every session token.
+func secretsOf(t *testing.T, samples map[string][]byte) []string {
+	t.Helper()
+	var secrets []string
+	for file, sample := range samples {
+		var event struct {
+			Headers         map[string]string
+			Body            string
+			IsBase64Encoded bool
+		}
+		if err := json.Unmarshal(sample, &event); err != nil {
+			t.Fatalf("%s: %v", file, err)
+		}
+		if event.Body == "" {
+			continue // not a proxy event
+		}
+		body := []byte(event.Body)
+		if event.IsBase64Encoded {
+			var err error
+			if body, err = base64.StdEncoding.DecodeString(event.Body); err != nil {
+				t.Fatalf("%s: %v", file, err)
+			}
+		}
+		var in struct{ SecretString, SecretBinary string }
+		if err := json.Unmarshal(body, &in); err != nil {
+			t.Fatalf("%s: %v", file, err)
+		}
+		header := http.Header{}
+		for name, value := range event.Headers {
+			header.Set(name, value)
+		}
+		for _, s := range []string{in.SecretString, in.SecretBinary, header.Get("X-Amz-Security-Token")} {
+			if s != "" && !slices.Contains(secrets, s) {
+				secrets = append(secrets, s)
+			}
+		}
+	}
+	return secrets
+}
+
+func TestWrongSettingsStopTheStart(t *testing.T) {
+	t.Parallel()
+	tests := []struct{ name, value, want string }{
+		{"TABLE_NAME", "", "TABLE_NAME is not set"},
+		{"DATA_KEY_SECONDS", "a minute", "and must be a number of seconds from 0 to 3600"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			p := start(t, newRuntimeAPI(t), environ(but(map[string]string{test.name: test.value})))
+			select {
+			case <-p.done:
+			case <-time.After(patience):
+				t.Fatalf("the function runs with %s=%q", test.name, test.value)
+			}
+			if code := p.cmd.ProcessState.ExitCode(); code != 1 {
+				t.Errorf("exit code %d, want 1", code)
+			}
+			if !strings.Contains(p.out.String(), test.want) {
+				t.Errorf("it printed %s, want %s in it", &p.out, test.want)
+			}
+		})
+	}
+}

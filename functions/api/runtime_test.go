@@ -1,0 +1,95 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"testing"
+	"time"
+)
+
+// A runtimeAPI stands in for the Lambda Runtime API: it hands events to the
+// one process that asks for them, and takes what comes back.
+//
+// https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
+type runtimeAPI struct {
+	*httptest.Server
+	events  chan []byte
+	results chan result
+}
+
+// A result is how an invocation ended: with a response, or with an error.
+type result struct {
+	Response []byte
+	Error    *struct{ ErrorMessage, ErrorType string }
+}
+
+// patience is how long the process may take for anything.
+const patience = 30 * time.Second
+
+func newRuntimeAPI(t *testing.T) *runtimeAPI {
+	t.Helper()
+	api := &runtimeAPI{events: make(chan []byte), results: make(chan result, 1)}
+	invocations := 0 // touched by next alone, which the process asks for one at a time
+	const prefix = "/2018-06-01/runtime/"
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET "+prefix+"invocation/next", func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case event := <-api.events:
+			invocations++
+			w.Header().Set("Lambda-Runtime-Aws-Request-Id", strconv.Itoa(invocations))
+			w.Header().Set("Lambda-Runtime-Deadline-Ms", strconv.FormatInt(time.Now().Add(patience).UnixMilli(), 10))
+			w.Header().Set("Lambda-Runtime-Invoked-Function-Arn", "arn:aws:lambda:eu-central-1:111122223333:function:strongroom-api")
+			w.Header().Set("Lambda-Runtime-Trace-Id", "Root=1-5759e988-bd862e3fe1be46a994272793;Sampled=0")
+			if _, err := w.Write(event); err != nil {
+				t.Errorf("hand out an event: %v", err)
+			}
+		case <-r.Context().Done():
+		}
+	})
+	mux.HandleFunc("POST "+prefix+"invocation/{id}/{outcome}", func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Errorf("read the result of an invocation: %v", err)
+		}
+		res := result{Response: body}
+		if r.PathValue("outcome") == "error" {
+			res.Response = nil
+			if err := json.Unmarshal(body, &res.Error); err != nil {
+				t.Errorf("the error of an invocation is %q: %v", body, err)
+			}
+		}
+		w.WriteHeader(http.StatusAccepted)
+		api.results <- res
+	})
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		t.Errorf("the Runtime API was asked for %s %s", r.Method, r.URL.Path)
+		http.NotFound(w, r)
+	})
+	api.Server = httptest.NewServer(mux)
+	t.Cleanup(api.Close)
+	return api
+}
+
+// invoke gives the event to the process and waits for how it ends.
+func (a *runtimeAPI) invoke(p *process, event []byte) (result, error) {
+	late := time.After(patience)
+	select {
+	case a.events <- event:
+	case <-p.done:
+		return result{}, fmt.Errorf("the process ended before the event: %w", p.err)
+	case <-late:
+		return result{}, fmt.Errorf("the process asked for no event in %v", patience)
+	}
+	select {
+	case res := <-a.results:
+		return res, nil
+	case <-p.done:
+		return result{}, fmt.Errorf("the process ended over the event: %w", p.err)
+	case <-late:
+		return result{}, fmt.Errorf("the process gave no answer in %v", patience)
+	}
+}

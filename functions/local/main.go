@@ -1,0 +1,180 @@
+// Command local runs Strongroom on this machine: the same api.Server as in the
+// cloud, in front of a DynamoDB engine and a KMS of its own.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/strongroom/strongroom/pkg/api"
+	"github.com/strongroom/strongroom/pkg/envelope"
+	"github.com/strongroom/strongroom/pkg/local"
+	"github.com/strongroom/strongroom/pkg/secret"
+	"github.com/strongroom/strongroom/pkg/store"
+)
+
+func main() {
+	err := run(os.Args[1:], os.Getenv, os.Stdout, newLog(os.Stderr))
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+	case err != nil:
+		fmt.Fprintln(os.Stderr, "strongroom:", err)
+		os.Exit(1)
+	}
+}
+
+const (
+	table = "strongroom"
+	// keepDataKeys is the default of the deployed function.
+	keepDataKeys = time.Minute
+)
+
+type settings struct {
+	addr    string
+	data    string
+	engines local.Options
+}
+
+// run serves until it is interrupted. It listens before it starts anything, so
+// that a taken port costs nothing.
+func run(args []string, getenv func(string) string, out io.Writer, log *slog.Logger) error {
+	set, err := readSettings(args, getenv, out, log)
+	if err != nil {
+		return err
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	listener, err := net.Listen("tcp", set.addr)
+	if err != nil {
+		return cannotListen(set.addr, err)
+	}
+	defer func() { _ = listener.Close() }() // closed by the server before
+	engines, err := local.Start(ctx, set.engines)
+	if err != nil {
+		return err
+	}
+	server, err := newServer(ctx, engines, log)
+	if err != nil {
+		return errors.Join(err, engines.Close())
+	}
+	greet(out, listener.Addr(), set.data)
+	return errors.Join(serve(ctx, stop, listener, server, engines), engines.Close())
+}
+
+func newServer(ctx context.Context, engines *local.Engines, log *slog.Logger) (*api.Server, error) {
+	if err := store.CreateTable(ctx, engines.DynamoDB(), table); err != nil {
+		return nil, err
+	}
+	arns := secret.ARNs{Partition: "aws", Region: local.Region, Account: local.Account}
+	return &api.Server{
+		Store:  store.New(engines.DynamoDB(), table, arns),
+		Sealer: &envelope.Sealer{KMS: engines.KMS(), DefaultKey: engines.KeyID(), Keep: keepDataKeys},
+		ARNs:   arns,
+		Log:    log,
+	}, nil
+}
+
+// serve answers until the first interrupt, and then lets the requests under way
+// end. A second interrupt ends the process.
+func serve(ctx context.Context, stop func(), listener net.Listener, handler http.Handler, engines *local.Engines) error {
+	server := &http.Server{Handler: local.LoopbackOnly(handler), ReadHeaderTimeout: 10 * time.Second}
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(listener) }()
+	select {
+	case err := <-failed:
+		return err
+	case err := <-engines.Failed():
+		return errors.Join(err, server.Close())
+	case <-ctx.Done():
+	}
+	stop()
+	patience, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	return server.Shutdown(patience)
+}
+
+func readSettings(args []string, getenv func(string) string, out io.Writer, log *slog.Logger) (settings, error) {
+	var set settings
+	var memory bool
+	flags := flag.NewFlagSet("local", flag.ContinueOnError)
+	flags.SetOutput(out)
+	flags.StringVar(&set.addr, "addr", "127.0.0.1:4566", "loopback `address` and port to answer on")
+	flags.StringVar(&set.data, "data", ".local/data", "`folder` of the table and the keys; only one process at a time may use it")
+	flags.BoolVar(&memory, "memory", false, "keep everything in memory, and nothing when it stops")
+	flags.Usage = func() { usage(flags) }
+	if err := flags.Parse(args); err != nil {
+		return set, err
+	}
+	if flags.NArg() > 0 {
+		return set, fmt.Errorf("%q is no flag; -h lists them", flags.Arg(0))
+	}
+	if memory {
+		set.data = ""
+	}
+	set.engines = local.Options{
+		Data:     set.data,
+		DynamoDB: getenv("AWS_ENDPOINT_URL_DYNAMODB"),
+		KMS:      getenv("AWS_ENDPOINT_URL_KMS"),
+		Log:      log,
+	}
+	return set, checkAddr(set.addr)
+}
+
+func usage(flags *flag.FlagSet) {
+	_, _ = fmt.Fprint(flags.Output(), `Strongroom on this machine: AWS Secrets Manager's protocol on a loopback port.
+
+Flags:
+`)
+	flags.PrintDefaults()
+	_, _ = fmt.Fprint(flags.Output(), `
+Environment:
+  AWS_ENDPOINT_URL_DYNAMODB   URL of a DynamoDB of your own; none is started then
+  AWS_ENDPOINT_URL_KMS        URL of a KMS of your own; none is started then
+`)
+}
+
+// checkAddr refuses an address that other machines can reach: no credentials are
+// checked here.
+func checkAddr(addr string) error {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return fmt.Errorf("--addr %s is not an address and a port, such as 127.0.0.1:4566", addr)
+	}
+	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		return fmt.Errorf("--addr %s is not on loopback; whoever reaches this server reads every secret, so it answers this machine only", addr)
+	}
+	return nil
+}
+
+func cannotListen(addr string, err error) error {
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("%s is taken by another program; stop it, or choose another address with --addr", addr)
+	}
+	return fmt.Errorf("cannot answer on %s: %w", addr, err)
+}
+
+func greet(out io.Writer, addr net.Addr, data string) {
+	where := "in " + data
+	if data == "" {
+		where = "in memory"
+	}
+	_, _ = fmt.Fprintf(out, `Strongroom answers on http://%[1]s, with its data %[2]s. Ctrl-C stops it.
+
+In another terminal:
+
+  export AWS_ENDPOINT_URL_SECRETS_MANAGER=http://%[1]s
+  export AWS_REGION=%[3]s AWS_DEFAULT_REGION=%[3]s AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local
+  aws secretsmanager create-secret --name MyTestDatabaseSecret --secret-string file://first.json
+
+`, addr, where, local.Region)
+}

@@ -1,0 +1,201 @@
+package main
+
+import (
+	"encoding/json"
+	"strings"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsapigateway"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awskms"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
+	"github.com/aws/jsii-runtime-go"
+)
+
+const stageName = "v1"
+
+// newAPI is a REST API and not an HTTP API or a function URL: only REST APIs
+// have gateway responses, resource policies and private endpoints, and can
+// stand behind WAF.
+func newAPI(stack awscdk.Stack, set settings) awsapigateway.RestApi {
+	api := awsapigateway.NewRestApi(stack, jsii.String("Gateway"), &awsapigateway.RestApiProps{
+		RestApiName:    &set.stackName,
+		Description:    jsii.String("Strongroom: the AWS Secrets Manager protocol, signed for execute-api"),
+		EndpointTypes:  &[]awsapigateway.EndpointType{awsapigateway.EndpointType_REGIONAL},
+		CloudWatchRole: jsii.Bool(false), // newAccount's, without a managed policy
+		DeployOptions: &awsapigateway.StageOptions{
+			StageName:            jsii.String(stageName),
+			ThrottlingRateLimit:  jsii.Number(set.throttleRate),
+			ThrottlingBurstLimit: jsii.Number(set.throttleBurst),
+			LoggingLevel:         awsapigateway.MethodLoggingLevel_ERROR,
+			DataTraceEnabled:     jsii.Bool(false), // never: bodies are secrets
+		},
+	})
+	api.Node().TryRemoveChild(jsii.String("Endpoint")) // the stack has its own output
+	requireTLS(api)
+	for _, refusal := range refusals {
+		refusal.addTo(api)
+	}
+	return api
+}
+
+// requireTLS asks for TLS 1.2 at least, with forward secrecy: a regional API
+// takes TLS 1.0 unless told otherwise.
+// https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-security-policies.html
+func requireTLS(api awsapigateway.RestApi) {
+	cfn := api.Node().DefaultChild().(awsapigateway.CfnRestApi)
+	cfn.SetSecurityPolicy(jsii.String("SecurityPolicy_TLS13_1_2_PFS_PQ_2025_09"))
+	cfn.SetEndpointAccessMode(jsii.String("BASIC"))
+}
+
+// serve makes the one method there is: POST / as a Lambda proxy, for callers
+// who signed. The console's test call gets no permission to invoke the
+// function: it would come without a caller.
+func serve(api awsapigateway.RestApi, function awslambda.Function) {
+	integration := awsapigateway.NewLambdaIntegration(function, &awsapigateway.LambdaIntegrationOptions{
+		Proxy:           jsii.Bool(true),
+		AllowTestInvoke: jsii.Bool(false),
+	})
+	api.Root().AddMethod(jsii.String("POST"), integration, &awsapigateway.MethodOptions{
+		AuthorizationType: awsapigateway.AuthorizationType_IAM,
+	})
+}
+
+// endpoint is the address without a slash at its end, as clients were tried.
+func endpoint(stack awscdk.Stack, api awsapigateway.RestApi) *string {
+	return jsii.String("https://" + *api.RestApiId() + ".execute-api." + *stack.Region() + "." + *stack.UrlSuffix() + "/" + stageName)
+}
+
+// A refusal is an answer that API Gateway gives in the function's place. SDKs
+// tell and retry it properly only when it looks like Secrets Manager's own: an
+// error of the JSON 1.1 protocol, with Secrets Manager's status codes.
+//
+// The header x-amzn-ErrorType stays API Gateway's: one set here would not
+// replace it but stand beside it, and clients read the pair in different ways.
+type refusal struct {
+	kind    string // as API Gateway calls it
+	status  string // empty for the status the refusal has by itself
+	code    string
+	message string // empty for API Gateway's own
+}
+
+const serverFault = "An error occurred on the server side."
+
+var refusals = []refusal{
+	{"THROTTLED", "400", "ThrottlingException", "Rate exceeded"},
+	{"ACCESS_DENIED", "400", "AccessDeniedException", ""},
+	{"WAF_FILTERED", "400", "AccessDeniedException", ""},
+	{"INVALID_SIGNATURE", "400", "InvalidSignatureException", "The signature is not accepted. Sign for execute-api, not secretsmanager: see README."},
+	{"EXPIRED_TOKEN", "400", "ExpiredTokenException", "The security token included in the request is expired"},
+	// Also what API Gateway says to a wrong path or method.
+	{"MISSING_AUTHENTICATION_TOKEN", "400", "MissingAuthenticationTokenException", "Missing Authentication Token. Sign for execute-api, and POST to the path /" + stageName + "."},
+	{"REQUEST_TOO_LARGE", "400", "ValidationException", "The request is too large."},
+	{"INTEGRATION_FAILURE", "500", "InternalServiceError", serverFault},
+	{"INTEGRATION_TIMEOUT", "500", "InternalServiceError", serverFault},
+	// The rest. Not ResourceNotFoundException, which would say that there is no
+	// such secret, nor a status, which every refusal above would take over.
+	{"DEFAULT_4XX", "", "ValidationException", ""},
+	{"DEFAULT_5XX", "", "InternalServiceError", serverFault},
+}
+
+func (r refusal) addTo(api awsapigateway.RestApi) {
+	options := awsapigateway.GatewayResponseOptions{
+		Type:            awsapigateway.ResponseType_Of(&r.kind),
+		ResponseHeaders: &map[string]*string{"Content-Type": jsii.String("'application/x-amz-json-1.1'")},
+		Templates:       &map[string]*string{"application/json": jsii.String(r.body())},
+	}
+	if r.status != "" {
+		options.StatusCode = &r.status
+	}
+	api.AddGatewayResponse(&r.kind, &options)
+}
+
+// body keeps API Gateway's own words as detail where others stand in front:
+// they say, for one, whether it was the service or the clock that was wrong.
+func (r refusal) body() string {
+	// Quotes and all: API Gateway puts a JSON string in its place.
+	const own = "$context.error.messageString"
+	if r.message == "" {
+		return `{"__type":` + quote(r.code) + `,"message":` + own + `}`
+	}
+	return `{"__type":` + quote(r.code) + `,"message":` + quote(r.message) + `,"detail":` + own + `}`
+}
+
+func quote(s string) string {
+	quoted, _ := json.Marshal(s) // a string always can
+	return string(quoted)
+}
+
+// A logNameSet names the stack's log groups: the function's, with the audit
+// records; the API's access log; and the log of what went wrong in the API
+// itself, whose name API Gateway gives.
+type logNameSet struct{ function, access, execution string }
+
+// logNames name the groups after the API, whose ID is new for every stack: a
+// stack made again finds none of these in its way.
+func logNames(api awsapigateway.RestApi) logNameSet {
+	id := *api.RestApiId()
+	return logNameSet{
+		function:  "/strongroom/" + id + "/api",
+		access:    "/strongroom/" + id + "/access",
+		execution: "API-Gateway-Execution-Logs_" + id + "/" + stageName,
+	}
+}
+
+func logARN(stack awscdk.Stack, name string) string {
+	return *stack.FormatArn(&awscdk.ArnComponents{
+		Service:      jsii.String("logs"),
+		Resource:     jsii.String("log-group"),
+		ResourceName: &name,
+		ArnFormat:    awscdk.ArnFormat_COLON_RESOURCE_NAME,
+	})
+}
+
+type logGroups struct{ function, access, execution awslogs.LogGroup }
+
+func newLogGroups(stack awscdk.Stack, key awskms.Key, names logNameSet, days int) logGroups {
+	group := func(id, name string) awslogs.LogGroup {
+		group := awslogs.NewLogGroup(stack, &id, &awslogs.LogGroupProps{
+			LogGroupName:  &name,
+			EncryptionKey: key,
+			RemovalPolicy: awscdk.RemovalPolicy_RETAIN, // who read what is asked after the end, too
+		})
+		group.Node().DefaultChild().(awslogs.CfnLogGroup).SetRetentionInDays(jsii.Number(days))
+		return group
+	}
+	return logGroups{
+		function:  group("ApiLogs", names.function),
+		access:    group("AccessLogs", names.access),
+		execution: group("ExecutionLogs", names.execution),
+	}
+}
+
+// logCalls sends the stage's logs to the groups. The stage waits for both, or
+// API Gateway would make the execution log itself, with neither key nor end.
+func logCalls(api awsapigateway.RestApi, logs logGroups) {
+	stage := api.DeploymentStage()
+	stage.Node().DefaultChild().(awsapigateway.CfnStage).SetAccessLogSetting(&awsapigateway.CfnStage_AccessLogSettingProperty{
+		DestinationArn: logs.access.LogGroupArn(),
+		Format:         jsii.String(accessLine()),
+	})
+	stage.Node().AddDependency(logs.access, logs.execution)
+}
+
+// accessLine is one JSON object a call. API Gateway escapes nothing in it, so
+// it holds no text a caller may choose: no path and no user agent. The audit
+// records have those.
+func accessLine() string {
+	fields := []string{
+		"requestId", "extendedRequestId", "requestTimeEpoch", "httpMethod", "status", "protocol", "tlsVersion",
+		"identity.sourceIp", "identity.accountId", "identity.userArn", "error.responseType",
+		"responseLength", "responseLatency", "integrationLatency", "integrationStatus",
+	}
+	for i, field := range fields {
+		_, name, ok := strings.Cut(field, ".")
+		if !ok {
+			name = field
+		}
+		fields[i] = quote(name) + `:"$context.` + field + `"`
+	}
+	return "{" + strings.Join(fields, ",") + "}"
+}

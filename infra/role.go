@@ -1,0 +1,143 @@
+package main
+
+import (
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsapigateway"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsdynamodb"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awskms"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
+	"github.com/aws/jsii-runtime-go"
+)
+
+// newRole is what the function may do: the calls it makes, and no other. CDK's
+// grant methods would add Scan, the indexes and half of KMS.
+func newRole(
+	stack awscdk.Stack, set settings, key awskms.Key, table awsdynamodb.Table, logs awslogs.LogGroup,
+) awsiam.Role {
+	return awsiam.NewRole(stack, jsii.String("ApiRole"), &awsiam.RoleProps{
+		Description: jsii.String("Strongroom: what functions/api may do"),
+		AssumedBy:   awsiam.NewServicePrincipal(jsii.String("lambda.amazonaws.com"), nil),
+		InlinePolicies: &map[string]awsiam.PolicyDocument{
+			"Calls": statements(
+				keepSecrets(table),
+				openTable(stack, key, table),
+				sealValues(stack, key, set.kmsKeyArns),
+				writeLogs(logs),
+			),
+		},
+	})
+}
+
+// keepSecrets are the table's calls. TransactWriteItems is allowed by the
+// actions of what it does: PutItem, UpdateItem, DeleteItem, ConditionCheckItem.
+// The indexes are left out: requests read the table itself, strongly consistent.
+func keepSecrets(table awsdynamodb.Table) awsiam.PolicyStatement {
+	return allow("KeepSecrets", nil, jsii.Strings(*table.TableArn()),
+		"dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query",
+		"dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem", "dynamodb:ConditionCheckItem")
+}
+
+// openTable is what DynamoDB needs from whoever reads or writes a table under a
+// customer's key: it decrypts the table's key with the caller's own right, and
+// does the rest with grants it got when the table was made.
+// https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/encryption.usagenotes.html
+func openTable(stack awscdk.Stack, key awskms.Key, table awsdynamodb.Table) awsiam.PolicyStatement {
+	return allow("OpenTable", conditions{"StringEquals": conditions{
+		"kms:ViaService": "dynamodb." + *stack.Region() + ".amazonaws.com",
+		"kms:EncryptionContext:aws:dynamodb:tableName":    table.TableName(),
+		"kms:EncryptionContext:aws:dynamodb:subscriberId": stack.Account(),
+	}}, jsii.Strings(*key.KeyArn()), "kms:Decrypt")
+}
+
+// sealValues are the calls of pkg/envelope, each bound to a version of a secret
+// of this region and account: with other context, or more of it, the function
+// may not use the key, so it cannot open the table's key or a log.
+func sealValues(stack awscdk.Stack, key awskms.Key, others []string) awsiam.PolicyStatement {
+	secrets := stack.FormatArn(&awscdk.ArnComponents{
+		Service:      jsii.String("secretsmanager"),
+		Resource:     jsii.String("secret"),
+		ResourceName: jsii.String("*"),
+		ArnFormat:    awscdk.ArnFormat_COLON_RESOURCE_NAME,
+	})
+	return allow("SealValues", conditions{
+		"StringLike": conditions{"kms:EncryptionContext:SecretARN": secrets},
+		"Null":       conditions{"kms:EncryptionContext:SecretVersionId": "false"},
+		// Alone this would let calls without any context through: it asks about
+		// each key there is.
+		"ForAllValues:StringEquals": conditions{
+			"kms:EncryptionContextKeys": jsii.Strings("SecretARN", "SecretVersionId"),
+		},
+	}, jsii.Strings(append([]string{*key.KeyArn()}, others...)...),
+		"kms:GenerateDataKey", "kms:Decrypt", "kms:ReEncryptFrom", "kms:ReEncryptTo")
+}
+
+// writeLogs has no CreateLogGroup: the group is there, encrypted, and one that
+// was deleted should not come back without that.
+func writeLogs(logs awslogs.LogGroup) awsiam.PolicyStatement {
+	return allow("WriteLogs", nil, jsii.Strings(*logs.LogGroupArn()), "logs:CreateLogStream", "logs:PutLogEvents")
+}
+
+// newAccount gives API Gateway a role to write logs with. That is a setting of
+// the account in a region, not of an API, and an API with logs cannot be made
+// before it: so a stack that wants to work in a fresh account has to bring it.
+// Where the setting is already made for other APIs, switch apiGatewayLogsRole
+// off and it is left alone.
+//
+// For the same reason role and setting stay when the stack goes, and the role
+// is as wide as AWS says API Gateway needs, but for the region and the account:
+// every REST API of the account's region writes its logs with it.
+// https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-logging.html
+func newAccount(stack awscdk.Stack) awsapigateway.CfnAccount {
+	logs := stack.FormatArn(&awscdk.ArnComponents{
+		Service:   jsii.String("logs"),
+		Resource:  jsii.String("*"),
+		ArnFormat: awscdk.ArnFormat_NO_RESOURCE_NAME,
+	})
+	role := awsiam.NewRole(stack, jsii.String("GatewayLogsRole"), &awsiam.RoleProps{
+		Description: jsii.String("API Gateway: logs of every REST API of this account and region"),
+		AssumedBy:   awsiam.NewServicePrincipal(jsii.String("apigateway.amazonaws.com"), nil),
+		InlinePolicies: &map[string]awsiam.PolicyDocument{
+			"Logs": statements(allow("WriteLogs", nil, jsii.Strings(*logs),
+				"logs:CreateLogGroup", "logs:CreateLogStream", "logs:DescribeLogGroups", "logs:DescribeLogStreams",
+				"logs:PutLogEvents", "logs:GetLogEvents", "logs:FilterLogEvents")),
+		},
+	})
+	role.ApplyRemovalPolicy(awscdk.RemovalPolicy_RETAIN)
+	account := awsapigateway.NewCfnAccount(stack, jsii.String("GatewayAccount"), &awsapigateway.CfnAccountProps{
+		CloudWatchRoleArn: role.RoleArn(),
+	})
+	account.ApplyRemovalPolicy(awscdk.RemovalPolicy_RETAIN, nil)
+	return account
+}
+
+// conditions are IAM conditions: operators, then keys, then values.
+type conditions map[string]any
+
+// all is the form the CDK wants.
+func (c conditions) all() *map[string]any {
+	if c == nil {
+		return nil
+	}
+	all := map[string]any{}
+	for name, value := range c {
+		if inner, ok := value.(conditions); ok {
+			value = *inner.all()
+		}
+		all[name] = value
+	}
+	return &all
+}
+
+func allow(sid string, when conditions, resources *[]*string, actions ...string) awsiam.PolicyStatement {
+	return awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
+		Sid:        &sid,
+		Actions:    jsii.Strings(actions...),
+		Resources:  resources,
+		Conditions: when.all(),
+	})
+}
+
+func statements(all ...awsiam.PolicyStatement) awsiam.PolicyDocument {
+	return awsiam.NewPolicyDocument(&awsiam.PolicyDocumentProps{Statements: &all})
+}

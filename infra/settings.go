@@ -1,0 +1,106 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// settings are what an operator may choose, in the context of cdk.json or for
+// one run with -c name=value. There are no defaults here, so that cdk.json
+// shows all that is in force.
+type settings struct {
+	stackName        string   // name of the stack
+	logRetentionDays int      // how long log groups keep their events: a number CloudWatch Logs knows
+	throttleRate     int      // requests a second, over all callers, that the stage lets through
+	throttleBurst    int      // requests at once before that rate holds
+	dataKeySeconds   int      // how long the function may remember a plain data key; 0 for not at all
+	kmsKeyArns       []string // further KMS keys that secrets may name; with -c, separated by commas
+
+	// apiGatewayLogsRole is whether the stack sets the role API Gateway logs
+	// with: see [newAccount].
+	apiGatewayLogsRole bool
+}
+
+// retentions are the only numbers of days CloudWatch Logs takes.
+var retentions = []int{
+	1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731,
+	1096, 1827, 2192, 2557, 2922, 3288, 3653,
+}
+
+var (
+	stackNames = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9-]{0,127}$`)
+	// A policy that names an alias gives no right to the key behind it.
+	keyARNs = regexp.MustCompile(`^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+$`)
+)
+
+// readSettings reads the settings with lookup, which answers nil for a name
+// that is not set, and says everything that is wrong with them at once.
+func readSettings(lookup func(name string) any) (settings, error) {
+	r := reader{lookup: lookup}
+	set := settings{
+		stackName:          r.text("stackName"),
+		logRetentionDays:   r.number("logRetentionDays", 1, 3653),
+		throttleRate:       r.number("throttleRate", 1, 10_000),
+		throttleBurst:      r.number("throttleBurst", 1, 5_000),
+		dataKeySeconds:     r.number("dataKeySeconds", 0, 3_600),
+		kmsKeyArns:         r.list("kmsKeyArns"),
+		apiGatewayLogsRole: r.yes("apiGatewayLogsRole"),
+	}
+	r.check(stackNames.MatchString(set.stackName),
+		"stackName must be letters, digits and hyphens, and begin with a letter")
+	r.check(slices.Contains(retentions, set.logRetentionDays),
+		"logRetentionDays must be one of %v", retentions)
+	for _, arn := range set.kmsKeyArns {
+		r.check(keyARNs.MatchString(arn), "kmsKeyArns: %q is not the ARN of a key", arn)
+	}
+	return set, errors.Join(r.wrong...)
+}
+
+// A reader reads values as cdk.json has them, or as the strings that -c gives.
+type reader struct {
+	lookup func(name string) any
+	wrong  []error
+}
+
+func (r *reader) check(ok bool, format string, args ...any) {
+	if !ok {
+		r.wrong = append(r.wrong, fmt.Errorf("setting "+format, args...))
+	}
+}
+
+func (r *reader) text(name string) string {
+	s, ok := r.lookup(name).(string)
+	r.check(ok, "%s must be a string", name)
+	return s
+}
+
+func (r *reader) number(name string, low, high int) int {
+	n, err := strconv.Atoi(fmt.Sprint(r.lookup(name)))
+	r.check(err == nil && low <= n && n <= high, "%s must be a whole number from %d to %d", name, low, high)
+	return n
+}
+
+func (r *reader) yes(name string) bool {
+	s := fmt.Sprint(r.lookup(name))
+	r.check(s == "true" || s == "false", "%s must be true or false", name)
+	return s == "true"
+}
+
+func (r *reader) list(name string) []string {
+	var all []string
+	switch v := r.lookup(name).(type) {
+	case string:
+		all = strings.FieldsFunc(v, func(c rune) bool { return c == ',' })
+	case []any:
+		for _, one := range v {
+			all = append(all, fmt.Sprint(one))
+		}
+	default:
+		r.check(false, "%s must be a list", name)
+	}
+	return all
+}

@@ -1,0 +1,68 @@
+package main
+
+import (
+	"encoding/json"
+	"maps"
+	"os"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+// TestSettingsOfTheFile reads cdk.json as it is, whatever an operator chose.
+func TestSettingsOfTheFile(t *testing.T) {
+	t.Parallel()
+	raw, err := os.ReadFile("../cdk.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var file struct{ Context object }
+	if err := json.Unmarshal(raw, &file); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := readSettings(from(file.Context)); err != nil {
+		t.Errorf("cdk.json: %v", err)
+	}
+}
+
+// TestSettingsByHand are those of -c, which are all strings.
+func TestSettingsByHand(t *testing.T) {
+	t.Parallel()
+	const one, two = "arn:aws:kms:eu-central-1:111122223333:key/1234abcd", "arn:aws-us-gov:kms:us-gov-west-1:111122223333:key/mrk-1a"
+	got, err := readSettings(from(object{
+		"stackName": "Vault-2", "logRetentionDays": "30", "throttleRate": "10", "throttleBurst": "20",
+		"dataKeySeconds": "0", "kmsKeyArns": one + "," + two, "apiGatewayLogsRole": "false",
+	}))
+	want := settings{
+		stackName: "Vault-2", logRetentionDays: 30, throttleRate: 10, throttleBurst: 20,
+		kmsKeyArns: []string{one, two},
+	}
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, %v, want %+v", got, err, want)
+	}
+}
+
+func TestWrongSettings(t *testing.T) {
+	t.Parallel()
+	for name, wrong := range map[string][]any{
+		"stackName":          {nil, "", "2nd", "a b", 3},
+		"logRetentionDays":   {nil, 0, 31, "never", 1.5},
+		"throttleRate":       {nil, 0, -1, 10_001, "fast"},
+		"throttleBurst":      {nil, 0, 5_001},
+		"dataKeySeconds":     {nil, -1, 3_601, "60s"},
+		"kmsKeyArns":         {nil, true, "alias/other", "arn:aws:kms:eu-central-1:111122223333:alias/other", []any{"*"}, []any{1}},
+		"apiGatewayLogsRole": {nil, "", "yes", 1},
+	} {
+		for _, value := range wrong {
+			set := maps.Clone(plain)
+			set[name] = value
+			if _, err := readSettings(from(set)); err == nil || !strings.Contains(err.Error(), name) {
+				t.Errorf("%s = %#v: got error %v, want one that names it", name, value, err)
+			}
+		}
+	}
+}
+
+func from(set object) func(string) any {
+	return func(name string) any { return set[name] }
+}

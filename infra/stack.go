@@ -1,0 +1,153 @@
+package main
+
+import (
+	"strconv"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsdynamodb"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awskms"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
+	"github.com/aws/jsii-runtime-go"
+)
+
+// newStack is everything, with the function's code taken from the folder asset.
+//
+// What may be chosen is in cdk.json, or given with -c for one run: see
+// [settings]. What may be called, and by whom, is in [newRole] and [newKey].
+func newStack(app awscdk.App, set settings, asset string) {
+	stack := awscdk.NewStack(app, &set.stackName, &awscdk.StackProps{
+		Description: jsii.String("Strongroom: AWS Secrets Manager that you own"),
+	})
+	// The API comes first because the log groups bear its name, and the log
+	// groups' names before the key because its policy names them.
+	api := newAPI(stack, set)
+	names := logNames(api)
+	key := newKey(stack, names)
+	table := newTable(stack, key)
+	logs := newLogGroups(stack, key, names, set.logRetentionDays)
+	function := newFunction(stack, asset, set, key, table, newRole(stack, set, key, table, logs.function), logs.function)
+	serve(api, function)
+	logCalls(api, logs)
+	if set.apiGatewayLogsRole {
+		api.DeploymentStage().Node().AddDependency(newAccount(stack))
+	}
+	output(stack, "Endpoint", endpoint(stack, api), "AWS_ENDPOINT_URL_SECRETS_MANAGER for clients; see README on signing")
+	output(stack, "Table", table.TableName(), "The table, which stays when the stack goes")
+	output(stack, "Key", key.KeyArn(), "The key, which stays when the stack goes: nothing stored opens without it")
+}
+
+// newKey makes the one key of the stack: for the table, for the values sealed
+// in it and for the logs.
+//
+// One key and not three, because whoever holds the values' key holds all there
+// is to protect: to disable it closes everything at once, and there is one
+// policy and one trail to read. The uses are kept apart all the same, by
+// encryption context: a caller let in for one cannot open what another sealed.
+func newKey(stack awscdk.Stack, logs logNameSet) awskms.Key {
+	return awskms.NewKey(stack, jsii.String("Key"), &awskms.KeyProps{
+		Description:       jsii.String("Strongroom: the table, the values in it and the logs"),
+		EnableKeyRotation: jsii.Bool(true),
+		RemovalPolicy:     awscdk.RemovalPolicy_RETAIN,
+		Policy:            statements(rootOwnsKey(), logsUseKey(stack, logs)),
+	})
+}
+
+// rootOwnsKey leaves the rest to the account's IAM policies, as AWS's own
+// default does. Without it the role's policy would count for nothing, and a key
+// whose policy was got wrong could never be mended.
+func rootOwnsKey() awsiam.PolicyStatement {
+	return awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
+		Sid:        jsii.String("AccountDecides"),
+		Principals: &[]awsiam.IPrincipal{awsiam.NewAccountRootPrincipal()},
+		Actions:    jsii.Strings("kms:*"),
+		Resources:  jsii.Strings("*"),
+	})
+}
+
+// logsUseKey lets CloudWatch Logs encrypt under the key, for these log groups
+// and no other. The group's ARN is the encryption context of all it does:
+// https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/encrypt-log-data-kms.html
+func logsUseKey(stack awscdk.Stack, logs logNameSet) awsiam.PolicyStatement {
+	return awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
+		Sid: jsii.String("LogsOfThisStack"),
+		Principals: &[]awsiam.IPrincipal{
+			awsiam.NewServicePrincipal(jsii.String("logs."+*stack.Region()+".amazonaws.com"), nil),
+		},
+		Actions: jsii.Strings("kms:Encrypt", "kms:Decrypt", "kms:ReEncryptFrom", "kms:ReEncryptTo",
+			"kms:GenerateDataKey", "kms:GenerateDataKeyWithoutPlaintext", "kms:DescribeKey"),
+		Resources: jsii.Strings("*"), // in a key's policy, this key
+		Conditions: conditions{"ArnEquals": conditions{
+			"kms:EncryptionContext:aws:logs:arn": jsii.Strings(
+				logARN(stack, logs.function), logARN(stack, logs.access), logARN(stack, logs.execution)),
+		}}.all(),
+	})
+}
+
+// newTable makes the table that store.Schema describes. It has no name of its
+// own, so that a stack made again does not stumble over the table that stayed.
+func newTable(stack awscdk.Stack, key awskms.Key) awsdynamodb.Table {
+	table := awsdynamodb.NewTable(stack, jsii.String("Table"), &awsdynamodb.TableProps{
+		PartitionKey:       text("pk"),
+		SortKey:            text("sk"),
+		BillingMode:        awsdynamodb.BillingMode_PAY_PER_REQUEST,
+		Encryption:         awsdynamodb.TableEncryption_CUSTOMER_MANAGED,
+		EncryptionKey:      key,
+		DeletionProtection: jsii.Bool(true),
+		RemovalPolicy:      awscdk.RemovalPolicy_RETAIN,
+		PointInTimeRecoverySpecification: &awsdynamodb.PointInTimeRecoverySpecification{
+			PointInTimeRecoveryEnabled: jsii.Bool(true),
+		},
+	})
+	addIndex(table, "age", "secret", "created")
+	addIndex(table, "due", "shard", "due")
+	return table
+}
+
+func addIndex(table awsdynamodb.Table, name, hash, rng string) {
+	table.AddGlobalSecondaryIndex(&awsdynamodb.GlobalSecondaryIndexProps{
+		IndexName:      &name,
+		PartitionKey:   text(hash),
+		SortKey:        text(rng),
+		ProjectionType: awsdynamodb.ProjectionType_KEYS_ONLY,
+	})
+}
+
+func text(attribute string) *awsdynamodb.Attribute {
+	return &awsdynamodb.Attribute{Name: &attribute, Type: awsdynamodb.AttributeType_STRING}
+}
+
+// newFunction is functions/api. It is given a role, so that CDK adds no managed
+// policy, and a log group, so that Lambda makes none that is neither encrypted
+// nor ever emptied.
+func newFunction(
+	stack awscdk.Stack, asset string, set settings,
+	key awskms.Key, table awsdynamodb.Table, role awsiam.Role, logs awslogs.LogGroup,
+) awslambda.Function {
+	return awslambda.NewFunction(stack, jsii.String("Api"), &awslambda.FunctionProps{
+		Description:  jsii.String("Strongroom: the AWS Secrets Manager protocol"),
+		Runtime:      awslambda.Runtime_PROVIDED_AL2023(),
+		Architecture: awslambda.Architecture_ARM_64(),
+		Handler:      jsii.String("bootstrap"),
+		Code:         awslambda.Code_FromAsset(&asset, nil),
+		MemorySize:   jsii.Number(256),
+		Timeout:      awscdk.Duration_Seconds(jsii.Number(29)), // what API Gateway waits
+		Role:         role,
+		LogGroup:     logs,
+		Environment: &map[string]*string{
+			"TABLE_NAME":       table.TableName(),
+			"KMS_KEY_ID":       key.KeyArn(),
+			"DATA_KEY_SECONDS": jsii.String(strconv.Itoa(set.dataKeySeconds)),
+			"ACCOUNT_ID":       stack.Account(),
+			"PARTITION":        stack.Partition(),
+		},
+	})
+}
+
+func output(stack awscdk.Stack, name string, value *string, description string) {
+	awscdk.NewCfnOutput(stack, jsii.String(name+"Output"), &awscdk.CfnOutputProps{
+		Value:       value,
+		Description: &description,
+	}).OverrideLogicalId(&name)
+}

@@ -1,0 +1,419 @@
+package main
+
+import (
+	"encoding/json"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"github.com/strongroom/strongroom/pkg/store"
+)
+
+// TestInventory holds the list of everything the stack makes. A construct that
+// brings a function, a role or a policy of its own shows up here.
+func TestInventory(t *testing.T) {
+	t.Parallel()
+	got := map[string]int{}
+	for _, r := range stack(t).Resources {
+		got[r.Type]++
+	}
+	same(t, "resources", got, map[string]int{
+		"AWS::ApiGateway::Account":         1,
+		"AWS::ApiGateway::Deployment":      1,
+		"AWS::ApiGateway::GatewayResponse": 11,
+		"AWS::ApiGateway::Method":          1,
+		"AWS::ApiGateway::RestApi":         1,
+		"AWS::ApiGateway::Stage":           1,
+		"AWS::DynamoDB::Table":             1,
+		"AWS::IAM::Role":                   2,
+		"AWS::KMS::Key":                    1,
+		"AWS::Lambda::Function":            1,
+		"AWS::Lambda::Permission":          1,
+		"AWS::Logs::LogGroup":              3,
+	})
+}
+
+func TestWhatIsStoredOutlivesTheStack(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []string{"AWS::DynamoDB::Table", "AWS::KMS::Key", "AWS::Logs::LogGroup"} {
+		for _, r := range stack(t).all(kind) {
+			same(t, r.ID+" when the stack goes", r.DeletionPolicy, "Retain")
+			same(t, r.ID+" when it is replaced", r.UpdateReplacePolicy, "Retain")
+		}
+	}
+}
+
+func TestTable(t *testing.T) {
+	t.Parallel()
+	table := stack(t).one(t, "AWS::DynamoDB::Table")
+	same(t, "name", table.Properties["TableName"], nil)
+	same(t, "deletion protection", table.Properties["DeletionProtectionEnabled"], true)
+	same(t, "point in time recovery", table.Properties["PointInTimeRecoverySpecification"],
+		object{"PointInTimeRecoveryEnabled": true})
+	same(t, "encryption", table.Properties["SSESpecification"], object{
+		"SSEEnabled": true, "SSEType": "KMS", "KMSMasterKeyId": stack(t).arn(t, "AWS::KMS::Key"),
+	})
+}
+
+// TestTableIsTheStores compares the table with the one the store makes for
+// itself on a laptop.
+func TestTableIsTheStores(t *testing.T) {
+	t.Parallel()
+	table, want := stack(t).one(t, "AWS::DynamoDB::Table"), store.Schema("any")
+	same(t, "billing", table.Properties["BillingMode"], want.BillingMode)
+	same(t, "key", table.Properties["KeySchema"], want.KeySchema)
+	same(t, "attributes", byName(table.Properties["AttributeDefinitions"]), byName(want.AttributeDefinitions))
+	same(t, "local indexes", table.Properties["LocalSecondaryIndexes"], nil)
+	var indexes []object
+	for _, index := range want.GlobalSecondaryIndexes {
+		indexes = append(indexes, object{
+			"IndexName":  index.IndexName,
+			"KeySchema":  index.KeySchema,
+			"Projection": object{"ProjectionType": types.ProjectionTypeKeysOnly},
+		})
+	}
+	same(t, "indexes", table.Properties["GlobalSecondaryIndexes"], indexes)
+}
+
+func TestKey(t *testing.T) {
+	t.Parallel()
+	key := stack(t).one(t, "AWS::KMS::Key")
+	same(t, "rotation", key.Properties["EnableKeyRotation"], true)
+	var groups []string
+	for _, group := range stack(t).all("AWS::Logs::LogGroup") {
+		groups = append(groups, "arn:${AWS::Partition}:logs:${AWS::Region}:${AWS::AccountId}:log-group:"+
+			group.Properties["LogGroupName"].(string))
+	}
+	statements := key.statements()
+	if len(statements) != 2 {
+		t.Fatalf("the key's policy has %d statements, want the account's and the logs'", len(statements))
+	}
+	same(t, "owner", statements[0]["Principal"], object{"AWS": "arn:${AWS::Partition}:iam::${AWS::AccountId}:root"})
+	same(t, "logs", statements[1]["Principal"], object{"Service": "logs.${AWS::Region}.amazonaws.com"})
+	named := statements[1]["Condition"].(object)["ArnEquals"].(object)["kms:EncryptionContext:aws:logs:arn"]
+	same(t, "log groups that may use the key", sorted(texts(named)), sorted(groups))
+}
+
+func TestFunction(t *testing.T) {
+	t.Parallel()
+	function := stack(t).one(t, "AWS::Lambda::Function")
+	settled := object{
+		"Architectures": []string{"arm64"},
+		"Runtime":       "provided.al2023",
+		"Handler":       "bootstrap",
+		"MemorySize":    256,
+		"Timeout":       29,
+		"Environment": object{"Variables": object{
+			"TABLE_NAME":       stack(t).ref(t, "AWS::DynamoDB::Table"),
+			"KMS_KEY_ID":       stack(t).arn(t, "AWS::KMS::Key"),
+			"DATA_KEY_SECONDS": "5",
+			"ACCOUNT_ID":       "${AWS::AccountId}",
+			"PARTITION":        "${AWS::Partition}",
+		}},
+	}
+	for name, want := range settled {
+		same(t, name, function.Properties[name], want)
+	}
+}
+
+// TestFunctionMay has every right of the function in full: a call that comes or
+// goes has to be written here too.
+func TestFunctionMay(t *testing.T) {
+	t.Parallel()
+	role := stack(t).role(t, "lambda.amazonaws.com")
+	same(t, "the function's role", stack(t).one(t, "AWS::Lambda::Function").Properties["Role"], "${"+role.ID+".Arn}")
+	key := stack(t).arn(t, "AWS::KMS::Key")
+	want := []object{
+		{
+			"Sid":    "KeepSecrets",
+			"Effect": "Allow",
+			"Action": []string{
+				"dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query",
+				"dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem", "dynamodb:ConditionCheckItem",
+			},
+			"Resource": stack(t).arn(t, "AWS::DynamoDB::Table"),
+		},
+		{
+			"Sid":      "OpenTable",
+			"Effect":   "Allow",
+			"Action":   "kms:Decrypt",
+			"Resource": key,
+			"Condition": object{"StringEquals": object{
+				"kms:ViaService": "dynamodb.${AWS::Region}.amazonaws.com",
+				"kms:EncryptionContext:aws:dynamodb:tableName":    stack(t).ref(t, "AWS::DynamoDB::Table"),
+				"kms:EncryptionContext:aws:dynamodb:subscriberId": "${AWS::AccountId}",
+			}},
+		},
+		{
+			"Sid":      "SealValues",
+			"Effect":   "Allow",
+			"Action":   []string{"kms:GenerateDataKey", "kms:Decrypt", "kms:ReEncryptFrom", "kms:ReEncryptTo"},
+			"Resource": key,
+			"Condition": object{
+				"StringLike": object{"kms:EncryptionContext:SecretARN": "arn:${AWS::Partition}:secretsmanager:${AWS::Region}:${AWS::AccountId}:secret:*"},
+				"Null":       object{"kms:EncryptionContext:SecretVersionId": "false"},
+				"ForAllValues:StringEquals": object{
+					"kms:EncryptionContextKeys": []string{"SecretARN", "SecretVersionId"},
+				},
+			},
+		},
+		{
+			"Sid":      "WriteLogs",
+			"Effect":   "Allow",
+			"Action":   []string{"logs:CreateLogStream", "logs:PutLogEvents"},
+			"Resource": "${" + stack(t).functionLogs(t).ID + ".Arn}",
+		},
+	}
+	same(t, "statements", role.statements()[1:], want) // the first says who may take the role
+}
+
+// TestPoliciesAreNarrow is about every policy there is, and those still to come.
+func TestPoliciesAreNarrow(t *testing.T) {
+	t.Parallel()
+	for _, r := range stack(t).Resources {
+		if r.Type == "AWS::IAM::ManagedPolicy" || r.Properties["ManagedPolicyArns"] != nil {
+			t.Errorf("%s has a managed policy", r.ID)
+		}
+		for _, s := range r.statements() {
+			if s["Sid"] == "AccountDecides" && r.Type == "AWS::KMS::Key" {
+				continue // AWS demands it: see rootOwnsKey
+			}
+			for _, name := range []string{"NotAction", "NotResource", "NotPrincipal"} {
+				same(t, r.ID+" "+name, s[name], nil)
+			}
+			for _, action := range texts(s["Action"]) {
+				if strings.Contains(action, "*") || strings.HasSuffix(action, "Scan") {
+					t.Errorf("%s allows %s", r.ID, action)
+				}
+			}
+			for _, resource := range texts(s["Resource"]) {
+				// In the key's own policy the resource can only be the key.
+				if resource == "*" && r.Type != "AWS::KMS::Key" {
+					t.Errorf("%s allows %v on everything", r.ID, s["Action"])
+				}
+			}
+		}
+	}
+}
+
+func TestOnlySignedPosts(t *testing.T) {
+	t.Parallel()
+	api := stack(t).one(t, "AWS::ApiGateway::RestApi")
+	same(t, "endpoint type", api.Properties["EndpointConfiguration"], object{"Types": []string{"REGIONAL"}})
+	same(t, "TLS", api.Properties["SecurityPolicy"], "SecurityPolicy_TLS13_1_2_PFS_PQ_2025_09")
+	// Any media type here would turn bodies into base64.
+	same(t, "binary media types", api.Properties["BinaryMediaTypes"], nil)
+
+	method := stack(t).one(t, "AWS::ApiGateway::Method").Properties // the only one
+	same(t, "method", method["HttpMethod"], "POST")
+	same(t, "authorization", method["AuthorizationType"], "AWS_IAM")
+	same(t, "path", method["ResourceId"], "${"+api.ID+".RootResourceId}")
+	integration := method["Integration"].(object)
+	same(t, "integration", integration["Type"], "AWS_PROXY")
+	same(t, "function", integration["Uri"], "arn:${AWS::Partition}:apigateway:${AWS::Region}:lambda:path/2015-03-31/functions/"+
+		stack(t).arn(t, "AWS::Lambda::Function")+"/invocations")
+
+	permission := stack(t).one(t, "AWS::Lambda::Permission").Properties
+	same(t, "who may invoke", permission["Principal"], "apigateway.amazonaws.com")
+	same(t, "from where", permission["SourceArn"], "arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:${"+
+		api.ID+"}/"+stack(t).ref(t, "AWS::ApiGateway::Stage")+"/POST/")
+}
+
+func TestStage(t *testing.T) {
+	t.Parallel()
+	stage := stack(t).one(t, "AWS::ApiGateway::Stage")
+	same(t, "name", stage.Properties["StageName"], "v1")
+	same(t, "method settings", stage.Properties["MethodSettings"], []object{{
+		"HttpMethod":           "*",
+		"ResourcePath":         "/*",
+		"LoggingLevel":         "ERROR",
+		"DataTraceEnabled":     false,
+		"ThrottlingRateLimit":  7,
+		"ThrottlingBurstLimit": 11,
+	}})
+	for _, kind := range []string{"AWS::ApiGateway::Account", "AWS::Logs::LogGroup"} {
+		for _, r := range stack(t).all(kind) {
+			if r.ID != stack(t).functionLogs(t).ID && !slices.Contains(stage.DependsOn, r.ID) {
+				t.Errorf("the stage may be made before %s", r.ID)
+			}
+		}
+	}
+}
+
+func TestAccessLog(t *testing.T) {
+	t.Parallel()
+	setting := stack(t).one(t, "AWS::ApiGateway::Stage").Properties["AccessLogSetting"].(object)
+	group := strings.TrimSuffix(strings.TrimPrefix(setting["DestinationArn"].(string), "${"), ".Arn}")
+	same(t, "destination", stack(t).Resources[group].Type, "AWS::Logs::LogGroup")
+
+	var line map[string]string
+	if err := json.Unmarshal([]byte(setting["Format"].(string)), &line); err != nil {
+		t.Fatalf("the access log is not JSON: %v", err)
+	}
+	same(t, "request ID, without which API Gateway takes no format", line["requestId"], "$context.requestId")
+	same(t, "caller", line["userArn"], "$context.identity.userArn")
+	for name, variable := range line {
+		if !strings.HasPrefix(variable, "$context.") {
+			t.Errorf("%s is %q, which API Gateway does not fill in", name, variable)
+		}
+		if slices.Contains([]string{"$context.path", "$context.identity.userAgent"}, variable) {
+			t.Errorf("%s is %s: a caller could write what it likes into the log", name, variable)
+		}
+	}
+}
+
+func TestLogGroups(t *testing.T) {
+	t.Parallel()
+	for _, group := range stack(t).all("AWS::Logs::LogGroup") {
+		same(t, group.ID+" key", group.Properties["KmsKeyId"], stack(t).arn(t, "AWS::KMS::Key"))
+		same(t, group.ID+" retention", group.Properties["RetentionInDays"], 30)
+	}
+	api := stack(t).ref(t, "AWS::ApiGateway::RestApi")
+	var names []string
+	for _, group := range stack(t).all("AWS::Logs::LogGroup") {
+		names = append(names, group.Properties["LogGroupName"].(string))
+	}
+	same(t, "names", sorted(names), []string{
+		"/strongroom/" + api + "/access", "/strongroom/" + api + "/api", "API-Gateway-Execution-Logs_" + api + "/v1",
+	})
+}
+
+// TestRefusals has API Gateway's answers as an SDK has to find them.
+func TestRefusals(t *testing.T) {
+	t.Parallel()
+	want := map[string]string{
+		"THROTTLED":                    "400 ThrottlingException",
+		"ACCESS_DENIED":                "400 AccessDeniedException",
+		"WAF_FILTERED":                 "400 AccessDeniedException",
+		"INVALID_SIGNATURE":            "400 InvalidSignatureException",
+		"EXPIRED_TOKEN":                "400 ExpiredTokenException",
+		"MISSING_AUTHENTICATION_TOKEN": "400 MissingAuthenticationTokenException",
+		"REQUEST_TOO_LARGE":            "400 ValidationException",
+		"INTEGRATION_FAILURE":          "500 InternalServiceError",
+		"INTEGRATION_TIMEOUT":          "500 InternalServiceError",
+		"DEFAULT_4XX":                  " ValidationException",
+		"DEFAULT_5XX":                  " InternalServiceError",
+	}
+	got := map[string]string{}
+	for _, r := range stack(t).all("AWS::ApiGateway::GatewayResponse") {
+		kind := r.Properties["ResponseType"].(string)
+		body := refusalBody(t, r)
+		status, _ := r.Properties["StatusCode"].(string)
+		got[kind] = status + " " + body["__type"]
+		same(t, kind+" headers", r.Properties["ResponseParameters"], object{
+			"gatewayresponse.header.Content-Type": "'application/x-amz-json-1.1'",
+		})
+		if body["message"] == "" {
+			t.Errorf("%s has no message", kind)
+		}
+		if kind == "INVALID_SIGNATURE" && !strings.Contains(body["message"], "execute-api") {
+			t.Errorf("%s does not say what to sign for: %s", kind, body["message"])
+		}
+	}
+	same(t, "refusals", got, want)
+}
+
+func refusalBody(t *testing.T, r resource) map[string]string {
+	t.Helper()
+	templates := r.Properties["ResponseTemplates"].(object)
+	same(t, r.ID+" templates", slices.Collect(maps.Keys(templates)), []string{"application/json"})
+	filled := strings.ReplaceAll(templates["application/json"].(string), "$context.error.messageString", `"its own words"`)
+	var body map[string]string
+	if err := json.Unmarshal([]byte(filled), &body); err != nil {
+		t.Fatalf("%s is not JSON: %v: %s", r.ID, err, filled)
+	}
+	return body
+}
+
+// TestAccount is about the one setting that is not the stack's alone.
+func TestAccount(t *testing.T) {
+	t.Parallel()
+	account, role := stack(t).one(t, "AWS::ApiGateway::Account"), stack(t).role(t, "apigateway.amazonaws.com")
+	same(t, "role", account.Properties["CloudWatchRoleArn"], "${"+role.ID+".Arn}")
+	for _, r := range []resource{account, role} {
+		same(t, r.ID+" when the stack goes", r.DeletionPolicy, "Retain")
+	}
+	for _, s := range role.statements()[1:] {
+		same(t, "logs of this account and region", s["Resource"], "arn:${AWS::Partition}:logs:${AWS::Region}:${AWS::AccountId}:*")
+	}
+}
+
+func TestOutputs(t *testing.T) {
+	t.Parallel()
+	got := map[string]string{}
+	for name, output := range stack(t).Outputs {
+		got[name] = output.Value
+	}
+	same(t, "outputs", got, map[string]string{
+		"Endpoint": "https://" + stack(t).ref(t, "AWS::ApiGateway::RestApi") + ".execute-api.${AWS::Region}.${AWS::URLSuffix}/v1",
+		"Table":    stack(t).ref(t, "AWS::DynamoDB::Table"),
+		"Key":      stack(t).arn(t, "AWS::KMS::Key"),
+	})
+}
+
+// TestChoices is the stack with the two settings that change what is in it.
+func TestChoices(t *testing.T) {
+	t.Parallel()
+	const other = "arn:aws:kms:eu-central-1:111122223333:key/1234abcd"
+	chosen := synthesizeWith(t, object{"kmsKeyArns": []string{other}, "apiGatewayLogsRole": false})
+	if n := len(chosen.all("AWS::ApiGateway::Account")) + len(chosen.all("AWS::IAM::Role")); n != 1 {
+		t.Errorf("without apiGatewayLogsRole there are %d roles and account settings, want the function's role alone", n)
+	}
+	key := chosen.arn(t, "AWS::KMS::Key")
+	for _, s := range chosen.role(t, "lambda.amazonaws.com").statements() {
+		switch s["Sid"] {
+		case "SealValues":
+			same(t, "keys to seal under", s["Resource"], []string{key, other})
+		case "OpenTable":
+			same(t, "keys of the table", s["Resource"], key)
+		}
+	}
+}
+
+// TestFunctionsLinkNoCDK keeps the CDK, which is huge, out of what is deployed.
+func TestFunctionsLinkNoCDK(t *testing.T) {
+	t.Parallel()
+	const functions = "github.com/strongroom/strongroom/functions/"
+	out, err := exec.Command("go", "list", "-deps", functions+"...").CombinedOutput()
+	if err != nil {
+		t.Fatalf("go list: %v: %s", err, out)
+	}
+	linked := strings.Fields(string(out))
+	if !slices.ContainsFunc(linked, func(p string) bool { return strings.HasPrefix(p, functions) }) {
+		t.Fatalf("no function found under %s", functions)
+	}
+	for _, p := range linked {
+		if strings.Contains(p, "aws-cdk-go") || strings.Contains(p, "jsii-runtime-go") {
+			t.Errorf("a function links %s", p)
+		}
+	}
+}
+
+func TestAssetIsBootstrapAlone(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	if checkAsset(filepath.Join(folder, "missing")) == nil || checkAsset(folder) == nil {
+		t.Error("a folder that is not built was taken")
+	}
+	write(t, filepath.Join(folder, "bootstrap"))
+	if err := checkAsset(folder); err != nil {
+		t.Errorf("a built folder was refused: %v", err)
+	}
+	write(t, filepath.Join(folder, ".env"))
+	if checkAsset(folder) == nil {
+		t.Error("a folder that holds more than bootstrap was taken")
+	}
+}
+
+func write(t *testing.T, file string) {
+	t.Helper()
+	if err := os.WriteFile(file, []byte("binary"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}

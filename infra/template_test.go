@@ -1,0 +1,276 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/jsii-runtime-go"
+)
+
+type object = map[string]any
+
+// A template is a CloudFormation template with its functions written as text:
+// "${Table.Arn}" for what GetAtt gives, "${Table}" for Ref, and Join joined.
+type template struct {
+	Resources map[string]resource
+	Outputs   map[string]struct{ Value string }
+}
+
+type resource struct {
+	ID                                        string
+	Type, DeletionPolicy, UpdateReplacePolicy string
+	DependsOn                                 []string
+	Properties                                object
+}
+
+// plain are settings that are nobody's defaults, to see that they arrive.
+var plain = object{
+	"stackName":          "Vault",
+	"logRetentionDays":   30,
+	"throttleRate":       7,
+	"throttleBurst":      11,
+	"dataKeySeconds":     5,
+	"kmsKeyArns":         []any{},
+	"apiGatewayLogsRole": true,
+
+	// As in cdk.json: what CloudFormation would refuse, a circle for one,
+	// already ends the synthesis.
+	"@aws-cdk/core:validateAgainstDefaultRules": true,
+}
+
+// stack is the template with plain settings. To synthesize takes many seconds,
+// so it is done once for all tests.
+func stack(t *testing.T) template {
+	t.Helper()
+	made, err := synthesizeOnce()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return made
+}
+
+var synthesizeOnce = sync.OnceValues(func() (template, error) { return synthesize(nil) })
+
+// synthesizeWith is the template with some settings of its own.
+func synthesizeWith(t *testing.T, set object) template {
+	t.Helper()
+	stack(t) // two at once would trip over each other in the one Node process
+	made, err := synthesize(set)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return made
+}
+
+func synthesize(set object) (made template, err error) {
+	context := maps.Clone(plain)
+	maps.Copy(context, set)
+	folder, err := os.MkdirTemp("", "strongroom-infra")
+	if err != nil {
+		return made, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
+	asset := filepath.Join(folder, "api")
+	if err := os.Mkdir(asset, 0o700); err != nil {
+		return made, err
+	}
+	if err := os.WriteFile(filepath.Join(asset, "bootstrap"), []byte("not a binary"), 0o600); err != nil {
+		return made, err
+	}
+	app := awscdk.NewApp(&awscdk.AppProps{Context: &context, Outdir: jsii.String(filepath.Join(folder, "out"))})
+	chosen, err := readSettings(contextOf(app))
+	if err != nil {
+		return made, err
+	}
+	newStack(app, chosen, asset)
+	app.Synth(nil)
+	return readTemplate(filepath.Join(folder, "out", chosen.stackName+".template.json"))
+}
+
+func readTemplate(file string) (made template, err error) {
+	raw, err := os.ReadFile(file)
+	if err != nil {
+		return made, err
+	}
+	var all any
+	if err := json.Unmarshal(raw, &all); err != nil {
+		return made, err
+	}
+	if raw, err = json.Marshal(written(all)); err != nil {
+		return made, err
+	}
+	if err := json.Unmarshal(raw, &made); err != nil {
+		return made, err
+	}
+	for id, r := range made.Resources {
+		r.ID = id
+		made.Resources[id] = r
+	}
+	return made, nil
+}
+
+// written is a part of a template with CloudFormation's functions as text.
+func written(part any) any {
+	switch part := part.(type) {
+	case []any:
+		for i := range part {
+			part[i] = written(part[i])
+		}
+	case object:
+		if ref, ok := part["Ref"].(string); ok {
+			return "${" + ref + "}"
+		}
+		if get, ok := part["Fn::GetAtt"].([]any); ok {
+			return fmt.Sprintf("${%v.%v}", get...)
+		}
+		if join, ok := part["Fn::Join"].([]any); ok {
+			return strings.Join(texts(written(join[1])), join[0].(string))
+		}
+		for name := range part {
+			part[name] = written(part[name])
+		}
+	}
+	return part
+}
+
+func (m template) all(kind string) []resource {
+	var all []resource
+	for _, id := range slices.Sorted(maps.Keys(m.Resources)) {
+		if r := m.Resources[id]; r.Type == kind {
+			all = append(all, r)
+		}
+	}
+	return all
+}
+
+func (m template) one(t *testing.T, kind string) resource {
+	t.Helper()
+	all := m.all(kind)
+	if len(all) != 1 {
+		t.Fatalf("%s: %d in the template, want 1", kind, len(all))
+	}
+	return all[0]
+}
+
+func (m template) arn(t *testing.T, kind string) string {
+	t.Helper()
+	return "${" + m.one(t, kind).ID + ".Arn}"
+}
+
+func (m template) ref(t *testing.T, kind string) string {
+	t.Helper()
+	return "${" + m.one(t, kind).ID + "}"
+}
+
+// role is the role that a service may take.
+func (m template) role(t *testing.T, service string) resource {
+	t.Helper()
+	for _, r := range m.all("AWS::IAM::Role") {
+		if first := r.statements()[0]; reflect.DeepEqual(first["Principal"], object{"Service": service}) {
+			return r
+		}
+	}
+	t.Fatalf("no role for %s", service)
+	return resource{}
+}
+
+func (m template) functionLogs(t *testing.T) resource {
+	t.Helper()
+	config, ok := m.one(t, "AWS::Lambda::Function").Properties["LoggingConfig"].(object)
+	if !ok {
+		t.Fatal("the function has no log group")
+	}
+	id := strings.Trim(config["LogGroup"].(string), "${}")
+	same(t, "the function's log group", m.Resources[id].Type, "AWS::Logs::LogGroup")
+	return m.Resources[id]
+}
+
+// statements are those of all policies of a resource, wherever they stand; of a
+// role, those that say who may take it come first.
+func (r resource) statements() []object {
+	var all []object
+	for _, name := range slices.Sorted(maps.Keys(r.Properties)) {
+		all = append(all, statementsIn(r.Properties[name])...)
+	}
+	return all
+}
+
+func statementsIn(part any) []object {
+	var all []object
+	switch part := part.(type) {
+	case []any:
+		for _, inner := range part {
+			all = append(all, statementsIn(inner)...)
+		}
+	case object:
+		if list, ok := part["Statement"].([]any); ok {
+			for _, s := range list {
+				all = append(all, s.(object))
+			}
+			return all
+		}
+		for _, inner := range part {
+			all = append(all, statementsIn(inner)...)
+		}
+	}
+	return all
+}
+
+// texts are the strings of a list, or the one string that stands for a list.
+func texts(part any) []string {
+	if one, ok := part.(string); ok {
+		return []string{one}
+	}
+	var all []string
+	list, _ := part.([]any)
+	for _, one := range list {
+		all = append(all, one.(string))
+	}
+	return all
+}
+
+func sorted(all []string) []string {
+	return slices.Sorted(slices.Values(all))
+}
+
+// byName is a list of attribute definitions in order of name: the order says
+// nothing to DynamoDB.
+func byName(definitions any) []string {
+	var all []json.RawMessage
+	raw, _ := json.Marshal(definitions)
+	_ = json.Unmarshal(raw, &all)
+	var lines []string
+	for _, one := range all {
+		lines = append(lines, string(one))
+	}
+	return sorted(lines)
+}
+
+// same compares what two values are in JSON, so that a struct may stand for
+// what the template has, and an int for its numbers.
+func same(t *testing.T, what string, got, want any) {
+	t.Helper()
+	g, err := json.Marshal(got)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := json.Marshal(want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var gotJSON, wantJSON any
+	_, _ = json.Unmarshal(g, &gotJSON), json.Unmarshal(w, &wantJSON)
+	if !reflect.DeepEqual(gotJSON, wantJSON) {
+		t.Errorf("%s:\n got %s\nwant %s", what, g, w)
+	}
+}

@@ -1,0 +1,184 @@
+// Package gateway turns an API Gateway REST proxy event into a request for an
+// [http.Handler], and what the handler writes into the answer API Gateway waits
+// for, so that the code behind it is the same in a Lambda function and behind
+// a socket.
+//
+// Every event has an answer or an error: an event that is no proxy event is an
+// error of the invocation. Bodies are secrets: nothing of an event or of an
+// answer enters an error.
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"unicode/utf8"
+)
+
+// event is the part of a proxy event that is used. The types of aws-lambda-go
+// know neither the caller's organisation nor the VPC a call came from.
+type event struct {
+	HTTPMethod        string
+	Path              string
+	Headers           map[string]string
+	MultiValueHeaders map[string][]string
+	Body              string
+	IsBase64Encoded   bool
+	RequestContext    struct {
+		RequestID  string
+		DomainName string
+		Path       string
+		Identity   struct {
+			SourceIP string
+		}
+	}
+}
+
+// Response is what API Gateway makes its answer of. API Gateway merges
+// "headers" and "multiValueHeaders", so the latter alone is enough.
+type Response struct {
+	StatusCode        int                 `json:"statusCode"`
+	MultiValueHeaders map[string][]string `json:"multiValueHeaders,omitempty"`
+	Body              string              `json:"body"`
+	IsBase64Encoded   bool                `json:"isBase64Encoded"`
+}
+
+var errNotProxy = errors.New("this function answers API Gateway REST proxy events, and the event it was given is none")
+
+// Handle returns a Lambda handler that lets h answer proxy events. Anything
+// else, such as the event of a schedule that names the wrong function, is an
+// error.
+func Handle(h http.Handler) func(context.Context, json.RawMessage) (Response, error) {
+	return func(ctx context.Context, raw json.RawMessage) (Response, error) {
+		var e event
+		// What the decoder objects to can be a piece of the body.
+		if err := json.Unmarshal(raw, &e); err != nil {
+			return Response{}, errNotProxy
+		}
+		// The events of an HTTP API or a function URL have no httpMethod, those
+		// of a load balancer no request id.
+		if e.HTTPMethod == "" || e.RequestContext.RequestID == "" {
+			return Response{}, errNotProxy
+		}
+		body, err := e.body()
+		if err != nil {
+			return notBase64, nil
+		}
+		w := &recorder{header: http.Header{}}
+		h.ServeHTTP(w, e.request(ctx, body))
+		return w.response(e.HTTPMethod), nil
+	}
+}
+
+func (e event) body() ([]byte, error) {
+	if e.IsBase64Encoded {
+		return base64.StdEncoding.DecodeString(e.Body)
+	}
+	return []byte(e.Body), nil
+}
+
+// request is what a server would have read from the wire. Its path is the
+// canonical URI, the one the caller signed: with the stage before it, or with
+// the base path of a domain of one's own.
+func (e event) request(ctx context.Context, body []byte) *http.Request {
+	uri := e.RequestContext.Path
+	if uri == "" {
+		uri = e.Path
+	}
+	header := e.header()
+	host := header.Get("Host")
+	header.Del("Host") // a server moves it to Request.Host
+	if host == "" {
+		host = e.RequestContext.DomainName
+	}
+	r := &http.Request{
+		Method:        e.HTTPMethod,
+		URL:           &url.URL{Path: uri},
+		RequestURI:    uri,
+		Proto:         "HTTP/1.1",
+		ProtoMajor:    1,
+		ProtoMinor:    1,
+		Header:        header,
+		Body:          http.NoBody,
+		ContentLength: int64(len(body)),
+		Host:          host,
+		// API Gateway does not say which port the caller had.
+		RemoteAddr: net.JoinHostPort(e.RequestContext.Identity.SourceIP, "0"),
+	}
+	if len(body) > 0 {
+		r.Body = io.NopCloser(bytes.NewReader(body))
+	}
+	return r.WithContext(ctx)
+}
+
+// header has every name in Go's spelling. API Gateway sends each header twice,
+// under headers with its last value and under multiValueHeaders with all.
+func (e event) header() http.Header {
+	header := http.Header{}
+	// In order of name: two spellings of one name give the same order each time.
+	for _, name := range slices.Sorted(maps.Keys(e.MultiValueHeaders)) {
+		for _, value := range e.MultiValueHeaders[name] {
+			header.Add(name, value)
+		}
+	}
+	single := http.Header{}
+	for _, name := range slices.Sorted(maps.Keys(e.Headers)) {
+		single.Add(name, e.Headers[name])
+	}
+	for name, values := range single {
+		if _, ok := header[name]; !ok {
+			header[name] = values
+		}
+	}
+	return header
+}
+
+var notBase64 = Response{
+	StatusCode:        http.StatusBadRequest,
+	MultiValueHeaders: map[string][]string{"Content-Type": {"application/x-amz-json-1.1"}},
+	Body:              `{"__type":"SerializationException","message":"The body is not valid base64."}`,
+}
+
+// recorder is an http.ResponseWriter that keeps what is written.
+type recorder struct {
+	header http.Header
+	status int         // 0 until the header is written
+	sent   http.Header // the header as it was then
+	body   bytes.Buffer
+}
+
+func (w *recorder) Header() http.Header { return w.header }
+
+func (w *recorder) WriteHeader(status int) {
+	// A 1xx announces the answer and is not it; an event has no place for one.
+	if w.status != 0 || status < 200 {
+		return
+	}
+	w.status, w.sent = status, w.header.Clone()
+}
+
+func (w *recorder) Write(p []byte) (int, error) {
+	w.WriteHeader(http.StatusOK)
+	return w.body.Write(p)
+}
+
+func (w *recorder) response(method string) Response {
+	w.WriteHeader(http.StatusOK)
+	res := Response{StatusCode: w.status, MultiValueHeaders: w.sent}
+	switch {
+	case method == http.MethodHead: // has the header of an answer, and no body
+	case utf8.Valid(w.body.Bytes()):
+		res.Body = w.body.String()
+	default:
+		res.Body, res.IsBase64Encoded = base64.StdEncoding.EncodeToString(w.body.Bytes()), true
+	}
+	return res
+}

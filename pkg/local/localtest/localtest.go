@@ -1,0 +1,141 @@
+// Package localtest gives a test the whole service over the local engines, and
+// lets it count and break the remote calls.
+//
+// The engines are started once for a test binary, in memory; every test has a
+// table of its own. What a test breaks, it breaks on the wire, under the SDK's
+// real clients.
+package localtest
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/kms"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+
+	"github.com/strongroom/strongroom/pkg/api"
+	"github.com/strongroom/strongroom/pkg/envelope"
+	"github.com/strongroom/strongroom/pkg/local"
+	"github.com/strongroom/strongroom/pkg/secret"
+	"github.com/strongroom/strongroom/pkg/store"
+)
+
+// ARNs are what the secrets of a test are called.
+var ARNs = secret.ARNs{Partition: "aws", Region: local.Region, Account: local.Account}
+
+var (
+	engines *local.Engines
+	tables  atomic.Int64
+)
+
+// Main runs a package's tests with engines. It is all that TestMain does.
+func Main(m *testing.M) {
+	os.Exit(run(m))
+}
+
+func run(m *testing.M) int {
+	var err error
+	if engines, err = local.Start(context.Background(), local.Options{}); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	code := m.Run()
+	if err := engines.Close(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return code
+}
+
+// Engines are what Main started.
+func Engines() *local.Engines { return engines }
+
+// A Room is the service as one process has it, over a table of the test's own.
+type Room struct {
+	Table    string
+	Wire     *Wire
+	DynamoDB *dynamodb.Client
+	KMS      *kms.Client
+	Store    *store.Store
+	Server   *api.Server
+	// URL is where the server answers, and SDK a client of it.
+	URL string
+	SDK *secretsmanager.Client
+}
+
+// New makes a table and a service over it.
+func New(t testing.TB) *Room {
+	t.Helper()
+	table := fmt.Sprintf("test-%d", tables.Add(1))
+	if err := store.CreateTable(t.Context(), engines.DynamoDB(), table); err != nil {
+		t.Fatal(err)
+	}
+	return open(t, table)
+}
+
+// Another is the service as another process has it: over the same table, with
+// nothing remembered.
+func (r *Room) Another(t testing.TB) *Room {
+	t.Helper()
+	return open(t, r.Table)
+}
+
+func open(t testing.TB, table string) *Room {
+	wire := &Wire{}
+	r := &Room{
+		Table:    table,
+		Wire:     wire,
+		DynamoDB: engines.DynamoDB(func(o *dynamodb.Options) { o.HTTPClient = wire.client(); o.Retryer = quick() }),
+		KMS:      engines.KMS(func(o *kms.Options) { o.HTTPClient = wire.client(); o.Retryer = quick() }),
+	}
+	r.Store = store.New(r.DynamoDB, table, ARNs)
+	r.Server = &api.Server{
+		Store:  r.Store,
+		Sealer: &envelope.Sealer{KMS: r.KMS, DefaultKey: engines.KeyID(), Keep: time.Minute},
+		ARNs:   ARNs,
+	}
+	server := httptest.NewServer(r.Server)
+	t.Cleanup(server.Close)
+	r.URL = server.URL
+	r.SDK = Client(server.URL)
+	return r
+}
+
+// quick is the SDK's own retryer without its long waits.
+func quick() aws.Retryer {
+	return retry.NewStandard(func(o *retry.StandardOptions) { o.MaxBackoff = 10 * time.Millisecond })
+}
+
+// Client is an SDK client of a server. It retries as every client does: now and
+// then the SDK fails to read a larger answer (aws/aws-sdk-go-v2#2737).
+func Client(url string) *secretsmanager.Client {
+	return secretsmanager.New(secretsmanager.Options{
+		Region:       local.Region,
+		BaseEndpoint: aws.String(url),
+		Credentials:  credentials.NewStaticCredentialsProvider("local", "local", ""),
+		Retryer:      quick(),
+	})
+}
+
+// Post sends a request that no SDK would, and returns the answer and its body.
+func (r *Room) Post(t testing.TB, operation, body string) (*http.Response, string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, r.URL, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/x-amz-json-1.1")
+	req.Header.Set("X-Amz-Target", "secretsmanager."+operation)
+	return Do(t, req)
+}
