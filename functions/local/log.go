@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"os"
 	"strings"
-	"sync"
 	"time"
 )
 
@@ -15,7 +14,7 @@ import (
 // everywhere else.
 func newLog(out *os.File) *slog.Logger {
 	if info, err := out.Stat(); err == nil && info.Mode()&os.ModeCharDevice != 0 {
-		return slog.New(&lines{out: out, mu: new(sync.Mutex)})
+		return slog.New(&lines{out: out})
 	}
 	return slog.New(slog.NewJSONHandler(out, nil))
 }
@@ -25,8 +24,7 @@ func newLog(out *os.File) *slog.Logger {
 //	15:04:05  200     2.1 ms  PutSecretValue            MyTestDatabaseSecret
 //	15:04:06  400     0.3 ms  GetSecretValue            Unknown  ResourceNotFoundException
 type lines struct {
-	out   io.Writer
-	mu    *sync.Mutex
+	out   io.Writer // a line is one Write
 	attrs []slog.Attr
 }
 
@@ -47,8 +45,6 @@ func (l *lines) Handle(_ context.Context, r slog.Record) error {
 	if operation, ok := values["operation"]; ok {
 		text = requestLine(operation.String(), values)
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	_, err := fmt.Fprintln(l.out, r.Time.Format(time.TimeOnly)+"  "+text)
 	return err
 }

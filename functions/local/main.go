@@ -107,13 +107,15 @@ func readSettings(args []string, getenv func(string) string, out io.Writer, log 
 	var set settings
 	var memory bool
 	flags := flag.NewFlagSet("local", flag.ContinueOnError)
-	flags.SetOutput(out)
+	flags.SetOutput(io.Discard) // an error is said once, by main
 	flags.StringVar(&set.addr, "addr", "127.0.0.1:4566", "loopback `address` and port to answer on")
 	flags.StringVar(&set.data, "data", ".local/data", "`folder` of the table and the keys; only one process at a time may use it")
 	flags.BoolVar(&memory, "memory", false, "keep everything in memory, and nothing when it stops")
-	flags.Usage = func() { usage(flags) }
-	if err := flags.Parse(args); err != nil {
+	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
+		usage(flags, out)
 		return set, err
+	} else if err != nil {
+		return set, fmt.Errorf("%w; -h lists the flags", err)
 	}
 	if flags.NArg() > 0 {
 		return set, fmt.Errorf("%q is no flag; -h lists them", flags.Arg(0))
@@ -130,13 +132,14 @@ func readSettings(args []string, getenv func(string) string, out io.Writer, log 
 	return set, checkAddr(set.addr)
 }
 
-func usage(flags *flag.FlagSet) {
-	_, _ = fmt.Fprint(flags.Output(), `Strongroom on this machine: AWS Secrets Manager's protocol on a loopback port.
+func usage(flags *flag.FlagSet, out io.Writer) {
+	_, _ = fmt.Fprint(out, `Strongroom on this machine: AWS Secrets Manager's protocol on a loopback port.
 
 Flags:
 `)
+	flags.SetOutput(out)
 	flags.PrintDefaults()
-	_, _ = fmt.Fprint(flags.Output(), `
+	_, _ = fmt.Fprint(out, `
 Environment:
   AWS_ENDPOINT_URL_DYNAMODB   URL of a DynamoDB of your own; none is started then
   AWS_ENDPOINT_URL_KMS        URL of a KMS of your own; none is started then

@@ -1,0 +1,177 @@
+package policy
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/strongroom/strongroom/pkg/secret"
+)
+
+// errSyntax is what AWS says of everything that is not right, but for principals.
+// Of the two texts that are known this is the one of today: the user guide has
+// it, and callers of 2022 and 2023 got it (terraform-provider-aws 28609,
+// terraform-aws-secrets-manager 2); "This policy has invalid syntax." was last
+// seen in March 2020.
+var errSyntax = secret.Errorf(secret.MalformedPolicyDocument, "This resource policy contains a syntax error.")
+
+func malformed(reason string, args ...any) error {
+	return fmt.Errorf("%s: %w", fmt.Sprintf(reason, args...), errSyntax)
+}
+
+var (
+	// sid is wider than IAM's own [A-Za-z0-9]*. The user guide of Secrets
+	// Manager has a Sid with a hyphen in a policy for a secret, and other
+	// services take spaces; that all printable ASCII will do is a guess.
+	sid = regexp.MustCompile(`^[ -~]*$`)
+
+	// action is everything or an action of this service, in any case. The name
+	// need not exist: the user guide itself allows secretsmanager:GetSecret.
+	action = regexp.MustCompile(`^(\*|(?i:secretsmanager):[A-Za-z*?]+)$`)
+
+	// resource is an ARN of this service down to the Region; see checkResource.
+	resource = regexp.MustCompile(`^arn:(aws[a-z-]*|\*):(secretsmanager|\*):([^\x00-\x1f]+)$`)
+)
+
+// Parse reads a resource policy. Its length is not its concern.
+func Parse(text string) (*Policy, error) {
+	p, err := parse(text)
+	if err != nil {
+		return nil, fmt.Errorf("policy: %w", err)
+	}
+	return p, nil
+}
+
+func parse(text string) (*Policy, error) {
+	v, err := read(text)
+	if err != nil {
+		return nil, err
+	}
+	el, err := elements(v, "Version", "Id", "Statement")
+	if err != nil {
+		return nil, err
+	}
+	p := &Policy{Version: Version2008}
+	if v, ok := el["Version"]; ok {
+		if v != Version2008 && v != Version2012 {
+			return nil, malformed("unknown Version")
+		}
+		p.Version = v.(string)
+	}
+	if v, ok := el["Id"]; ok {
+		if p.ID, ok = v.(string); !ok {
+			return nil, malformed("Id is no string")
+		}
+	}
+	if p.Statements, err = parseStatements(el["Statement"]); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+func parseStatements(v any) ([]Statement, error) {
+	list, err := listed(v)
+	if err != nil {
+		return nil, err
+	}
+	all, seen := make([]Statement, len(list)), map[string]bool{}
+	for i, v := range list {
+		s, err := parseStatement(v)
+		if err != nil {
+			return nil, fmt.Errorf("statement %d: %w", i+1, err)
+		}
+		// An empty Sid is none: Terraform writes one in every statement.
+		if s.Sid != "" && seen[s.Sid] {
+			return nil, fmt.Errorf("statement %d: %w", i+1, malformed("its Sid is there twice"))
+		}
+		seen[s.Sid] = true
+		all[i] = s
+	}
+	return all, nil
+}
+
+func parseStatement(v any) (s Statement, err error) {
+	el, err := elements(v, "Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction", "Resource", "NotResource", "Condition")
+	if err != nil {
+		return s, err
+	}
+	if v, ok := el["Sid"]; ok {
+		if s.Sid, ok = v.(string); !ok || !sid.MatchString(s.Sid) {
+			return s, malformed("Sid is not of printable characters")
+		}
+	}
+	switch el["Effect"] {
+	case string(Allow):
+		s.Effect = Allow
+	case string(Deny):
+		s.Effect = Deny
+	default:
+		return s, malformed("Effect is neither Allow nor Deny")
+	}
+	if s.Actions, err = parsePatterns(el, "Action", action.MatchString); err != nil {
+		return s, err
+	}
+	if s.Resources, err = parsePatterns(el, "Resource", isResource); err != nil {
+		return s, err
+	}
+	if v, ok := el["Condition"]; ok {
+		if s.Conditions, err = parseConditions(v); err != nil {
+			return s, err
+		}
+	}
+	// Last, so that a statement with two faults is refused for its syntax.
+	s.Principals, err = parsePrincipals(el)
+	return s, err
+}
+
+// either is the element of this name or the one that says everything but. A
+// statement has one of them. NotPrincipal with Allow is no error: IAM advises
+// against it, and Broad finds it.
+func either(el map[string]any, name string) (v any, except bool, err error) {
+	these, ok := el[name]
+	others, not := el["Not"+name]
+	switch {
+	case ok && not:
+		return nil, false, malformed("there is %s and Not%s", name, name)
+	case ok:
+		return these, false, nil
+	case not:
+		return others, true, nil
+	}
+	return nil, false, malformed("there is neither %s nor Not%s", name, name)
+}
+
+func parsePatterns(el map[string]any, name string, good func(string) bool) (p Patterns, err error) {
+	v, except, err := either(el, name)
+	if err != nil {
+		return p, err
+	}
+	all, err := words(v)
+	if err != nil {
+		return p, err
+	}
+	for _, s := range all {
+		// Actions and ARNs of other services never fit a secret. IAM's checks
+		// call them an error in a resource policy and S3 refuses them; that
+		// Secrets Manager does is a guess.
+		if !good(s) {
+			return p, malformed("%s %.40q is none of a secret", name, s)
+		}
+	}
+	return Patterns{except, all}, nil
+}
+
+// isResource says whether s is * or looks like the ARN of a secret, with
+// wildcards and variables. A star may stand for all that follows it.
+func isResource(s string) bool {
+	if s == "*" {
+		return true
+	}
+	m := resource.FindStringSubmatch(s)
+	if m == nil {
+		return false
+	}
+	_, rest, ok := strings.Cut(m[3], ":")
+	_, name, ok2 := strings.Cut(rest, ":")
+	return strings.HasSuffix(s, "*") || ok && ok2 && name != ""
+}
