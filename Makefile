@@ -60,7 +60,7 @@ fuzz: engine ## run every fuzz target for FUZZTIME (30s) each
 	@for target in $$(grep -rlE '^func Fuzz' pkg --include='*_test.go' | xargs grep -hoE '^func Fuzz\w+' /dev/null | awk '{print $$2}'); do \
 		package=$$(dirname $$(grep -rlE "^func $$target\(" pkg --include='*_test.go')); \
 		echo "$$target ($$package)"; \
-		go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) ./$$package || exit 1; \
+		go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 100x ./$$package || exit 1; \
 	done
 
 .PHONY: synth diff deploy

@@ -119,9 +119,9 @@ func (s *Sealer) Rewrap(ctx context.Context, at Place, sealed secret.Sealed, key
 
 // dataKey returns the data key in plain. The caller clears it.
 func (s *Sealer) dataKey(ctx context.Context, at Place, sealed secret.Sealed) ([]byte, error) {
-	// The place is part of the name: a remembered key opens nothing that KMS
-	// would not have opened.
-	name := string(at.bind(sealed.Kind)) + string(sealed.DataKey)
+	// All that KMS looks at is part of the name: a remembered key opens nothing
+	// that KMS would not have opened.
+	name := string(lengthPrefixed(nil, at.ARN, at.VersionID, sealed.KeyARN, string(sealed.DataKey)))
 	if key, ok := s.keys.get(name); ok {
 		return key, nil
 	}
@@ -152,9 +152,13 @@ func (p Place) context() map[string]string {
 // bind is the associated data: format, ARN, version ID and kind, each after its
 // length in four bytes.
 func (p Place) bind(kind secret.Kind) []byte {
-	b := []byte{format}
-	for _, part := range []string{p.ARN, p.VersionID, string(kind)} {
-		b = binary.BigEndian.AppendUint32(b, uint32(len(part)))
+	return lengthPrefixed([]byte{format}, p.ARN, p.VersionID, string(kind))
+}
+
+// lengthPrefixed appends the parts so that no other parts give the same bytes.
+func lengthPrefixed(b []byte, parts ...string) []byte {
+	for _, part := range parts {
+		b = binary.BigEndian.AppendUint32(b, uint32(len(part))) //nolint:gosec // no ARN, ID or data key has 4 GiB
 		b = append(b, part...)
 	}
 	return b
@@ -162,7 +166,7 @@ func (p Place) bind(kind secret.Kind) []byte {
 
 func newAEAD(key []byte) (cipher.AEAD, error) {
 	block, err := aes.NewCipher(key)
-	if err != nil {
+	if err != nil || len(key) != 32 { // a shorter one may be AES, but is not the format's AES-256
 		return nil, errors.New("KMS gave a data key of the wrong length")
 	}
 	return cipher.NewGCMWithRandomNonce(block)

@@ -20,6 +20,7 @@ type dataKeys struct {
 
 type dataKey struct {
 	plain  []byte
+	until  time.Time
 	expiry *time.Timer
 }
 
@@ -31,6 +32,12 @@ func (k *dataKeys) get(name string) ([]byte, bool) {
 	}
 	key, ok := k.keys.Get(name)
 	if !ok {
+		return nil, false
+	}
+	// A process that was frozen, as Lambda does between two calls, may be here
+	// before its timers are.
+	if time.Now().After(key.until) {
+		k.keys.Remove(name)
 		return nil, false
 	}
 	return append([]byte(nil), key.plain...), true
@@ -50,7 +57,10 @@ func (k *dataKeys) put(name string, plain []byte, keep time.Duration) {
 	if k.keys.Contains(name) {
 		return
 	}
-	key := &dataKey{plain: append([]byte(nil), plain...)}
+	// By the wall clock: the monotonic one may stand still while the process is
+	// frozen.
+	until := time.Now().Add(keep).Round(0)
+	key := &dataKey{plain: append([]byte(nil), plain...), until: until}
 	key.expiry = time.AfterFunc(keep, func() { k.expire(name, key) })
 	k.keys.Add(name, key)
 }

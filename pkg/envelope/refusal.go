@@ -31,11 +31,14 @@ func refusal(code secret.Code, err error) error {
 		(&types.KMSInvalidStateException{}).ErrorCode(),
 		(&types.KeyUnavailableException{}).ErrorCode(),
 		(&types.InvalidKeyUsageException{}).ErrorCode(),
-		(&types.IncorrectKeyException{}).ErrorCode(),
-		(&types.InvalidCiphertextException{}).ErrorCode(),
 		(&types.InvalidArnException{}).ErrorCode(),
 		"ValidationException":
 		return secret.Errorf(code, "%s", messages[code])
+	case (&types.IncorrectKeyException{}).ErrorCode(),
+		(&types.InvalidCiphertextException{}).ErrorCode():
+		// It is the wrapped key that does not open, also when it was to be put
+		// under another one.
+		return secret.Errorf(secret.DecryptionFailure, "%s", messages[secret.DecryptionFailure])
 	}
 	return err
 }

@@ -19,7 +19,7 @@ func (s Secret) Delete(days int, now time.Time) (Change, error) {
 		return Change{}, Errorf(InvalidRequest, "You can't perform this operation on the secret because it was already scheduled for deletion.")
 	}
 	s = s.changed(now)
-	s.Deletion = now.AddDate(0, 0, days)
+	s.Deletion = now.UTC().AddDate(0, 0, days) // no clocks are put forward or back in UTC
 	return Change{Secret: s}, nil
 }
 

@@ -37,6 +37,9 @@ type Secret struct {
 	Revision int64
 	// Token is the ClientRequestToken that created it.
 	Token string
+	// PolicyHash is the SHA-256 of the resource policy's text, in hexadecimal;
+	// empty for none. The text lies beside the secret.
+	PolicyHash string
 	// Tags is nil for a secret never tagged, and empty after the last tag is gone.
 	Tags []Tag
 
@@ -58,6 +61,12 @@ type Change struct {
 	Secret Secret
 	// Version is the version that is made with the change, nil for none.
 	Version *Version
+	// Rewrapped are versions the secret has already, with their data keys under
+	// another KMS key.
+	Rewrapped []Version
+	// Policy is the text of a new resource policy, empty for no new one. An old
+	// one goes when Secret has no PolicyHash any more.
+	Policy string
 	// Exists lists the versions without which the change must not happen.
 	Exists []string
 	// Remove takes the secret away for good, with what is listed of it.
@@ -66,7 +75,8 @@ type Change struct {
 	Nothing bool
 }
 
-// A Version is one value a secret had or has. It never changes.
+// A Version is one value a secret had or has. Its value never changes; its data
+// key may come to lie under another KMS key.
 type Version struct {
 	// ID is the ClientRequestToken of the request that put it.
 	ID      string

@@ -68,10 +68,11 @@ func (s Stages) put(version string, labels []string) (Stages, error) {
 		labels = []string{Current}
 	}
 	_, began := s[Current]
+	becomesCurrent := !began || slices.Contains(labels, Current)
 	next := s
 	// AWSCURRENT goes first, so that a label asked by name wins over the
-	// AWSPREVIOUS that moves by itself. The first version always gets it.
-	if !began || slices.Contains(labels, Current) {
+	// AWSPREVIOUS that moves by itself.
+	if becomesCurrent {
 		next = next.Attach(Current, version)
 	}
 	for _, label := range labels {
@@ -80,10 +81,13 @@ func (s Stages) put(version string, labels []string) (Stages, error) {
 	// A new current version ends the rotation under way: its label comes off,
 	// wherever it is (recorded for the current version; the CloudTrail page
 	// calls it RotationAbandoned).
-	if began && next[Current] == version && !slices.Contains(labels, Pending) {
+	if becomesCurrent && !slices.Contains(labels, Pending) {
 		next = next.Detach(Pending)
 	}
-	return next, next.limit(s)
+	if err := next.limit(s); err != nil {
+		return nil, err
+	}
+	return next, nil
 }
 
 // limit refuses more labels than a secret may have. One that has too many
@@ -116,9 +120,12 @@ func (s Secret) MoveStage(label, from, to string, now time.Time) (Change, error)
 		return Change{Secret: s, Nothing: true}, nil
 	}
 	next := s.Stages.Attach(label, to)
+	if err := next.limit(s.Stages); err != nil {
+		return Change{}, err
+	}
 	change := s.restage(next, now)
 	change.Exists = []string{to}
-	return change, next.limit(s.Stages)
+	return change, nil
 }
 
 // mayMove refuses to move a label from a version that does not hold it, away

@@ -39,3 +39,29 @@ func (s Secret) Tag(tags []Tag, now time.Time) (Secret, error) {
 	s.Tags = next
 	return s, nil
 }
+
+// TagResource decides on more tags.
+func (s Secret) TagResource(tags []Tag, now time.Time) (Change, error) {
+	if err := s.Active(); err != nil {
+		return Change{}, err
+	}
+	next, err := s.Tag(tags, now)
+	if err != nil {
+		return Change{}, err
+	}
+	return Change{Secret: next, Nothing: len(tags) == 0}, nil
+}
+
+// UntagResource decides on fewer tags. Keys that are on no tag are no error.
+func (s Secret) UntagResource(keys []string, now time.Time) (Change, error) {
+	if err := s.Active(); err != nil {
+		return Change{}, err
+	}
+	left := slices.DeleteFunc(slices.Clone(s.Tags), func(t Tag) bool { return slices.Contains(keys, t.Key) })
+	if len(left) == len(s.Tags) {
+		return Change{Secret: s, Nothing: true}, nil
+	}
+	s = s.changed(now)
+	s.Tags = left
+	return Change{Secret: s}, nil
+}

@@ -20,23 +20,33 @@ const MaxValue = 65536
 // A Value is what a secret is about. However it is printed, it shows nothing.
 type Value struct {
 	kind Kind
-	data []byte
+	// A function, because fmt does not call Format for %p, for a misplaced %w, or
+	// for a Value in an unexported field: it prints the fields by itself then,
+	// follows slices and even pointers, but of a function knows only the address.
+	data func() []byte
 }
 
 // NewValue is a value of the given kind. It keeps data; the caller must not
 // change it.
-func NewValue(kind Kind, data []byte) Value { return Value{kind, data} }
+func NewValue(kind Kind, data []byte) Value {
+	return Value{kind, func() []byte { return data }}
+}
 
 // Kind is how the value came.
 func (v Value) Kind() Kind { return v.kind }
 
 // Reveal returns the bytes in plain. They must not be changed.
-func (v Value) Reveal() []byte { return v.data }
+func (v Value) Reveal() []byte {
+	if v.data == nil {
+		return nil
+	}
+	return v.data()
+}
 
 // Equal says whether two values are the same, in a time that does not depend
 // on where they differ.
 func (v Value) Equal(w Value) bool {
-	return v.kind == w.kind && subtle.ConstantTimeCompare(v.data, w.data) == 1
+	return v.kind == w.kind && subtle.ConstantTimeCompare(v.Reveal(), w.Reveal()) == 1
 }
 
 // Format prints a placeholder under every verb, so that no log line or error

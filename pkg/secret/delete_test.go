@@ -1,0 +1,98 @@
+package secret
+
+import (
+	"reflect"
+	"testing"
+	"time"
+	_ "time/tzdata" // a zone with summer time, wherever the test runs
+)
+
+func TestDelete(t *testing.T) {
+	t.Parallel()
+	window := Error{"InvalidParameterException", "The RecoveryWindowInDays value must be between 7 and 30 days (inclusive)."}
+	already := Error{"InvalidRequestException", "You can't perform this operation on the secret because it was already scheduled for deletion."}
+	s := having(Stages{Current: "v1"})
+	for _, tt := range []struct {
+		name   string
+		before Secret
+		days   int
+		err    error
+	}{
+		{"a day too few", s, 6, window},
+		{"shortest", s, 7, nil},
+		{"default", s, DefaultRecoveryDays, nil},
+		{"longest", s, 30, nil},
+		{"a day too many", s, 31, window},
+		{"none", s, 0, window},
+		{"negative", s, -7, window},
+		{"already scheduled", deleted(s), 7, already},
+		{"already scheduled, and a bad window", deleted(s), 6, window},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			before := clone(tt.before)
+			got, err := tt.before.Delete(tt.days, now)
+			if !reflect.DeepEqual(tt.before, before) {
+				t.Errorf("the secret was changed: got %+v, want %+v", tt.before, before)
+			}
+			if wantRefusal(t, got, err, tt.err) {
+				return
+			}
+			next := clone(tt.before)
+			next.Changed = now
+			next.Deletion = now.Add(time.Duration(tt.days) * 24 * time.Hour)
+			if want := (Change{Secret: next}); !reflect.DeepEqual(got, want) {
+				t.Errorf("got  %+v\nwant %+v", got, want)
+			}
+		})
+	}
+}
+
+func TestRecoveryWindowIsTheSameInEveryZone(t *testing.T) {
+	t.Parallel()
+	berlin, err := time.LoadLocation("Europe/Berlin") // where March has an hour less
+	if err != nil {
+		t.Fatal(err)
+	}
+	change, err := having(nil).Delete(30, now.In(berlin))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := change.Secret.Deletion, now.Add(30*24*time.Hour); !got.Equal(want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+func TestRemove(t *testing.T) {
+	t.Parallel()
+	for name, s := range map[string]Secret{
+		"active":            having(Stages{Current: "v1"}),
+		"already scheduled": deleted(having(Stages{Current: "v1"})),
+	} {
+		next := clone(s)
+		next.Changed = now
+		if got, want := s.Remove(now), (Change{Secret: next, Remove: true}); !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: got %+v, want %+v", name, got, want)
+		}
+	}
+}
+
+func TestRestore(t *testing.T) {
+	t.Parallel()
+	s := having(Stages{Current: "v1", "mine": "v0"})
+	s.Tags = []Tag{{"team", "db"}}
+	back := clone(s)
+	back.Changed = now
+	for _, tt := range []struct {
+		name   string
+		before Secret
+		want   Change
+	}{
+		{"scheduled: all is back", deleted(s), Change{Secret: back}},
+		{"not scheduled: stays as it is", s, Change{Secret: s, Nothing: true}},
+	} {
+		if got := tt.before.Restore(now); !reflect.DeepEqual(got, tt.want) {
+			t.Errorf("%s: got %+v, want %+v", tt.name, got, tt.want)
+		}
+	}
+}
