@@ -14,8 +14,14 @@ import (
 // words of the framework AWS services run on.
 type violations []string
 
+// maxViolations is how many an error tells of, so that no answer is many times
+// the size of its request: a body can hold some hundred thousand empty tags.
+const maxViolations = 100
+
 func (v *violations) add(format string, args ...any) {
-	*v = append(*v, fmt.Sprintf(format, args...))
+	if len(*v) < maxViolations {
+		*v = append(*v, fmt.Sprintf(format, args...))
+	}
 }
 
 func (v violations) error() error {
@@ -41,15 +47,36 @@ func (m member) check(v reflect.Value, path string, found *violations) {
 			fail(rule)
 		}
 	}
+	if list, ok := v.Interface().([]string); ok {
+		if slices.ContainsFunc(list, m.badElement) {
+			fail("Member must satisfy constraint: [" + strings.Join(m.elementRules(), ", ") + "]")
+		}
+		return
+	}
 	if m.pattern != nil && !m.pattern.MatchString(v.String()) {
 		fail("Member must satisfy regular expression pattern: " + m.pattern.String())
 	}
 	if m.enum != nil && !slices.Contains(m.enum, v.String()) {
 		fail("Member must satisfy enum value set: [" + strings.Join(m.enum, ", ") + "]")
 	}
-	if m.each != nil && slices.ContainsFunc(v.Interface().([]string), m.each.out) {
-		fail(fmt.Sprintf("Member must satisfy constraint: [Member must have length less than or equal to %d, Member must have length greater than or equal to %d]", m.each.max, m.each.min))
+}
+
+// badElement says whether a string in a list is out of the limits of its elements.
+func (m member) badElement(s string) bool {
+	return m.each != nil && m.each.length(utf8.RuneCountInString(s)) != "" ||
+		m.pattern != nil && !m.pattern.MatchString(s)
+}
+
+// elementRules are the limits of the elements of a list. An error names them all.
+func (m member) elementRules() []string {
+	rules := []string{
+		fmt.Sprintf("Member must have length less than or equal to %d", m.each.max),
+		fmt.Sprintf("Member must have length greater than or equal to %d", m.each.min),
 	}
+	if m.pattern != nil {
+		rules = append(rules, "Member must satisfy regular expression pattern: "+m.pattern.String())
+	}
+	return rules
 }
 
 // quote is the value as an error shows it, with a space behind; nothing for a
@@ -93,5 +120,3 @@ func (b *bounds) value(n int) string {
 	}
 	return ""
 }
-
-func (b *bounds) out(s string) bool { return b.length(utf8.RuneCountInString(s)) != "" }

@@ -22,7 +22,7 @@ import (
 //	bytes        len counts the bytes of a string
 //	each=1-256   characters of each string in a list
 //	range=1-100  a number
-//	pattern=name one of patterns
+//	pattern=name one of patterns, for a string or each string in a list
 //	enum=a|b     one of these
 //	sensitive    its value is in no error
 type shape struct {
@@ -45,6 +45,7 @@ type member struct {
 type bounds struct{ min, max int }
 
 var patterns = map[string]*regexp.Regexp{
+	"filterValue":   regexp.MustCompile(`^\!?[a-zA-Z0-9 :_@\/\+\=\.\-\!]*$`),
 	"rotationToken": regexp.MustCompile(`^[a-zA-Z0-9\-]+$`),
 }
 
@@ -125,7 +126,7 @@ func (s *shape) decode(body []byte, into any) (violations, error) {
 func (s *shape) structure(raw json.RawMessage, into reflect.Value, path string, found *violations) error {
 	var members map[string]json.RawMessage
 	if err := json.Unmarshal(raw, &members); err != nil {
-		return wrongType(path, "a structure")
+		return wrongType(strings.TrimSuffix(path, "."), "a structure")
 	}
 	for _, m := range s.members {
 		if err := m.value(members[m.name], into.Field(m.index), path+m.path, found); err != nil {
@@ -145,7 +146,9 @@ func (m member) value(raw json.RawMessage, into reflect.Value, path string, foun
 	if m.element != nil {
 		return m.structures(raw, into, path, found)
 	}
-	if err := json.Unmarshal(raw, into.Addr().Interface()); err != nil {
+	// A list of numbers would be taken for a blob.
+	isBlob := into.Type() == reflect.TypeFor[[]byte]()
+	if err := json.Unmarshal(raw, into.Addr().Interface()); err != nil || isBlob && raw[0] != '"' {
 		return wrongType(path, kindOf(into.Type()))
 	}
 	m.check(reflect.Indirect(into), path, found)

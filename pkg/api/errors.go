@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"net/http"
 	"slices"
@@ -30,15 +29,17 @@ var framework = []secret.Code{
 // errorBody is the status and body of an answer that refuses.
 func errorBody(err error) (int, []byte) {
 	refusal := refusalOf(err)
-	message := "Message"
+	body := struct {
+		Type    string `json:"__type"`
+		Message string `json:"Message,omitempty"`
+		Small   string `json:"message,omitempty"`
+	}{Type: string(refusal.Code)}
 	if slices.Contains(framework, refusal.Code) {
-		message = "message"
+		body.Small = refusal.Message
+	} else {
+		body.Message = refusal.Message
 	}
-	body := map[string]string{"__type": string(refusal.Code)}
-	if refusal.Message != "" {
-		body[message] = refusal.Message
-	}
-	text, _ := json.Marshal(body) // strings always marshal
+	text, _ := encode(body) // strings can always be encoded
 	return statusOf(refusal.Code), text
 }
 

@@ -20,8 +20,11 @@ const sumLen = 12
 
 func scopeOf(parts ...any) scope { return scope(fmt.Sprintf("%q", parts)) }
 
-// write makes the token of a page that ended with last.
+// write makes the token of a page that ended with last; none for the last page.
 func (s scope) write(last string) string {
+	if last == "" {
+		return ""
+	}
 	return base64.RawURLEncoding.EncodeToString(append(s.sum(last), last...))
 }
 

@@ -11,14 +11,13 @@
 package api
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
-	"runtime/debug"
 	"strings"
 	"time"
 
@@ -44,14 +43,24 @@ type Server struct {
 
 // operations are what the service can do.
 var operations = map[string]operation{
+	"BatchGetSecretValue":      handle((*Server).batchGetSecretValue),
 	"CreateSecret":             handle((*Server).createSecret),
+	"DeleteResourcePolicy":     handle((*Server).deleteResourcePolicy),
 	"DeleteSecret":             handle((*Server).deleteSecret),
 	"DescribeSecret":           handle((*Server).describeSecret),
+	"GetRandomPassword":        handle((*Server).getRandomPassword),
+	"GetResourcePolicy":        handle((*Server).getResourcePolicy),
 	"GetSecretValue":           handle((*Server).getSecretValue),
 	"ListSecretVersionIds":     handle((*Server).listSecretVersionIDs),
+	"ListSecrets":              handle((*Server).listSecrets),
+	"PutResourcePolicy":        handle((*Server).putResourcePolicy),
 	"PutSecretValue":           handle((*Server).putSecretValue),
 	"RestoreSecret":            handle((*Server).restoreSecret),
+	"TagResource":              handle((*Server).tagResource),
+	"UntagResource":            handle((*Server).untagResource),
+	"UpdateSecret":             handle((*Server).updateSecret),
 	"UpdateSecretVersionStage": handle((*Server).updateSecretVersionStage),
+	"ValidateResourcePolicy":   handle((*Server).validateResourcePolicy),
 }
 
 const (
@@ -81,12 +90,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.log(r.Context(), req, status, time.Since(began), err)
 }
 
-// answer runs the operation asked for. A panic in it becomes an error without
-// the panic's text, which may hold anything.
+// answer runs the operation asked for. A panic in it becomes an error.
 func (s *Server) answer(r *http.Request, req *request) (out any, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("panic of type %T\n%s", p, debug.Stack())
+			err = panicked(p)
 		}
 	}()
 	if r.Method != http.MethodPost || !isJSON(r.Header.Get("Content-Type")) {
@@ -146,7 +154,7 @@ func write(w http.ResponseWriter, id string, out any, err error) int {
 	w.Header().Set("X-Amzn-RequestId", id)
 	status, body := http.StatusOK, []byte(nil)
 	if err == nil {
-		body, err = json.Marshal(out)
+		body, err = encode(out)
 	}
 	if errors.Is(err, errNotJSON) {
 		http.Error(w, "<UnknownOperationException/>", http.StatusNotFound)
@@ -157,8 +165,20 @@ func write(w http.ResponseWriter, id string, out any, err error) int {
 	}
 	w.Header().Set("Content-Type", jsonType)
 	w.WriteHeader(status)
-	_, _ = w.Write(body) // the caller has gone; there is nobody to tell
+	_, _ = w.Write(body) //nolint:gosec // JSON, no page; and if the caller has gone there is nobody to tell
 	return status
+}
+
+// encode writes JSON as it is for a program, not for a page: <, > and & stand for
+// themselves. Escaped, they would make an answer six times its request.
+func encode(v any) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		return nil, err
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
 }
 
 func (s *Server) log(ctx context.Context, req request, status int, took time.Duration, err error) {

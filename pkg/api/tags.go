@@ -3,7 +3,7 @@ package api
 import "github.com/strongroom/strongroom/pkg/secret"
 
 type tag struct {
-	Key   string `aws:"len=1-128"`
+	Key   string `aws:"required,len=1-128"`
 	Value string `aws:"len=0-256"`
 }
 

@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"strconv"
 	"time"
@@ -114,15 +113,7 @@ func (s *Server) newSuffix() string {
 		return s.NewSuffix()
 	}
 	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
-	suffix := make([]byte, 0, 6)
-	for len(suffix) < cap(suffix) {
-		var b [1]byte
-		_, _ = rand.Read(b[:]) // never fails
-		if n := int(b[0] & 63); n < len(alphabet) {
-			suffix = append(suffix, alphabet[n])
-		}
-	}
-	return string(suffix)
+	return string(draw(6, alphabet))
 }
 
 // A timestamp is a time on the wire: seconds since 1970, with milliseconds.

@@ -141,7 +141,7 @@ func splitCase(s string) []string {
 	var words []string
 	begin := 0
 	for i := 1; i < len(runes); i++ {
-		if !unicode.IsLower(runes[i]) && i+1 < len(runes) && unicode.IsLower(runes[i+1]) {
+		if unicode.IsUpper(runes[i]) && i+1 < len(runes) && unicode.IsLower(runes[i+1]) {
 			words = append(words, strings.ToLower(string(runes[begin:i])))
 			begin = i
 		}

@@ -29,6 +29,8 @@ type Secret struct {
 	// KMSKey is the key its values are sealed under, as the caller named it.
 	// Empty means the deployment's own.
 	KMSKey string
+	// Keyed is the revision that set KMSKey last; 0 if none did.
+	Keyed  int64
 	Stages Stages
 	// Versions counts the versions that were put and not removed since,
 	// labelled or not.

@@ -29,19 +29,22 @@ type rival struct {
 func (r *rival) Error() string { return "the secret was changed meanwhile" }
 
 // commit makes a change durable that was decided on seen, a secret of revision 0
-// being one that is not there yet. The head comes first in the transaction, the
-// version second, the checks last, so that their answers are known by their
-// place.
-func (s *Store) commit(ctx context.Context, seen secret.Secret, change secret.Change) (secret.Secret, error) {
+// being one that is not there yet. The name commit is of all tries together, and
+// stays on the head: a try that finds it there was preceded by one that did
+// happen. The head comes first in the transaction, the version second, the
+// checks last, so that their answers are known by their place.
+func (s *Store) commit(ctx context.Context, seen secret.Secret, change secret.Change, commit string) (secret.Secret, error) {
 	next := change.Secret
 	next.Revision = seen.Revision + 1
-	commit := uuid.NewString()
+	if next.KMSKey != seen.KMSKey {
+		next.Keyed = next.Revision
+	}
 	writes, err := s.writes(seen, next, change, commit)
 	if err != nil {
 		return secret.Secret{}, err
 	}
-	if err := s.transact(ctx, commit, writes); err != nil {
-		return s.lost(err, next, change, commit)
+	if err := s.transact(ctx, writes); err != nil {
+		return s.lost(err, writes, next, change, commit)
 	}
 	if change.Remove {
 		s.heads.Remove(next.Name)
@@ -70,6 +73,18 @@ func (s *Store) writes(seen, next secret.Secret, change secret.Change, commit st
 		}
 		writes = append(writes, put)
 	}
+	for _, v := range change.Rewrapped {
+		rewrap, err := s.rewrap(next, v)
+		if err != nil {
+			return nil, err
+		}
+		writes = append(writes, rewrap)
+	}
+	policy, err := s.policyWrite(seen, next, change.Policy)
+	if err != nil {
+		return nil, err
+	}
+	writes = append(writes, policy...)
 	if seen.Revision == 0 {
 		for _, k := range directory(next) {
 			row, err := s.put(directoryItem{key: k, Schema: schema, Name: next.Name, Suffix: next.Suffix()})
@@ -112,6 +127,33 @@ func (s *Store) headWrite(seen, next secret.Secret, commit string) (types.Transa
 	}}, nil
 }
 
+// rewrap puts another wrapped data key to a version; what is sealed under it stays.
+func (s *Store) rewrap(sec secret.Secret, v secret.Version) (types.TransactWriteItem, error) {
+	it := versionOf(sec, v)
+	attributes, err := marshal(it)
+	return types.TransactWriteItem{Update: &types.Update{
+		TableName:                 &s.table,
+		Key:                       it.item(),
+		UpdateExpression:          aws.String(setDataKey),
+		ConditionExpression:       aws.String(exists),
+		ExpressionAttributeNames:  namesIn(setDataKey, exists),
+		ExpressionAttributeValues: valuesIn(attributes, setDataKey),
+	}}, err
+}
+
+// policyWrite keeps the policy's text in step with the hash on the head.
+func (s *Store) policyWrite(seen, next secret.Secret, text string) ([]types.TransactWriteItem, error) {
+	k := policyKey(next.Name, next.Suffix())
+	switch {
+	case text != "":
+		attributes, err := marshal(policyItem{key: k, Schema: schema, Text: text})
+		return []types.TransactWriteItem{{Put: &types.Put{TableName: &s.table, Item: attributes}}}, err
+	case seen.PolicyHash != "" && next.PolicyHash == "":
+		return []types.TransactWriteItem{{Delete: &types.Delete{TableName: &s.table, Key: k.item()}}}, nil
+	}
+	return nil, nil
+}
+
 // removal takes away a secret and its rows in the directory, and notes that
 // its versions are left over. Nobody can reach these any more: a secret made
 // under that name again has another suffix.
@@ -129,7 +171,11 @@ func (s *Store) removal(seen secret.Secret, now time.Time) ([]types.TransactWrit
 		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
 	}}
 	writes := []types.TransactWriteItem{head}
-	for _, k := range directory(seen) {
+	gone := directory(seen)
+	if seen.PolicyHash != "" {
+		gone = append(gone, policyKey(seen.Name, seen.Suffix()))
+	}
+	for _, k := range gone {
 		writes = append(writes, types.TransactWriteItem{Delete: &types.Delete{TableName: &s.table, Key: k.item()}})
 	}
 	if seen.Versions == 0 {
@@ -171,10 +217,10 @@ func (s *Store) check(k key) types.TransactWriteItem {
 }
 
 // transact runs one transaction. Its token makes the client's own retries safe.
-func (s *Store) transact(ctx context.Context, token string, writes []types.TransactWriteItem) error {
+func (s *Store) transact(ctx context.Context, writes []types.TransactWriteItem) error {
 	_, err := s.db.TransactWriteItems(ctx, &dynamodb.TransactWriteItemsInput{
 		TransactItems:          writes,
-		ClientRequestToken:     aws.String(token),
+		ClientRequestToken:     aws.String(uuid.NewString()),
 		ReturnConsumedCapacity: types.ReturnConsumedCapacityTotal,
 	})
 	return err
@@ -183,7 +229,7 @@ func (s *Store) transact(ctx context.Context, token string, writes []types.Trans
 // lost says why a commit did not happen; or that it did, when what stands
 // against it is its own: then an answer was lost on the way, and the client
 // tried again.
-func (s *Store) lost(err error, next secret.Secret, change secret.Change, commit string) (secret.Secret, error) {
+func (s *Store) lost(err error, writes []types.TransactWriteItem, next secret.Secret, change secret.Change, commit string) (secret.Secret, error) {
 	cancelled, ok := errors.AsType[*types.TransactionCanceledException](err)
 	if !ok {
 		s.heads.Remove(next.Name) // it may have happened or not
@@ -202,7 +248,7 @@ func (s *Store) lost(err error, next secret.Secret, change secret.Change, commit
 		return secret.Secret{}, lostVersion(reasons[1].Item, next, change)
 	}
 	for i, id := range change.Exists {
-		if failed(len(reasons) - len(change.Exists) + i) {
+		if failed(len(writes) - len(change.Exists) + i) {
 			return secret.Secret{}, secret.NoSuchVersion(id)
 		}
 	}

@@ -13,17 +13,20 @@ const (
 	isSeen = "#revision = :seen AND #suffix = :suffix"
 
 	setHead = "SET #schema = :schema, #suffix = :suffix, #revision = :revision, #commit = :commit, #token = :token," +
-		" #description = :description, #type = :type, #kms_key = :kms_key, #stages = :stages, #versions = :versions," +
-		" #tags = :tags, #created = :created, #changed = :changed, #deletion = :deletion"
+		" #description = :description, #type = :type, #kms_key = :kms_key, #keyed = :keyed, #stages = :stages, #versions = :versions," +
+		" #policy_hash = :policy_hash, #tags = :tags, #created = :created, #changed = :changed, #deletion = :deletion"
 	setDue    = setHead + ", #shard = :shard, #due = :due"
 	removeDue = setHead + " REMOVE #shard, #due"
+
+	setDataKey = "SET #key_arn = :key_arn, #default_key = :default_key, #data_key = :data_key"
 
 	setAccessed  = "SET #accessed = :accessed"
 	isOldHead    = "#suffix = :suffix AND (attribute_not_exists(#accessed) OR #accessed < :accessed)"
 	isOldVersion = "attribute_exists(#pk) AND (attribute_not_exists(#accessed) OR #accessed < :accessed)"
 
-	ofSecret = "#pk = :pk AND begins_with(#sk, :prefix)"
-	noSealed = "#pk, #sk, #id, #created, #key_arn, #default_key, #accessed"
+	ofDirectory = "#pk = :pk"
+	ofSecret    = "#pk = :pk AND begins_with(#sk, :prefix)" //nolint:gosec // a key condition, no credential
+	noSealed    = "#pk, #sk, #id, #created, #key_arn, #default_key, #data_key, #accessed"
 )
 
 var (

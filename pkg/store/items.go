@@ -33,6 +33,8 @@ func versionKey(name, suffix, id string) key {
 
 func versionPrefix(suffix string) string { return "VERSION#" + suffix + "#" }
 
+func policyKey(name, suffix string) key { return key{"SECRET#" + name, "POLICY#" + suffix} }
+
 // leftoverKey is the place of the note that versions of a removed secret are
 // still to be removed.
 func leftoverKey(name, suffix string) key { return key{"SECRET#" + name, "LEFTOVER#" + suffix} }
@@ -56,8 +58,10 @@ type headItem struct {
 	Description string            `dynamodbav:"description"`
 	Type        string            `dynamodbav:"type"`
 	KMSKey      string            `dynamodbav:"kms_key"`
+	Keyed       int64             `dynamodbav:"keyed"`
 	Stages      map[string]string `dynamodbav:"stages"`
 	Versions    int               `dynamodbav:"versions"`
+	PolicyHash  string            `dynamodbav:"policy_hash"`
 	Tags        []tagItem         `dynamodbav:"tags"`
 	Created     stamp             `dynamodbav:"created"`
 	Changed     stamp             `dynamodbav:"changed"`
@@ -103,6 +107,14 @@ type directoryItem struct {
 	Suffix string `dynamodbav:"suffix"`
 }
 
+// A policyItem is the text of a resource policy. The head has only its hash, so
+// that a put does not pay for it.
+type policyItem struct {
+	key
+	Schema int    `dynamodbav:"schema"`
+	Text   string `dynamodbav:"text"`
+}
+
 // A leftoverItem says that a removed secret's versions are still there.
 type leftoverItem struct {
 	key
@@ -121,8 +133,10 @@ func headOf(sec secret.Secret, commit string) headItem {
 		Description: sec.Description,
 		Type:        sec.Type,
 		KMSKey:      sec.KMSKey,
+		Keyed:       sec.Keyed,
 		Stages:      sec.Stages,
 		Versions:    sec.Versions,
+		PolicyHash:  sec.PolicyHash,
 		Created:     stamp(sec.Created),
 		Changed:     stamp(sec.Changed),
 		Deletion:    stamp(sec.Deletion),
@@ -151,8 +165,10 @@ func (h headItem) secret(arns secret.ARNs) secret.Secret {
 		Description: h.Description,
 		Type:        h.Type,
 		KMSKey:      h.KMSKey,
+		Keyed:       h.Keyed,
 		Stages:      h.Stages,
 		Versions:    h.Versions,
+		PolicyHash:  h.PolicyHash,
 		Revision:    h.Revision,
 		Token:       h.Token,
 		Created:     time.Time(h.Created),

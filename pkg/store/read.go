@@ -3,10 +3,13 @@ package store
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -61,10 +64,29 @@ func (s *Store) Version(ctx context.Context, sec secret.Secret, id string) (secr
 	return v, true, nil
 }
 
-// versionName is what a version is remembered under. The KMS key is part of it:
-// when that changes, data keys are wrapped anew.
+// versionName is what a version is remembered under. The revision that changed the
+// KMS key last is part of it: data keys were wrapped anew with it. (The key itself
+// would not do, since it may come back, and the data keys that were under it do not.)
 func versionName(sec secret.Secret, id string) string {
-	return sec.ARN + "\x00" + id + "\x00" + sec.KMSKey
+	return sec.ARN + "\x00" + id + "\x00" + strconv.FormatInt(sec.Keyed, 10)
+}
+
+// Policy reads the text of the resource policy of a secret that was just read;
+// empty for none. A secret without one costs no read. What is not the text that
+// the secret names, since it was changed between the two reads, is [ErrBusy]:
+// nobody may take one policy, or none, for another.
+func (s *Store) Policy(ctx context.Context, sec secret.Secret) (string, error) {
+	if sec.PolicyHash == "" {
+		return "", nil
+	}
+	var policy policyItem
+	if _, err := s.read(ctx, policyKey(sec.Name, sec.Suffix()), &policy); err != nil {
+		return "", fmt.Errorf("read policy of %s: %w", sec.ARN, err)
+	}
+	if sum := sha256.Sum256([]byte(policy.Text)); hex.EncodeToString(sum[:]) != sec.PolicyHash {
+		return "", ErrBusy
+	}
+	return policy.Text, nil
 }
 
 func (s *Store) read(ctx context.Context, k key, into any) (bool, error) {
@@ -84,7 +106,7 @@ func (s *Store) read(ctx context.Context, k key, into any) (bool, error) {
 type Page struct {
 	// After is the ID of the version that the last page ended with; empty to begin.
 	After string
-	// Limit is how many versions at most.
+	// Limit is how many versions at most, from 1 to 100.
 	Limit int
 }
 
@@ -109,7 +131,7 @@ func (s *Store) Versions(ctx context.Context, sec secret.Secret, page Page) ([]s
 	// One more than asked says whether there are more. DynamoDB ends an answer
 	// at 1 MB, so it may take several.
 	for len(versions) <= page.Limit {
-		in.Limit = aws.Int32(int32(page.Limit + 1 - len(versions)))
+		in.Limit = aws.Int32(int32(page.Limit + 1 - len(versions))) //nolint:gosec // at most 101
 		out, err := s.db.Query(ctx, in)
 		if err != nil {
 			return nil, false, fmt.Errorf("list versions of %s: %w", sec.ARN, err)
@@ -135,26 +157,21 @@ func (s *Store) Labelled(ctx context.Context, sec secret.Secret) ([]secret.Versi
 	for _, id := range sec.Stages.Versions() {
 		keys = append(keys, versionKey(sec.Name, sec.Suffix(), id).item())
 	}
-	var versions []secret.Version
-	for len(keys) > 0 {
-		out, err := s.db.BatchGetItem(ctx, &dynamodb.BatchGetItemInput{
-			RequestItems: map[string]types.KeysAndAttributes{s.table: {
-				Keys:                     keys,
-				ConsistentRead:           aws.Bool(true),
-				ProjectionExpression:     aws.String(noSealed),
-				ExpressionAttributeNames: namesIn(noSealed),
-			}},
-			ReturnConsumedCapacity: types.ReturnConsumedCapacityTotal,
-		})
-		if err != nil {
-			return nil, fmt.Errorf("list versions of %s: %w", sec.ARN, err)
-		}
-		got, err := versionsIn(out.Responses[s.table])
-		if err != nil {
-			return nil, err
-		}
-		versions = append(versions, got...)
-		keys = out.UnprocessedKeys[s.table].Keys
+	if len(keys) == 0 {
+		return nil, nil
+	}
+	items, err := s.batch(ctx, types.KeysAndAttributes{
+		Keys:                     keys,
+		ConsistentRead:           aws.Bool(true),
+		ProjectionExpression:     aws.String(noSealed),
+		ExpressionAttributeNames: namesIn(noSealed),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list versions of %s: %w", sec.ARN, err)
+	}
+	versions, err := versionsIn(items)
+	if err != nil {
+		return nil, err
 	}
 	slices.SortFunc(versions, func(a, b secret.Version) int { return cmp.Compare(a.ID, b.ID) })
 	return versions, nil
@@ -184,10 +201,13 @@ func (s *Store) Touch(ctx context.Context, sec secret.Secret, v secret.Version, 
 	}
 	if v.Accessed.Before(today) {
 		g.Go(func() error {
-			return s.touch(ctx, versionKey(sec.Name, sec.Suffix(), v.ID), isOldVersion, nil, today)
+			if err := s.touch(ctx, versionKey(sec.Name, sec.Suffix(), v.ID), isOldVersion, nil, today); err != nil {
+				return err
+			}
+			v.Accessed = today
+			s.versions.Add(versionName(sec, v.ID), v)
+			return nil
 		})
-		v.Accessed = today
-		s.versions.Add(versionName(sec, v.ID), v)
 	}
 	return g.Wait()
 }

@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/strongroom/strongroom/pkg/secret"
 )
 
@@ -14,8 +16,9 @@ import (
 // the name is taken.
 func (s *Store) Create(ctx context.Context, change secret.Change) (secret.Secret, error) {
 	var made secret.Secret
+	commit := uuid.NewString()
 	err := retry(ctx, func() (err error) {
-		made, err = s.commit(ctx, secret.Secret{}, change)
+		made, err = s.commit(ctx, secret.Secret{}, change, commit)
 		if r, ok := errors.AsType[*rival](err); ok && r.found {
 			return &Exists{r.secret}
 		}
@@ -44,6 +47,7 @@ func (s *Store) Update(ctx context.Context, id secret.ID, decide func(secret.Sec
 		}
 	}
 	var done secret.Secret
+	commit := uuid.NewString()
 	err := retry(ctx, func() error {
 		change, err := decideOn(sec, id, decide)
 		if remembered && (isRefusal(err) || change.Nothing) {
@@ -60,7 +64,7 @@ func (s *Store) Update(ctx context.Context, id secret.ID, decide func(secret.Sec
 			done = sec
 			return nil
 		}
-		done, err = s.commit(ctx, sec, change)
+		done, err = s.commit(ctx, sec, change, commit)
 		if r, ok := errors.AsType[*rival](err); ok {
 			if !r.found {
 				return secret.NotFound
@@ -103,7 +107,7 @@ func retry(ctx context.Context, try func() error) error {
 		if _, lost := errors.AsType[*rival](err); !lost && !errors.Is(err, errConflict) {
 			return err
 		}
-		wait := rand.N(bound)
+		wait := rand.N(bound) //nolint:gosec // nothing secret about a wait
 		if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < wait {
 			return ErrBusy
 		}

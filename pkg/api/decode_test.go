@@ -1,0 +1,167 @@
+package api
+
+import (
+	"encoding/json"
+	"errors"
+	"reflect"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/strongroom/strongroom/pkg/secret"
+)
+
+// FuzzDecode reads any bytes as the input of an operation: they are refused as
+// no input, or found out of limits, or taken, and then are what the bytes say.
+func FuzzDecode(f *testing.F) {
+	for _, body := range []string{
+		``, ` `, `{`, `{}`, `null`, `[]`, `[{}]`, `"x"`, `{"SecretId":1}`, `{"SecretId":"s"}`, `{"secretid":"s"}`, `{"SecretId":"s","SecretId":"t"}`,
+		`{"SecretId":"s","SecretString":"x","VersionStages":["a",null],"RotationToken":"r","ClientRequestToken":"t"}`,
+		`{"SecretId":"s","SecretBinary":"AP8=","VersionStages":[]}`, `{"SecretBinary":[1,2]}`, `{"SecretBinary":"A"}`,
+		`{"SecretId":"\ud83d\ude00\ud800"}`, `{"SecretId":"\\ud800\\"}`, `{"SecretId":"\u00`, "{\"SecretId\":\"\xff\"}",
+		`{"Name":"n","Tags":[{"Key":"k","Value":"v"},null,{}],"AddReplicaRegions":[{"Region":"r"}]}`, `{"Name":"n","Tags":[[]]}`,
+		`{"SecretId":"s","MaxResults":0,"NextToken":"","IncludeDeprecated":true}`, `{"MaxResults":1e2}`, `{"MaxResults":99999999999999999999}`,
+		`{"SecretId":"s","RecoveryWindowInDays":-7,"ForceDeleteWithoutRecovery":null}`, strings.Repeat(`[`, 20_000), strings.Repeat(`{"a":`, 5_000),
+	} {
+		f.Add([]byte(body))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		decodeAny[createSecretInput](t, body)
+		decodeAny[deleteSecretInput](t, body)
+		decodeAny[listSecretVersionIDsInput](t, body)
+		decodeAny[putSecretValueInput](t, body)
+	})
+}
+
+func decodeAny[In any](t *testing.T, body []byte) {
+	t.Helper()
+	var in In
+	violations, err := shapeOf[In]().decode(body, &in)
+	if err != nil {
+		if refusal, ok := errors.AsType[secret.Error](err); !ok || refusal.Code != secret.Serialization {
+			t.Errorf("got error %v to %q, want a SerializationException", err, body)
+		}
+		return
+	}
+	var members map[string]any
+	if text := strings.TrimSpace(string(body)); text != "" {
+		if err := json.Unmarshal(body, &members); err != nil {
+			t.Fatalf("%q was taken, and is not a JSON object: %v", body, err)
+		}
+	}
+	if len(violations) > 0 {
+		if text := violations.error().Error(); !utf8.ValidString(text) {
+			t.Errorf("got violations %q, want them in UTF-8", text)
+		}
+		return
+	}
+	got := reflect.ValueOf(in)
+	for i := range got.NumField() {
+		name, field := got.Type().Field(i).Name, got.Field(i)
+		if field.Kind() != reflect.String {
+			continue
+		}
+		want, _ := members[name].(string)
+		if field.String() != want {
+			t.Errorf("got %s %q of %q, want %q", name, field.String(), body, want)
+		}
+	}
+}
+
+// A struct whose tags say what no shape knows stops the program at its start.
+func TestShapeOfBadTags(t *testing.T) {
+	t.Parallel()
+	for name, shape := range map[string]func(){
+		"unknown rule": func() {
+			shapeOf[struct {
+				A string `aws:"size=1-2"`
+			}]()
+		},
+		"no upper bound": func() {
+			shapeOf[struct {
+				A string `aws:"len=1"`
+			}]()
+		},
+		"bounds that are no numbers": func() {
+			shapeOf[struct {
+				A string `aws:"len=a-b"`
+			}]()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			defer func() {
+				if recover() == nil {
+					t.Error("got no panic, want one")
+				}
+			}()
+			shape()
+		})
+	}
+}
+
+func TestNextTokenScope(t *testing.T) {
+	t.Parallel()
+	one := scopeOf("List", "a", true)
+	for _, other := range []scope{scopeOf("List", "a", false), scopeOf("List", "a"), scopeOf("Lista", true), scopeOf("List", `a" "`, true)} {
+		if _, err := other.read(one.write("last")); err == nil {
+			t.Errorf("got a token of %s taken for %s", one, other)
+		}
+	}
+	for _, last := range []string{"x", "\x00", strings.Repeat("😀", 64)} {
+		if got, err := one.read(one.write(last)); got != last || err != nil {
+			t.Errorf("got %q and error %v, want %q", got, err, last)
+		}
+	}
+	if got, err := one.read(""); got != "" || err != nil {
+		t.Errorf("got %q and error %v of no token, want none", got, err)
+	}
+}
+
+func BenchmarkDecodePut(b *testing.B) {
+	shape := shapeOf[putSecretValueInput]()
+	body := []byte(`{"SecretId":"name","ClientRequestToken":"7b9d1f0e-2c58-4b9e-8f2f-0d3f3b6c9a11","SecretString":"` + strings.Repeat("x", 1024) + `"}`)
+	b.ReportAllocs()
+	b.SetBytes(int64(len(body)))
+	for b.Loop() {
+		var in putSecretValueInput
+		if violations, err := shape.decode(body, &in); err != nil || len(violations) > 0 {
+			b.Fatal(violations, err)
+		}
+	}
+}
+
+func BenchmarkDecodeGet(b *testing.B) {
+	shape := shapeOf[getSecretValueInput]()
+	body := []byte(`{"SecretId":"arn:aws:secretsmanager:us-east-1:000000000000:secret:name-abcdef"}`)
+	b.ReportAllocs()
+	for b.Loop() {
+		var in getSecretValueInput
+		if violations, err := shape.decode(body, &in); err != nil || len(violations) > 0 {
+			b.Fatal(violations, err)
+		}
+	}
+}
+
+func BenchmarkEncodePut(b *testing.B) {
+	out := putSecretValueOutput{"arn:aws:secretsmanager:us-east-1:000000000000:secret:name-abcdef", "name", "7b9d1f0e-2c58-4b9e-8f2f-0d3f3b6c9a11", []string{secret.Current}}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := encode(out); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkEncodeGet(b *testing.B) {
+	out := getSecretValueOutput{
+		ARN: "arn:aws:secretsmanager:us-east-1:000000000000:secret:name-abcdef", Name: "name", VersionId: "7b9d1f0e-2c58-4b9e-8f2f-0d3f3b6c9a11",
+		SecretString: strings.Repeat("x", 1024), VersionStages: []string{secret.Current},
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := encode(out); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

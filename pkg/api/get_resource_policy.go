@@ -1,0 +1,31 @@
+package api
+
+import "context"
+
+type getResourcePolicyInput struct {
+	SecretId string `aws:"required,len=1-2048"`
+}
+
+type getResourcePolicyOutput struct {
+	ARN, Name      string
+	ResourcePolicy string `json:",omitempty"`
+}
+
+func (s *Server) getResourcePolicy(ctx context.Context, in getResourcePolicyInput) (out getResourcePolicyOutput, err error) {
+	id, err := s.ARNs.Parse(in.SecretId)
+	if err != nil {
+		return out, err
+	}
+	sec, err := s.Store.Get(ctx, id)
+	if err != nil {
+		return out, err
+	}
+	if err := sec.Active(); err != nil {
+		return out, err
+	}
+	text, err := s.Store.Policy(ctx, sec)
+	if err != nil {
+		return out, err
+	}
+	return getResourcePolicyOutput{sec.ARN, sec.Name, text}, nil
+}

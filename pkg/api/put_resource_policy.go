@@ -1,0 +1,44 @@
+package api
+
+import (
+	"context"
+
+	"github.com/strongroom/strongroom/pkg/policy"
+	"github.com/strongroom/strongroom/pkg/secret"
+)
+
+type putResourcePolicyInput struct {
+	SecretId          string `aws:"required,len=1-2048"`
+	ResourcePolicy    string `aws:"required,len=1-20480"`
+	BlockPublicPolicy bool
+}
+
+type putResourcePolicyOutput struct{ ARN, Name string }
+
+func (s *Server) putResourcePolicy(ctx context.Context, in putResourcePolicyInput) (out putResourcePolicyOutput, err error) {
+	id, err := s.ARNs.Parse(in.SecretId)
+	if err != nil {
+		return out, err
+	}
+	now := s.now()
+	sec, err := s.Store.Update(ctx, id, func(sec secret.Secret) (secret.Change, error) {
+		// The state comes before the text: a policy for a secret that is not
+		// there is not looked at.
+		change, err := sec.PutPolicy(in.ResourcePolicy, now)
+		if err != nil {
+			return change, err
+		}
+		document, err := policy.Parse(in.ResourcePolicy)
+		if err != nil {
+			return change, err
+		}
+		if in.BlockPublicPolicy && len(document.Broad()) > 0 {
+			return change, policy.Public
+		}
+		return change, nil
+	})
+	if err != nil {
+		return out, err
+	}
+	return putResourcePolicyOutput{sec.ARN, sec.Name}, nil
+}

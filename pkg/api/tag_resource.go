@@ -1,0 +1,27 @@
+package api
+
+import (
+	"context"
+
+	"github.com/strongroom/strongroom/pkg/secret"
+)
+
+type tagResourceInput struct {
+	SecretId string `aws:"required,len=1-2048"`
+	Tags     []tag  `aws:"required"`
+}
+
+// nothing is the answer of an operation that the service model gives no output.
+type nothing struct{}
+
+func (s *Server) tagResource(ctx context.Context, in tagResourceInput) (out nothing, err error) {
+	id, err := s.ARNs.Parse(in.SecretId)
+	if err != nil {
+		return out, err
+	}
+	now := s.now()
+	_, err = s.Store.Update(ctx, id, func(sec secret.Secret) (secret.Change, error) {
+		return sec.TagResource(tagsOf(in.Tags), now)
+	})
+	return out, err
+}

@@ -1,0 +1,44 @@
+package api
+
+import (
+	"context"
+
+	"github.com/strongroom/strongroom/pkg/policy"
+)
+
+type validateResourcePolicyInput struct {
+	SecretId       string `aws:"len=1-2048"`
+	ResourcePolicy string `aws:"required,len=1-20480"`
+}
+
+type validateResourcePolicyOutput struct {
+	PolicyValidationPassed bool
+	ValidationErrors       []policy.Finding
+}
+
+func (s *Server) validateResourcePolicy(ctx context.Context, in validateResourcePolicyInput) (out validateResourcePolicyOutput, err error) {
+	if in.SecretId != "" {
+		if err := s.mayHavePolicy(ctx, in.SecretId); err != nil {
+			return out, err
+		}
+	}
+	document, err := policy.Parse(in.ResourcePolicy)
+	if err != nil {
+		return out, err
+	}
+	findings := append([]policy.Finding{}, document.Broad()...)
+	return validateResourcePolicyOutput{len(findings) == 0, findings}, nil
+}
+
+// mayHavePolicy refuses a secret that cannot be given one.
+func (s *Server) mayHavePolicy(ctx context.Context, secretID string) error {
+	id, err := s.ARNs.Parse(secretID)
+	if err != nil {
+		return err
+	}
+	sec, err := s.Store.Get(ctx, id)
+	if err != nil {
+		return err
+	}
+	return sec.Active()
+}

@@ -1,0 +1,505 @@
+package store_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/aws/smithy-go"
+	"github.com/google/uuid"
+
+	"github.com/strongroom/strongroom/pkg/local/localtest"
+	"github.com/strongroom/strongroom/pkg/secret"
+	"github.com/strongroom/strongroom/pkg/store"
+)
+
+const commitCall = "TransactWriteItems"
+
+// attempts is how often the SDK makes a call that fails.
+const attempts = 3
+
+func times(n int, f localtest.Fault) []localtest.Fault { return slices.Repeat([]localtest.Fault{f}, n) }
+
+var tokenMember = regexp.MustCompile(`"ClientRequestToken":"[^"]*"`)
+
+// forget makes a call under another client request token: for an engine that was
+// restarted, or asked again after ten minutes, all of them are new.
+func forget(call *http.Request, do func() (*http.Response, error)) (*http.Response, error) {
+	body, err := io.ReadAll(call.Body)
+	if err != nil {
+		return nil, err
+	}
+	body = tokenMember.ReplaceAll(body, []byte(`"ClientRequestToken":"`+uuid.NewString()+`"`))
+	call.Body, call.ContentLength, call.GetBody = io.NopCloser(bytes.NewReader(body)), int64(len(body)), nil
+	return do()
+}
+
+// after does something, and then makes a call as f does.
+func after(first func(), f localtest.Fault) localtest.Fault {
+	return func(call *http.Request, do func() (*http.Response, error)) (*http.Response, error) {
+		first()
+		return f(call, do)
+	}
+}
+
+func make1(_ *http.Request, do func() (*http.Response, error)) (*http.Response, error) { return do() }
+
+// What passes by itself is not seen by the caller, and the change happens once.
+func TestPassingFaults(t *testing.T) {
+	t.Parallel()
+	const twice = commitCall + " " + commitCall
+	for name, c := range map[string]struct {
+		decide decide
+		faults []localtest.Fault
+		calls  string
+	}{
+		"head in a transaction":        {putting("v2"), []localtest.Fault{localtest.Cancel("TransactionConflict", "None")}, twice},
+		"version in a transaction":     {putting("v2"), []localtest.Fault{localtest.Cancel("None", "TransactionConflict")}, twice},
+		"both in a transaction":        {putting("v2"), []localtest.Fault{localtest.Cancel("TransactionConflict", "TransactionConflict")}, twice},
+		"check in a transaction":       {moving("mine", "", "v1"), []localtest.Fault{localtest.Cancel("None", "TransactionConflict")}, twice},
+		"head, and version is there":   {putting("v2"), []localtest.Fault{localtest.Cancel("TransactionConflict", "ConditionalCheckFailed")}, twice},
+		"head, and version is gone":    {moving("mine", "", "v1"), []localtest.Fault{localtest.Cancel("TransactionConflict", "ConditionalCheckFailed")}, twice},
+		"head throttled":               {putting("v2"), []localtest.Fault{localtest.Cancel("ThrottlingError", "None")}, twice},
+		"version over its capacity":    {putting("v2"), []localtest.Fault{localtest.Cancel("None", "ProvisionedThroughputExceeded")}, twice},
+		"several conflicts":            {putting("v2"), times(5, localtest.Cancel("TransactionConflict", "None")), strings.Repeat(commitCall+" ", 5) + commitCall},
+		"call throttled":               {putting("v2"), []localtest.Fault{localtest.Refuse(400, "ThrottlingException")}, twice},
+		"call over the capacity":       {putting("v2"), []localtest.Fault{localtest.Refuse(400, "ProvisionedThroughputExceededException")}, twice},
+		"transaction in progress":      {putting("v2"), []localtest.Fault{localtest.Refuse(400, "TransactionInProgressException")}, twice},
+		"engine fails":                 {putting("v2"), []localtest.Fault{localtest.Refuse(500, "InternalServerError")}, twice},
+		"connection cut":               {putting("v2"), []localtest.Fault{localtest.Cut}, twice},
+		"answer lost":                  {putting("v2"), []localtest.Fault{localtest.LoseAnswer}, twice},
+		"answer lost, then in process": {putting("v2"), []localtest.Fault{localtest.LoseAnswer, localtest.Refuse(400, "TransactionInProgressException")}, twice + " " + commitCall},
+		"answer of a removal lost":     {removing, []localtest.Fault{localtest.LoseAnswer}, twice},
+		"all of it": {
+			putting("v2"),
+			[]localtest.Fault{localtest.Cut, localtest.Cancel("ThrottlingError", "None"), localtest.Cut, localtest.LoseAnswer},
+			strings.Repeat(commitCall+" ", 4) + commitCall,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			room := localtest.New(t)
+			before := create(t, room, "aaaaaa")
+			took(room)
+			room.Wire.Break(commitCall, c.faults...)
+			sec := update(t, room, c.decide)
+			wantCalls(t, room, c.calls)
+			if sec.Revision != 2 {
+				t.Errorf("revision = %d, want 2", sec.Revision)
+			}
+			got, err := room.Another(t).Store.Get(t.Context(), byName)
+			if name == "answer of a removal lost" {
+				if !errors.Is(err, secret.NotFound) {
+					t.Errorf("get: %v, want %v", err, secret.NotFound)
+				}
+				return
+			}
+			if err != nil || !reflect.DeepEqual(got, sec) {
+				t.Errorf("stored is %+v, %v\nreturned %+v", got, err, sec)
+			}
+			if reflect.DeepEqual(got.Stages, before.Stages) {
+				t.Errorf("stages are still %v", got.Stages)
+			}
+		})
+	}
+}
+
+// The SDK's own retries carry one token, so the engine knows them; a new try of
+// ours has another.
+func TestTokens(t *testing.T) {
+	t.Parallel()
+	room := localtest.New(t)
+	create(t, room, "aaaaaa")
+	var tokens []string
+	note := func(f localtest.Fault) localtest.Fault {
+		return func(call *http.Request, do func() (*http.Response, error)) (*http.Response, error) {
+			body, err := io.ReadAll(call.Body)
+			if err != nil {
+				return nil, err
+			}
+			tokens = append(tokens, tokenMember.FindString(string(body)))
+			call.Body = io.NopCloser(bytes.NewReader(body))
+			return f(call, do)
+		}
+	}
+	room.Wire.Break(commitCall, note(localtest.LoseAnswer), note(localtest.Cancel("TransactionConflict", "None")), note(make1))
+	update(t, room, putting("v2"))
+	if len(tokens) != 3 || tokens[0] != tokens[1] || tokens[1] == tokens[2] || tokens[0] == "" {
+		t.Errorf("tokens = %q, want two alike and another", tokens)
+	}
+}
+
+// changes are one of each kind of change.
+var changes = map[string]decide{
+	"put": putting("v2"), "move": moving("mine", "", "v1"), "policy": puttingPolicy, "rewrap": rewrapping,
+	"delete": deleting, "remove": removing,
+}
+
+// An answer that was lost is found again where the engine does not know the token
+// any more: the commit finds itself in its own way.
+func TestOwnCommit(t *testing.T) {
+	t.Parallel()
+	for fault, faults := range map[string][]localtest.Fault{
+		"token forgotten":                  {localtest.LoseAnswer, forget},
+		"token forgotten, answer lost":     {localtest.LoseAnswer, lose(forget), forget},
+		"token forgotten, then a conflict": {localtest.LoseAnswer, localtest.Cancel("TransactionConflict")},
+		"token forgotten, then throttled":  {localtest.LoseAnswer, localtest.Cancel("ThrottlingError"), localtest.Cut},
+	} {
+		for name, d := range changes {
+			t.Run(name+", "+fault, func(t *testing.T) {
+				t.Parallel()
+				room := localtest.New(t)
+				create(t, room, "aaaaaa")
+				var once string
+				room.Wire.Break(commitCall, faults[0], after(func() { once = dump(t, room) }, faults[1]))
+				room.Wire.Break(commitCall, faults[2:]...)
+				sec := update(t, room, d)
+				if sec.Revision != 2 {
+					t.Errorf("revision = %d, want 2", sec.Revision)
+				}
+				wantUnchanged(t, room, once)
+			})
+		}
+		t.Run("create, "+fault, func(t *testing.T) {
+			t.Parallel()
+			room := localtest.New(t)
+			var once string
+			room.Wire.Break(commitCall, faults[0], after(func() { once = dump(t, room) }, faults[1]))
+			room.Wire.Break(commitCall, faults[2:]...)
+			if sec := create(t, room, "aaaaaa"); sec.Revision != 1 || sec.Suffix() != "aaaaaa" {
+				t.Errorf("made %+v", sec)
+			}
+			wantUnchanged(t, room, once)
+		})
+	}
+}
+
+// lose makes a call as f does, and loses the answer.
+func lose(f localtest.Fault) localtest.Fault {
+	return func(call *http.Request, do func() (*http.Response, error)) (*http.Response, error) {
+		return localtest.LoseAnswer(call, func() (*http.Response, error) { return f(call, do) })
+	}
+}
+
+// With another's commit on top, the own one cannot be told from a rival's; then
+// the version says that the put has happened.
+func TestOwnCommitUnderAnother(t *testing.T) {
+	t.Parallel()
+	room := localtest.New(t)
+	create(t, room, "aaaaaa")
+	var top secret.Secret
+	room.Wire.Break(commitCall, localtest.LoseAnswer, after(func() { top = update(t, room.Another(t), putting("v3")) }, forget))
+	_, err := room.Store.Update(t.Context(), byName, putting("v2"))
+	exists, ok := errors.AsType[*store.VersionExists](err)
+	if !ok {
+		t.Fatalf("error = %v, want that the version exists", err)
+	}
+	if exists.Version.ID != "v2" || !reflect.DeepEqual(exists.Secret, top) {
+		t.Errorf("exists = %+v of %+v, want v2 of %+v", exists.Version, exists.Secret, top)
+	}
+	wantStages(t, get(t, room), "[AWSCURRENT:v3 AWSPREVIOUS:v2]")
+}
+
+// When no attempt is answered, the caller learns that nobody knows, and asks
+// again without harm.
+func TestNoAnswer(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name    string
+		fault   localtest.Fault
+		written bool
+		decide  decide
+		again   func(error) bool // of the same call made again
+	}{
+		{"put, lost", localtest.LoseAnswer, true, putting("v2"), isType[*store.VersionExists]},
+		{"move, lost", localtest.LoseAnswer, true, moving("mine", "", "v1"), is(nil)},
+		{"policy, lost", localtest.LoseAnswer, true, puttingPolicy, is(nil)},
+		{"remove, lost", localtest.LoseAnswer, true, removing, is(secret.NotFound)},
+		{"put, cut", localtest.Cut, false, putting("v2"), is(nil)},
+		{"remove, cut", localtest.Cut, false, removing, is(nil)},
+		{"put, throttled", localtest.Refuse(400, "ThrottlingException"), false, putting("v2"), is(nil)},
+		{"put, in progress", localtest.Refuse(400, "TransactionInProgressException"), false, putting("v2"), is(nil)},
+		{"put, engine fails", localtest.Refuse(500, "InternalServerError"), false, putting("v2"), is(nil)},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			room := localtest.New(t)
+			create(t, room, "aaaaaa")
+			before := dump(t, room)
+			took(room)
+			room.Wire.Break(commitCall, times(attempts, c.fault)...)
+			_, err := room.Store.Update(t.Context(), byName, c.decide)
+			if err == nil || isType[secret.Error](err) || errors.Is(err, store.ErrBusy) || isType[*store.VersionExists](err) {
+				t.Fatalf("error = %v (%T), want one that says nothing about the secret", err, err)
+			}
+			wantCalls(t, room, strings.TrimSpace(strings.Repeat(commitCall+" ", attempts)))
+			if written := dump(t, room) != before; written != c.written {
+				t.Errorf("written: %t, want %t", written, c.written)
+			}
+			if _, err := room.Store.Update(t.Context(), byName, c.decide); !c.again(err) {
+				t.Errorf("made again: %v", err)
+			}
+			if calls := took(room); !strings.HasPrefix(calls, "GetItem") {
+				t.Errorf("calls = %q, want a read first: what was remembered may be old", calls)
+			}
+		})
+	}
+}
+
+func TestCreateNoAnswer(t *testing.T) {
+	t.Parallel()
+	room := localtest.New(t)
+	room.Wire.Break(commitCall, times(attempts, localtest.LoseAnswer)...)
+	change := making(t, fresh("s", "aaaaaa"))
+	if _, err := room.Store.Create(t.Context(), change); err == nil || isType[*store.Exists](err) {
+		t.Errorf("error = %v, want one that says nothing about the secret", err)
+	}
+	change.Secret.ARN = localtest.ARNs.Of("s", "bbbbbb")
+	_, err := room.Store.Create(t.Context(), change)
+	exists, ok := errors.AsType[*store.Exists](err)
+	if !ok || exists.Secret.Suffix() != "aaaaaa" || exists.Secret.Token != "token-of-aaaaaa" {
+		t.Errorf("error = %v, want that the first secret exists", err)
+	}
+}
+
+// A cancelled transaction that does not say why is an error like others.
+func TestCancelledWithoutReasons(t *testing.T) {
+	t.Parallel()
+	for name, d := range changes {
+		room := localtest.New(t)
+		create(t, room, "aaaaaa")
+		before := dump(t, room)
+		room.Wire.Break(commitCall, localtest.Cancel())
+		if _, err := room.Store.Update(t.Context(), byName, d); err == nil || isType[secret.Error](err) {
+			t.Errorf("%s: error = %v, want one that says nothing about the secret", name, err)
+		}
+		wantUnchanged(t, room, before)
+	}
+}
+
+// Who is in the way until the deadline makes the store busy: soon, and with nothing written.
+func TestBusy(t *testing.T) {
+	t.Parallel()
+	for name, fault := range map[string]localtest.Fault{
+		"in a transaction": localtest.Cancel("TransactionConflict", "None"),
+		"throttled":        localtest.Cancel("None", "ThrottlingError"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			room := localtest.New(t)
+			create(t, room, "aaaaaa")
+			before := dump(t, room)
+			took(room)
+			room.Wire.Break(commitCall, times(10_000, fault)...)
+			const limit = 5 * time.Second
+			// Nothing leaves the process in here, so the time is made up.
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithTimeout(t.Context(), limit)
+				defer cancel()
+				began := time.Now()
+				asked := 0
+				_, err := room.Store.Update(ctx, byName, func(sec secret.Secret) (secret.Change, error) {
+					asked++
+					return putting("v2")(sec)
+				})
+				if !errors.Is(err, store.ErrBusy) {
+					t.Errorf("error = %v, want %v", err, store.ErrBusy)
+				}
+				if took := time.Since(began); took > limit || took < limit/2 {
+					t.Errorf("took %v of %v", took, limit)
+				}
+				// Waits grow, so that all who wait do not make it worse.
+				if asked < 20 || asked > 200 {
+					t.Errorf("tried %d times in %v", asked, limit)
+				}
+				_, err = room.Store.Create(ctx, making(t, fresh("new", "bbbbbb")))
+				if !errors.Is(err, store.ErrBusy) {
+					t.Errorf("create: %v, want %v", err, store.ErrBusy)
+				}
+			})
+			wantUnchanged(t, room, before)
+		})
+	}
+}
+
+func TestCancelled(t *testing.T) {
+	t.Parallel()
+	room := localtest.New(t)
+	create(t, room, "aaaaaa")
+	before := dump(t, room)
+	cancelled, cancel := context.WithCancel(t.Context())
+	cancel()
+	for name, r := range map[string]*localtest.Room{"warm": room, "cold": room.Another(t)} {
+		if _, err := r.Store.Update(cancelled, byName, putting("v2")); !errors.Is(err, context.Canceled) {
+			t.Errorf("%s: error = %v, want %v", name, err, context.Canceled)
+		}
+	}
+	if _, err := room.Store.Get(cancelled, byName); !errors.Is(err, context.Canceled) {
+		t.Errorf("get: %v, want %v", err, context.Canceled)
+	}
+	// Cancelled while it waits for its next try.
+	get(t, room)
+	ctx, cancel := context.WithCancel(t.Context())
+	conflict := localtest.Cancel("TransactionConflict", "None")
+	room.Wire.Break(commitCall, conflict, conflict, after(cancel, conflict), conflict)
+	took(room)
+	if _, err := room.Store.Update(ctx, byName, putting("v2")); !errors.Is(err, context.Canceled) {
+		t.Errorf("error = %v, want %v", err, context.Canceled)
+	}
+	wantCalls(t, room, commitCall+" "+commitCall+" "+commitCall)
+	wantUnchanged(t, room, before)
+}
+
+// Who is cancelled between two tries does not wait for the next.
+func TestCancelledPromptly(t *testing.T) {
+	t.Parallel()
+	room := localtest.New(t)
+	create(t, room, "aaaaaa")
+	room.Wire.Break(commitCall, times(10_000, localtest.Cancel("TransactionConflict", "None"))...)
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		began := time.Now()
+		time.AfterFunc(3*time.Second, cancel)
+		_, err := room.Store.Update(ctx, byName, putting("v2"))
+		if took := time.Since(began); !errors.Is(err, context.Canceled) || took != 3*time.Second {
+			t.Errorf("error = %v after %v, want %v after 3 s", err, took, context.Canceled)
+		}
+	})
+}
+
+func TestReadFails(t *testing.T) {
+	t.Parallel()
+	room := localtest.New(t)
+	sec := create(t, room, "aaaaaa")
+	sec.PolicyHash = "some"
+	cold := room.Another(t)
+	for operation, read := range map[string]func() error{
+		"GetItem":      func() error { _, err := cold.Store.Get(t.Context(), byName); return err },
+		"GetItem ":     func() error { _, _, err := cold.Store.Version(t.Context(), sec, "v1"); return err },
+		"GetItem  ":    func() error { _, err := cold.Store.Policy(t.Context(), sec); return err },
+		"GetItem   ":   func() error { _, err := cold.Store.Update(t.Context(), byName, putting("v2")); return err },
+		"Query":        func() error { _, _, err := cold.Store.Versions(t.Context(), sec, store.Page{Limit: 1}); return err },
+		"BatchGetItem": func() error { _, err := cold.Store.Labelled(t.Context(), sec); return err },
+	} {
+		operation = strings.TrimSpace(operation)
+		cold.Wire.Break(operation, localtest.Refuse(400, "ThrottlingException"), localtest.Cut, localtest.LoseAnswer)
+		if err := read(); err == nil || isType[secret.Error](err) {
+			t.Errorf("%s: error = %v, want one that says nothing about the secret", operation, err)
+		}
+		cold.Wire.Break(operation, times(attempts, localtest.Refuse(400, "ThrottlingException"))...)
+		api, ok := errors.AsType[smithy.APIError](read())
+		if !ok || api.ErrorCode() != "ThrottlingException" {
+			t.Errorf("%s: error = %v, want the ThrottlingException", operation, api)
+		}
+	}
+}
+
+// firstOnly lets a BatchGetItem do only the first of its keys, as DynamoDB may.
+func firstOnly(call *http.Request, do func() (*http.Response, error)) (*http.Response, error) {
+	var asked struct {
+		RequestItems map[string]map[string]json.RawMessage
+	}
+	body, err := io.ReadAll(call.Body)
+	if err == nil {
+		err = json.Unmarshal(body, &asked)
+	}
+	if err != nil {
+		return nil, err
+	}
+	left := map[string]map[string]any{}
+	for table, of := range asked.RequestItems {
+		var keys []json.RawMessage
+		if err := json.Unmarshal(of["Keys"], &keys); err != nil {
+			return nil, err
+		}
+		if of["Keys"], err = json.Marshal(keys[:1]); err != nil {
+			return nil, err
+		}
+		if len(keys) > 1 {
+			left[table] = map[string]any{
+				"Keys": keys[1:], "ConsistentRead": of["ConsistentRead"],
+				"ProjectionExpression": of["ProjectionExpression"], "ExpressionAttributeNames": of["ExpressionAttributeNames"],
+			}
+		}
+	}
+	if body, err = json.Marshal(asked); err != nil {
+		return nil, err
+	}
+	call.Body, call.ContentLength, call.GetBody = io.NopCloser(bytes.NewReader(body)), int64(len(body)), nil
+	return reword(do, func(said map[string]any) { said["UnprocessedKeys"] = left })
+}
+
+// reword makes a call and changes what the answer says.
+func reword(do func() (*http.Response, error), change func(said map[string]any)) (*http.Response, error) {
+	answer, err := do()
+	if err != nil {
+		return nil, err
+	}
+	var said map[string]any
+	if err := json.NewDecoder(answer.Body).Decode(&said); err != nil {
+		return nil, err
+	}
+	change(said)
+	body, err := json.Marshal(said)
+	if err != nil {
+		return nil, err
+	}
+	answer.Body, answer.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+	answer.Header.Del("X-Amz-Crc32")
+	answer.Header.Del("Content-Length")
+	return answer, nil
+}
+
+// An answer of DynamoDB may name a key to go on from where nothing follows; that
+// is no further page.
+func TestNothingFollows(t *testing.T) {
+	t.Parallel()
+	room := localtest.New(t)
+	create(t, room, "aaaaaa")
+	sec := update(t, room, putting("v2"))
+	took(room)
+	room.Wire.Break("Query", func(_ *http.Request, do func() (*http.Response, error)) (*http.Response, error) {
+		return reword(do, func(said map[string]any) {
+			said["LastEvaluatedKey"] = map[string]any{
+				"pk": map[string]any{"S": "SECRET#s"}, "sk": map[string]any{"S": "VERSION#aaaaaa#v2"},
+			}
+		})
+	})
+	got, more, err := room.Store.Versions(t.Context(), sec, store.Page{Limit: 2})
+	if err != nil || more || !slices.Equal(idsOf(got), []string{"v1", "v2"}) {
+		t.Errorf("versions = %v, more %t, %v, want v1 and v2 and no more", idsOf(got), more, err)
+	}
+	wantCalls(t, room, "Query Query")
+}
+
+func TestUnprocessedKeys(t *testing.T) {
+	t.Parallel()
+	room := localtest.New(t)
+	create(t, room, "aaaaaa")
+	update(t, room, putting("v2"))
+	sec := update(t, room, putting("v3", secret.Pending))
+	want, err := room.Store.Labelled(t.Context(), sec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	took(room)
+	room.Wire.Break("BatchGetItem", firstOnly, firstOnly)
+	got, err := room.Store.Labelled(t.Context(), sec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(got, want) || !slices.Equal(idsOf(got), []string{"v1", "v2", "v3"}) {
+		t.Errorf("labelled = %v, want %v", idsOf(got), idsOf(want))
+	}
+	wantCalls(t, room, "BatchGetItem BatchGetItem BatchGetItem")
+}

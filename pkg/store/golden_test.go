@@ -1,0 +1,198 @@
+package store_test
+
+import (
+	"bytes"
+	"flag"
+	"maps"
+	"os"
+	"path/filepath"
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/google/uuid"
+
+	"github.com/strongroom/strongroom/pkg/local/localtest"
+	"github.com/strongroom/strongroom/pkg/secret"
+)
+
+var updateGolden = flag.Bool("update", false, "write the golden items anew")
+
+// golden says which item is in which file of testdata. What is stored once is
+// read for ever: a file here is changed only together with the schema number.
+var golden = map[string]string{
+	"head_plain.json":        "SECRET#plain HEAD",
+	"head_full.json":         "SECRET#app/full HEAD",
+	"version.json":           "SECRET#app/full VERSION#f6Gh7I#v1",
+	"version_binary.json":    "SECRET#app/full VERSION#f6Gh7I#v2",
+	"policy.json":            "SECRET#app/full POLICY#f6Gh7I",
+	"directory_name.json":    "DIRECTORY#NAME app/full",
+	"directory_created.json": "DIRECTORY#CREATED 2026-03-04T12:00:00.123Z#app/full",
+	"leftover.json":          "SECRET#gone LEFTOVER#j8Kl9M",
+}
+
+var fullID = secret.ID{Name: "app/full", Suffix: "f6Gh7I"}
+
+const policyText = `{"Version":"2012-10-17","Statement":[]}`
+
+// fill makes the secrets of the golden items.
+func fill(t *testing.T, room *localtest.Room) {
+	t.Helper()
+	ctx := t.Context()
+	plain := fresh("plain", "a1B2c3")
+	plain.Token = ""
+	if _, err := room.Store.Create(ctx, secret.Change{Secret: plain}); err != nil {
+		t.Fatal(err)
+	}
+
+	full := fresh(fullID.Name, fullID.Suffix)
+	full.Description, full.Type, full.KMSKey = "der Schlüssel", "SomePartner", "alias/mine"
+	full.Tags = []secret.Tag{{Key: "team", Value: "blue"}, {Key: "empty"}}
+	if _, err := room.Store.Create(ctx, making(t, full)); err != nil {
+		t.Fatal(err)
+	}
+	later := noon.Add(time.Hour)
+	for _, decide := range []decide{
+		func(sec secret.Secret) (secret.Change, error) {
+			change, err := sec.Put("v2", []string{secret.Current, "étiquette"}, later)
+			change.Version.Sealed = secret.Sealed{Kind: secret.Binary, KeyARN: "arn:key", DefaultKey: true, DataKey: []byte{0, 1}, Data: []byte{2, 255}}
+			return change, err
+		},
+		func(sec secret.Secret) (secret.Change, error) { return sec.PutPolicy(policyText, later) },
+		func(sec secret.Secret) (secret.Change, error) { return sec.Delete(30, later) },
+	} {
+		if _, err := room.Store.Update(ctx, fullID, decide); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sec, err := room.Store.Get(ctx, fullID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	version, _, err := room.Store.Version(ctx, sec, "v2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := room.Store.Touch(ctx, sec, version, later); err != nil {
+		t.Fatal(err)
+	}
+
+	if _, err := room.Store.Create(ctx, making(t, fresh("gone", "j8Kl9M"))); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := room.Store.Update(ctx, secret.ID{Name: "gone"}, func(sec secret.Secret) (secret.Change, error) { return sec.Remove(later), nil }); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestGoldenItems(t *testing.T) {
+	t.Parallel()
+	room := localtest.New(t)
+	fill(t, room)
+	all := items(t, room)
+	for file, key := range golden {
+		it := all[key]
+		if it == nil {
+			t.Errorf("%s: there is no item %s", file, key)
+			continue
+		}
+		if _, has := it["commit"]; has { // made up anew each time
+			if _, err := uuid.Parse(text(it["commit"])); err != nil {
+				t.Errorf("%s: commit: %v", file, err)
+			}
+			it = maps.Clone(it)
+			it["commit"] = &types.AttributeValueMemberS{Value: uuid.Nil.String()}
+		}
+		got, path := canonical(t, it), filepath.Join("testdata", file)
+		if *updateGolden {
+			if err := os.WriteFile(path, got, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(got, want) {
+			t.Errorf("%s: stored is\n%s\nwant\n%s", file, got, want)
+		}
+	}
+}
+
+// What an earlier build stored, this one reads.
+func TestReadGoldenItems(t *testing.T) {
+	t.Parallel()
+	room := localtest.New(t)
+	for file := range golden {
+		text, err := os.ReadFile(filepath.Join("testdata", file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		place(t, room, stored(t, text))
+	}
+	later := noon.Add(time.Hour)
+	midnight := time.Date(2026, time.March, 4, 0, 0, 0, 0, time.UTC)
+	full := secret.Secret{
+		Name: "app/full", ARN: localtest.ARNs.Of("app/full", "f6Gh7I"), Token: "token-of-f6Gh7I",
+		Description: "der Schlüssel", Type: "SomePartner", KMSKey: "alias/mine", Keyed: 1,
+		Stages:   secret.Stages{secret.Current: "v2", secret.Previous: "v1", "étiquette": "v2"},
+		Versions: 2, Revision: 4,
+		PolicyHash: "8f907b489532ad56fb7c52f3acc89b27680ed51296bf03984ce78d2b7b96076a",
+		Tags:       []secret.Tag{{Key: "team", Value: "blue"}, {Key: "empty"}},
+		Created:    noon, Changed: later, Accessed: midnight, Deletion: later.AddDate(0, 0, 30),
+	}
+	for _, want := range []secret.Secret{
+		{
+			Name: "plain", ARN: localtest.ARNs.Of("plain", "a1B2c3"), Stages: secret.Stages{}, Revision: 1,
+			Created: noon, Changed: noon,
+		},
+		full,
+	} {
+		got, err := room.Store.Get(t.Context(), secret.ID{Name: want.Name})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("secret = %+v\nwant     %+v", got, want)
+		}
+	}
+	for id, want := range map[string]secret.Version{
+		"v1": {ID: "v1", Created: noon, Sealed: sealed("v1")},
+		"v2": {
+			ID: "v2", Created: later, Accessed: midnight,
+			Sealed: secret.Sealed{Kind: secret.Binary, KeyARN: "arn:key", DefaultKey: true, DataKey: []byte{0, 1}, Data: []byte{2, 255}},
+		},
+	} {
+		got, found, err := room.Store.Version(t.Context(), full, id)
+		if err != nil || !found {
+			t.Fatalf("version %s: found %t, %v", id, found, err)
+		}
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("version = %+v\nwant      %+v", got, want)
+		}
+	}
+	if got, err := room.Store.Policy(t.Context(), full); err != nil || got != policyText {
+		t.Errorf("policy = %q, %v, want %q", got, err, policyText)
+	}
+}
+
+// A stored secret that was tagged and untagged is told from one never tagged.
+func TestNoTagsAndNeverTagged(t *testing.T) {
+	t.Parallel()
+	for name, tags := range map[string][]secret.Tag{"never": nil, "no more": {}} {
+		room := localtest.New(t)
+		sec := fresh("s", "abcdef")
+		sec.Tags = tags
+		if _, err := room.Store.Create(t.Context(), secret.Change{Secret: sec}); err != nil {
+			t.Fatal(err)
+		}
+		if got := get(t, room).Tags; len(got) != 0 || (got == nil) != (tags == nil) {
+			t.Errorf("%s: tags = %#v, want %#v", name, got, tags)
+		}
+		update(t, room, putting("v1"))
+		if got := get(t, room.Another(t)).Tags; len(got) != 0 || (got == nil) != (tags == nil) {
+			t.Errorf("%s, after a put: tags = %#v, want %#v", name, got, tags)
+		}
+	}
+}
