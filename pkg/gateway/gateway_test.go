@@ -38,7 +38,6 @@ func proxyEvent(t *testing.T, with string) json.RawMessage {
 	return raw
 }
 
-
 func TestRequest(t *testing.T) {
 	t.Parallel()
 	type got struct {
