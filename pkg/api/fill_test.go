@@ -24,8 +24,8 @@ func suffix(i int) string { return fmt.Sprintf("s%05d", i) }
 // fillName is the name of a secret that fill makes.
 func fillName(i int) string { return fmt.Sprintf("secret-%05d", i) }
 
-// filled is the secret that fill makes of a number: created in the order of the
-// names' second halves first, so that the two orders differ.
+// filled is the secret that fill makes of a number. They are not created in the
+// order of their names.
 func filled(i int) secret.Secret {
 	name := fillName(i)
 	created := epoch.Add(time.Duration(i^0x155) * time.Second)
@@ -45,11 +45,11 @@ func seed(t testing.TB, room *localtest.Room, secrets ...secret.Secret) {
 func fill(t testing.TB, room *localtest.Room, from, to int) {
 	t.Helper()
 	db := localtest.Engines().DynamoDB()
-	slices := make(chan []types.WriteRequest)
+	calls := make(chan []types.WriteRequest)
 	var wg sync.WaitGroup
 	for range 4 {
 		wg.Go(func() {
-			for writes := range slices {
+			for writes := range calls {
 				out, err := db.BatchWriteItem(t.Context(), &dynamodb.BatchWriteItemInput{RequestItems: map[string][]types.WriteRequest{room.Table: writes}})
 				if err != nil || len(out.UnprocessedItems) > 0 {
 					t.Errorf("got %+v, %v, want all written", out, err)
@@ -63,11 +63,11 @@ func fill(t testing.TB, room *localtest.Room, from, to int) {
 			writes = append(writes, types.WriteRequest{PutRequest: &types.PutRequest{Item: it}})
 		}
 		if len(writes) >= 24 || i == to-1 { // 25 is all that one call takes
-			slices <- writes
+			calls <- writes
 			writes = nil
 		}
 	}
-	close(slices)
+	close(calls)
 	wg.Wait()
 }
 
@@ -117,11 +117,4 @@ func scan(t testing.TB, room *localtest.Room) []map[string]any {
 		t.Fatal(err)
 	}
 	return items
-}
-
-func TestFillTime(t *testing.T) {
-	room := localtest.New(t)
-	began := time.Now()
-	fill(t, room, 0, 20000)
-	t.Log(time.Since(began))
 }

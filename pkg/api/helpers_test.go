@@ -54,15 +54,17 @@ func tokenInUse(token, arn string) refusal {
 // modelled tells the SDK's own types of the errors in the service model; every
 // other error has the generic one.
 var modelled = map[string]func(error) bool{
-	"DecryptionFailure":         is[*types.DecryptionFailure],
-	"EncryptionFailure":         is[*types.EncryptionFailure],
-	"InternalServiceError":      is[*types.InternalServiceError],
-	"InvalidNextTokenException": is[*types.InvalidNextTokenException],
-	"InvalidParameterException": is[*types.InvalidParameterException],
-	"InvalidRequestException":   is[*types.InvalidRequestException],
-	"LimitExceededException":    is[*types.LimitExceededException],
-	"ResourceExistsException":   is[*types.ResourceExistsException],
-	"ResourceNotFoundException": is[*types.ResourceNotFoundException],
+	"DecryptionFailure":                is[*types.DecryptionFailure],
+	"EncryptionFailure":                is[*types.EncryptionFailure],
+	"InternalServiceError":             is[*types.InternalServiceError],
+	"InvalidNextTokenException":        is[*types.InvalidNextTokenException],
+	"InvalidParameterException":        is[*types.InvalidParameterException],
+	"InvalidRequestException":          is[*types.InvalidRequestException],
+	"LimitExceededException":           is[*types.LimitExceededException],
+	"MalformedPolicyDocumentException": is[*types.MalformedPolicyDocumentException],
+	"PublicPolicyException":            is[*types.PublicPolicyException],
+	"ResourceExistsException":          is[*types.ResourceExistsException],
+	"ResourceNotFoundException":        is[*types.ResourceNotFoundException],
 }
 
 func is[E error](err error) bool {

@@ -167,3 +167,20 @@ func TestForcedDeletionLostAnswer(t *testing.T) {
 		}
 	}
 }
+
+// A change without a token is made once, too, when the engine did not remember
+// the SDK's second try: the commit finds itself.
+func TestChangesLostAnswer(t *testing.T) {
+	t.Parallel()
+	room := localtest.New(t)
+	create(t, room, "s", "v1", "one")
+	put(t, room, "s", "v2", "two")
+	room.Wire.Break("TransactWriteItems", localtest.LoseAnswer, forgotten)
+	must(room.SDK.UpdateSecretVersionStage(t.Context(), stageInput("s", "AWSCURRENT", "v2", "v1"), once))(t)
+	checkStages(t, room, "s", map[string]string{"v1": "AWSCURRENT", "v2": "AWSPREVIOUS"})
+	room.Wire.Break("TransactWriteItems", localtest.LoseAnswer, forgotten)
+	must(room.SDK.DeleteSecret(t.Context(), deleteInput("s", 7, nil), once))(t)
+	room.Wire.Break("TransactWriteItems", localtest.LoseAnswer, forgotten)
+	must(room.SDK.RestoreSecret(t.Context(), restoreInput("s"), once))(t)
+	put(t, room, "s", "v3", "three")
+}

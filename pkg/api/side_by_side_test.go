@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -25,8 +26,8 @@ import (
 
 // BenchmarkSideBySide measures what an operation costs over the DynamoDB call it
 // is made of: on one engine, in one process, in turns. PutSecretValue of 1 KB
-// stands beside a bare transaction of the same two items, a warm GetSecretValue
-// beside a bare consistent read of the head. Every client has a secret of its own.
+// stands beside the bare transaction of two items that it sends, a warm
+// GetSecretValue beside the bare consistent read of the head. Every client has a secret of its own.
 //
 // A benchmark's N is the number of calls of each client to each side.
 func BenchmarkSideBySide(b *testing.B) {
@@ -51,6 +52,8 @@ type sideBySide struct {
 	db     *dynamodb.Client
 	server *api.Server
 	value  string
+	// made are the transactions that put a value, one for each client's bare secret.
+	made [16]*dynamodb.TransactWriteItemsInput
 }
 
 func newSideBySide(b *testing.B, engines *local.Engines) *sideBySide {
@@ -59,18 +62,36 @@ func newSideBySide(b *testing.B, engines *local.Engines) *sideBySide {
 		b.Fatal(err)
 	}
 	s := &sideBySide{db: engines.DynamoDB(), value: strings.Repeat("x", 1024)}
+	recorder := &recorder{Client: s.db}
 	s.server = &api.Server{
-		Store:  store.New(engines.DynamoDB(), sideBySideTable, localtest.ARNs),
+		Store:  store.New(recorder, sideBySideTable, localtest.ARNs),
 		Sealer: &envelope.Sealer{KMS: engines.KMS(), DefaultKey: engines.KeyID(), Keep: time.Hour},
 		ARNs:   localtest.ARNs,
 	}
-	for client := range 16 {
-		s.call(b, "CreateSecret", fmt.Sprintf(`{"Name":"client-%d","ClientRequestToken":%q,"SecretString":%q}`, client, uuid.NewString(), s.value))
-		if err := s.barePutRevision(client, 0); err != nil {
-			b.Fatal(err)
+	for client := range s.made {
+		for _, name := range []string{"client", "bare"} {
+			name = fmt.Sprintf("%s-%d", name, client)
+			for _, operation := range []string{"CreateSecret", "PutSecretValue"} {
+				s.call(b, operation, fmt.Sprintf(`{"Name":%q,"SecretId":%q,"ClientRequestToken":%q,"SecretString":%q}`, name, name, uuid.NewString(), s.value))
+			}
 		}
+		s.made[client] = recorder.last
 	}
 	return s
+}
+
+// A recorder remembers the last transaction.
+type recorder struct {
+	*dynamodb.Client
+	mu   sync.Mutex
+	last *dynamodb.TransactWriteItemsInput
+}
+
+func (r *recorder) TransactWriteItems(ctx context.Context, in *dynamodb.TransactWriteItemsInput, opts ...func(*dynamodb.Options)) (*dynamodb.TransactWriteItemsOutput, error) {
+	r.mu.Lock()
+	r.last = in
+	r.mu.Unlock()
+	return r.Client.TransactWriteItems(ctx, in, opts...)
 }
 
 func (s *sideBySide) call(b *testing.B, operation, body string) {
@@ -92,43 +113,23 @@ func (s *sideBySide) get(b *testing.B, client, _ int) {
 	s.call(b, "GetSecretValue", fmt.Sprintf(`{"SecretId":"client-%d"}`, client))
 }
 
-// barePut is the same transaction, of items as large, with nothing around it.
+// barePut is the transaction that a put is made of, with nothing around it: the
+// one recorded, for the next revision and a version of another ID.
 func (s *sideBySide) barePut(b *testing.B, client, _ int) {
-	if err := s.barePutRevision(client, 1); err != nil {
+	in := s.made[client]
+	head, version := in.TransactItems[0].Update.ExpressionAttributeValues, in.TransactItems[1].Put.Item
+	revision, err := strconv.Atoi(head[":revision"].(*types.AttributeValueMemberN).Value)
+	if err != nil {
+		b.Fatal(err)
+	}
+	head[":seen"] = head[":revision"]
+	head[":revision"] = &types.AttributeValueMemberN{Value: strconv.Itoa(revision + 1)}
+	id := uuid.NewString()
+	version["sk"], version["id"] = &types.AttributeValueMemberS{Value: "VERSION#" + id}, &types.AttributeValueMemberS{Value: id}
+	in.ClientRequestToken = aws.String(uuid.NewString())
+	if _, err := s.db.TransactWriteItems(context.Background(), in); err != nil {
 		b.Error(err)
 	}
-}
-
-func (s *sideBySide) barePutRevision(client, least int) error {
-	text := func(s string) types.AttributeValue { return &types.AttributeValueMemberS{Value: s} }
-	pk := text(fmt.Sprintf("BARE#%d", client))
-	condition := "attribute_not_exists(#pk) OR #revision >= :least"
-	_, err := s.db.TransactWriteItems(context.Background(), &dynamodb.TransactWriteItemsInput{TransactItems: []types.TransactWriteItem{
-		{Update: &types.Update{
-			TableName:                aws.String(sideBySideTable),
-			Key:                      map[string]types.AttributeValue{"pk": pk, "sk": text("HEAD")},
-			UpdateExpression:         aws.String("SET #state = :state ADD #revision :one"),
-			ConditionExpression:      &condition,
-			ExpressionAttributeNames: map[string]string{"#pk": "pk", "#state": "state", "#revision": "revision"},
-			ExpressionAttributeValues: map[string]types.AttributeValue{
-				":state": text(strings.Repeat("s", 500)),
-				":one":   &types.AttributeValueMemberN{Value: "1"},
-				":least": &types.AttributeValueMemberN{Value: fmt.Sprint(least)},
-			},
-		}},
-		{Put: &types.Put{
-			TableName: aws.String(sideBySideTable),
-			Item: map[string]types.AttributeValue{
-				"pk": pk, "sk": text("VERSION#" + uuid.NewString()),
-				"secret": pk, "created": text(time.Now().UTC().Format(time.RFC3339Nano)),
-				"data_key": &types.AttributeValueMemberB{Value: make([]byte, 184)},
-				"sealed":   &types.AttributeValueMemberB{Value: make([]byte, 1024+29)},
-			},
-			ConditionExpression:      aws.String("attribute_not_exists(#pk)"),
-			ExpressionAttributeNames: map[string]string{"#pk": "pk"},
-		}},
-	}})
-	return err
 }
 
 func (s *sideBySide) bareGet(b *testing.B, client, _ int) {

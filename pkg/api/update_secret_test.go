@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"fmt"
+	"net/http"
 	"strings"
 	"sync"
 	"testing"
@@ -44,7 +45,7 @@ func TestUpdateSecretAnswer(t *testing.T) {
 		{"by ARN", `{"SecretId":"` + arn + `","Description":"e"}`, plain},
 		{"by ARN without suffix", `{"SecretId":"` + arn[:len(arn)-7] + `","Description":"f"}`, plain},
 	} {
-		if answer, body := room.Post(t, "UpdateSecret", test.body); answer.StatusCode != 200 || body != test.want {
+		if answer, body := room.Post(t, "UpdateSecret", test.body); answer.StatusCode != http.StatusOK || body != test.want {
 			t.Errorf("%s: got %d %s, want %s", test.name, answer.StatusCode, body, test.want)
 		}
 	}

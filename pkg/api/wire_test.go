@@ -207,7 +207,7 @@ func TestManyViolations(t *testing.T) {
 	t.Parallel()
 	room := localtest.New(t)
 	for _, element := range []string{"null", `{"Key":""}`} {
-		body := `{"Name":"n","Tags":[` + strings.Repeat(element+",", 50_000) + element + `]}`
+		body := `{"Name":"n","Tags":[` + strings.Repeat(element+",", 2_000) + element + `]}`
 		answer, text := room.Post(t, "CreateSecret", body)
 		if answer.StatusCode != http.StatusBadRequest || !strings.Contains(text, `"100 validation errors detected: Value `) || len(text) > 20_000 {
 			t.Errorf("got status %d and %d bytes that begin with %.60s, want the first 100 violations", answer.StatusCode, len(text), text)

@@ -1,0 +1,97 @@
+package api_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+
+	"github.com/strongroom/strongroom/pkg/local/localtest"
+)
+
+// ResourcePolicy is absent where there is none.
+func TestGetResourcePolicyAnswer(t *testing.T) {
+	t.Parallel()
+	room := localtest.New(t)
+	arn := *createEmpty(t, room, "s").ARN
+	none := `{"ARN":"` + arn + `","Name":"s"}`
+	some := `{"ARN":"` + arn + `","Name":"s","ResourcePolicy":"` + strings.ReplaceAll(oneRole, `"`, `\"`) + `"}`
+	check := func(want string) {
+		t.Helper()
+		for _, id := range []string{"s", arn, arn[:len(arn)-7]} {
+			if answer, body := room.Post(t, "GetResourcePolicy", `{"SecretId":"`+id+`"}`); answer.StatusCode != http.StatusOK || body != want {
+				t.Errorf("%s: got %d %s, want %s", id, answer.StatusCode, body, want)
+			}
+		}
+	}
+	check(none)
+	putPolicy(t, room, "s", oneRole)
+	check(some)
+	must(room.SDK.DeleteResourcePolicy(t.Context(), &secretsmanager.DeleteResourcePolicyInput{SecretId: aws.String("s")}))(t)
+	check(none)
+	putPolicy(t, room, "s", oneRole)
+	schedule(t, room, "s")
+	must(room.SDK.RestoreSecret(t.Context(), restoreInput("s")))(t)
+	check(some)
+}
+
+func TestGetResourcePolicyRefuses(t *testing.T) {
+	t.Parallel()
+	room := localtest.New(t)
+	createEmpty(t, room, "deleted")
+	putPolicy(t, room, "deleted", oneRole)
+	schedule(t, room, "deleted")
+	for id, want := range map[string]refusal{"unknown": notFound, "a b": invalidName, "deleted": marked} {
+		refuses(t, room, want, func() (*secretsmanager.GetResourcePolicyOutput, error) {
+			return room.SDK.GetResourcePolicy(t.Context(), &secretsmanager.GetResourcePolicyInput{SecretId: aws.String(id)})
+		})
+	}
+	refusesPost(t, room, "GetResourcePolicy", `{}`, violation("Value null at 'secretId' failed to satisfy constraint: Member must not be null"))
+}
+
+func TestGetResourcePolicyCalls(t *testing.T) {
+	t.Parallel()
+	room := localtest.New(t)
+	createEmpty(t, room, "s")
+	check := func(want string) {
+		t.Helper()
+		other := room.Another(t)
+		policyOf(t, other)
+		if got, _, _ := other.Wire.Took(); got != want {
+			t.Errorf("got calls %s, want %s", got, want)
+		}
+	}
+	check("GetItem")
+	putPolicy(t, room, "s", oneRole)
+	check("GetItem GetItem")
+}
+
+// A policy that is changed between the two reads is not taken for the one the
+// secret has: the caller is told to come back, and the SDK does.
+func TestGetResourcePolicyWhileItChanges(t *testing.T) {
+	t.Parallel()
+	room := localtest.New(t)
+	other := room.Another(t)
+	createEmpty(t, room, "s")
+	for i, change := range []func(){
+		func() { putPolicy(t, room, "s", everyone) },
+		func() {
+			must(room.SDK.DeleteResourcePolicy(t.Context(), &secretsmanager.DeleteResourcePolicyInput{SecretId: aws.String("s")}))(t)
+		},
+	} {
+		putPolicy(t, room, "s", oneRole)
+		between := about("POLICY#", func(_ *http.Request, do func() (*http.Response, error)) (*http.Response, error) {
+			change()
+			return do()
+		})
+		pass := func(_ *http.Request, do func() (*http.Response, error)) (*http.Response, error) { return do() }
+		other.Wire.Break("GetItem", pass, between)
+		_, err := other.SDK.GetResourcePolicy(t.Context(), &secretsmanager.GetResourcePolicyInput{SecretId: aws.String("s")}, once)
+		checkRefused(t, err, rateExceeded)
+		if got, want := aws.ToString(policyOf(t, other)), []string{everyone, ""}[i]; got != want {
+			t.Errorf("got policy %q, want %q", got, want)
+		}
+	}
+}

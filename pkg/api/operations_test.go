@@ -1,0 +1,82 @@
+package api_test
+
+import (
+	"maps"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/strongroom/strongroom/pkg/local/localtest"
+)
+
+// toCome are the operations of AWS that are not answered yet. The list gets no
+// longer.
+var toCome = []string{
+	"CancelRotateSecret",
+	"RemoveRegionsFromReplication",
+	"ReplicateSecretToRegions",
+	"RotateSecret",
+	"StopReplicationToReplica",
+}
+
+// Every operation that the SDK's client has is answered, or known to be missing.
+func TestOperations(t *testing.T) {
+	t.Parallel()
+	room := localtest.New(t)
+	operations := sdkOperations()
+	if len(operations) < 23 { // of the API of 2017-10-17, in 2026
+		t.Fatalf("got %d operations of the SDK's client, want 23 or more", len(operations))
+	}
+	var missing []string
+	for name := range operations {
+		if !isAnswered(t, room, name) {
+			missing = append(missing, name)
+		}
+	}
+	checkNames(t, "operations not answered", sorted(missing), toCome...)
+}
+
+var readmeRow = regexp.MustCompile("^\\| *`([A-Za-z]+)` *\\| *([a-z ]+?) *\\|")
+
+// The table in the README says of each operation whether it is answered.
+func TestOperationsInREADME(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, found := strings.Cut(string(text), "\n## Operations\n")
+	if !found {
+		t.Fatal("got no section Operations in the README")
+	}
+	section, _, _ = strings.Cut(section, "\n## ")
+	got := map[string]string{}
+	for line := range strings.Lines(section) {
+		m := readmeRow.FindStringSubmatch(line)
+		if m == nil {
+			continue
+		}
+		if _, twice := got[m[1]]; twice {
+			t.Errorf("got %s twice in the README", m[1])
+		}
+		got[m[1]] = m[2]
+	}
+	want := map[string]string{}
+	for name := range sdkOperations() {
+		want[name] = "yes"
+		if slices.Contains(toCome, name) {
+			want[name] = "to come"
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(want)) {
+		if got[name] != want[name] {
+			t.Errorf("README: got %q for %s, want %q", got[name], name, want[name])
+		}
+		delete(got, name)
+	}
+	for name := range got {
+		t.Errorf("README: got %s, which is no operation", name)
+	}
+}
