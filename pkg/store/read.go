@@ -142,11 +142,14 @@ func (s *Store) Versions(ctx context.Context, sec secret.Secret, page Page) ([]s
 		}
 		versions = append(versions, got...)
 		if len(out.LastEvaluatedKey) == 0 {
-			return versions, false, nil
+			break
 		}
 		in.ExclusiveStartKey = out.LastEvaluatedKey
 	}
-	return versions[:page.Limit], true, nil
+	if len(versions) > page.Limit {
+		return versions[:page.Limit], true, nil
+	}
+	return versions, false, nil
 }
 
 // Labelled lists the versions of a secret that have a label and a value, without
