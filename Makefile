@@ -53,7 +53,8 @@ lint:
 
 .PHONY: bench
 bench: engine ## measure; BENCHMARKS.md says what and how
-	go test -run '^$$' -bench . -benchmem ./pkg/...
+	go test -run '^$$' -bench . -skip SideBySide -benchmem ./pkg/...
+	go test -run '^$$' -bench SideBySide -benchtime 1000x ./pkg/api
 
 .PHONY: fuzz
 fuzz: engine ## run every fuzz target for FUZZTIME (30s) each
