@@ -2,6 +2,7 @@ package store
 
 import (
 	"regexp"
+	"sync"
 )
 
 // Every expression is a constant here, in ASCII, with placeholders for all names
@@ -29,17 +30,29 @@ const (
 	noSealed    = "#pk, #sk, #id, #created, #key_arn, #default_key, #data_key, #accessed"
 )
 
-var (
-	namePlaceholder  = regexp.MustCompile(`#(\w+)`)
-	valuePlaceholder = regexp.MustCompile(`:(\w+)`)
-)
+// placeholders finds the names and values in an expression once, and remembers
+// them: there are as many expressions as constants above.
+var placeholders sync.Map // of string to [][]string, each "#name" and "name", or ":name" and "name"
+
+var placeholder = regexp.MustCompile(`[#:](\w+)`)
+
+func placeholdersIn(expression string) [][]string {
+	if found, ok := placeholders.Load(expression); ok {
+		return found.([][]string)
+	}
+	found := placeholder.FindAllStringSubmatch(expression, -1)
+	placeholders.Store(expression, found)
+	return found
+}
 
 // namesIn is what the name placeholders of the expressions stand for.
 func namesIn(expressions ...string) map[string]string {
 	names := map[string]string{}
 	for _, e := range expressions {
-		for _, m := range namePlaceholder.FindAllStringSubmatch(e, -1) {
-			names[m[0]] = m[1]
+		for _, m := range placeholdersIn(e) {
+			if m[0][0] == '#' {
+				names[m[0]] = m[1]
+			}
 		}
 	}
 	return names
@@ -50,8 +63,10 @@ func namesIn(expressions ...string) map[string]string {
 func valuesIn(attributes item, expressions ...string) item {
 	values := item{}
 	for _, e := range expressions {
-		for _, m := range valuePlaceholder.FindAllStringSubmatch(e, -1) {
-			values[m[0]] = attributes[m[1]]
+		for _, m := range placeholdersIn(e) {
+			if m[0][0] == ':' {
+				values[m[0]] = attributes[m[1]]
+			}
 		}
 	}
 	return values
