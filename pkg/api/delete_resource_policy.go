@@ -13,12 +13,8 @@ type deleteResourcePolicyInput struct {
 type deleteResourcePolicyOutput struct{ ARN, Name string }
 
 func (s *Server) deleteResourcePolicy(ctx context.Context, in deleteResourcePolicyInput) (out deleteResourcePolicyOutput, err error) {
-	id, err := s.ARNs.Parse(in.SecretId)
-	if err != nil {
-		return out, err
-	}
 	now := s.now()
-	sec, err := s.Store.Update(ctx, id, func(sec secret.Secret) (secret.Change, error) {
+	sec, err := s.update(ctx, in.SecretId, func(sec secret.Secret) (secret.Change, error) {
 		return sec.DeletePolicy(now)
 	})
 	if err != nil {

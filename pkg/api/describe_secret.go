@@ -31,11 +31,7 @@ type secretEntry struct {
 }
 
 func (s *Server) describeSecret(ctx context.Context, in describeSecretInput) (out describeSecretOutput, err error) {
-	id, err := s.ARNs.Parse(in.SecretId)
-	if err != nil {
-		return out, err
-	}
-	sec, err := s.Store.Get(ctx, id)
+	sec, err := s.find(ctx, in.SecretId)
 	if err != nil {
 		return out, err
 	}

@@ -12,11 +12,7 @@ type getResourcePolicyOutput struct {
 }
 
 func (s *Server) getResourcePolicy(ctx context.Context, in getResourcePolicyInput) (out getResourcePolicyOutput, err error) {
-	id, err := s.ARNs.Parse(in.SecretId)
-	if err != nil {
-		return out, err
-	}
-	sec, err := s.Store.Get(ctx, id)
+	sec, err := s.find(ctx, in.SecretId)
 	if err != nil {
 		return out, err
 	}

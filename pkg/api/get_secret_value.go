@@ -24,11 +24,7 @@ type getSecretValueOutput struct {
 }
 
 func (s *Server) getSecretValue(ctx context.Context, in getSecretValueInput) (out getSecretValueOutput, err error) {
-	id, err := s.ARNs.Parse(in.SecretId)
-	if err != nil {
-		return out, err
-	}
-	sec, err := s.Store.Get(ctx, id)
+	sec, err := s.find(ctx, in.SecretId)
 	if err != nil {
 		return out, err
 	}

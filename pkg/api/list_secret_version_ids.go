@@ -30,11 +30,7 @@ type versionEntry struct {
 }
 
 func (s *Server) listSecretVersionIDs(ctx context.Context, in listSecretVersionIDsInput) (out listSecretVersionIDsOutput, err error) {
-	id, err := s.ARNs.Parse(in.SecretId)
-	if err != nil {
-		return out, err
-	}
-	sec, err := s.Store.Get(ctx, id)
+	sec, err := s.find(ctx, in.SecretId)
 	if err != nil {
 		return out, err
 	}

@@ -16,12 +16,8 @@ type putResourcePolicyInput struct {
 type putResourcePolicyOutput struct{ ARN, Name string }
 
 func (s *Server) putResourcePolicy(ctx context.Context, in putResourcePolicyInput) (out putResourcePolicyOutput, err error) {
-	id, err := s.ARNs.Parse(in.SecretId)
-	if err != nil {
-		return out, err
-	}
 	now := s.now()
-	sec, err := s.Store.Update(ctx, id, func(sec secret.Secret) (secret.Change, error) {
+	sec, err := s.update(ctx, in.SecretId, func(sec secret.Secret) (secret.Change, error) {
 		// The state comes before the text: a policy for a secret that is not
 		// there is not looked at.
 		change, err := sec.PutPolicy(in.ResourcePolicy, now)

@@ -13,12 +13,8 @@ type restoreSecretInput struct {
 type restoreSecretOutput struct{ ARN, Name string }
 
 func (s *Server) restoreSecret(ctx context.Context, in restoreSecretInput) (out restoreSecretOutput, err error) {
-	id, err := s.ARNs.Parse(in.SecretId)
-	if err != nil {
-		return out, err
-	}
 	now := s.now()
-	sec, err := s.Store.Update(ctx, id, func(sec secret.Secret) (secret.Change, error) {
+	sec, err := s.update(ctx, in.SecretId, func(sec secret.Secret) (secret.Change, error) {
 		return sec.Restore(now), nil
 	})
 	if err != nil {

@@ -109,10 +109,10 @@ func (s *Server) answer(r *http.Request, req *request) (out any, err error) {
 	}
 	name, ok := strings.CutPrefix(r.Header.Get("X-Amz-Target"), "secretsmanager.")
 	run, known := operations[name]
+	req.operation = name
 	if !ok || !known {
 		return nil, secret.Errorf(secret.UnknownOperation, "")
 	}
-	req.operation = name
 	ctx, cancel := context.WithTimeout(r.Context(), timeout)
 	defer cancel()
 	return run(ctx, s, body, req)

@@ -15,12 +15,8 @@ type tagResourceInput struct {
 type nothing struct{}
 
 func (s *Server) tagResource(ctx context.Context, in tagResourceInput) (out nothing, err error) {
-	id, err := s.ARNs.Parse(in.SecretId)
-	if err != nil {
-		return out, err
-	}
 	now := s.now()
-	_, err = s.Store.Update(ctx, id, func(sec secret.Secret) (secret.Change, error) {
+	_, err = s.update(ctx, in.SecretId, func(sec secret.Secret) (secret.Change, error) {
 		return sec.TagResource(tagsOf(in.Tags), now)
 	})
 	return out, err

@@ -12,12 +12,8 @@ type untagResourceInput struct {
 }
 
 func (s *Server) untagResource(ctx context.Context, in untagResourceInput) (out nothing, err error) {
-	id, err := s.ARNs.Parse(in.SecretId)
-	if err != nil {
-		return out, err
-	}
 	now := s.now()
-	_, err = s.Store.Update(ctx, id, func(sec secret.Secret) (secret.Change, error) {
+	_, err = s.update(ctx, in.SecretId, func(sec secret.Secret) (secret.Change, error) {
 		return sec.UntagResource(in.TagKeys, now)
 	})
 	return out, err

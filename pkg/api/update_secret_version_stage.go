@@ -16,12 +16,8 @@ type updateSecretVersionStageInput struct {
 type updateSecretVersionStageOutput struct{ ARN, Name string }
 
 func (s *Server) updateSecretVersionStage(ctx context.Context, in updateSecretVersionStageInput) (out updateSecretVersionStageOutput, err error) {
-	id, err := s.ARNs.Parse(in.SecretId)
-	if err != nil {
-		return out, err
-	}
 	now := s.now()
-	sec, err := s.Store.Update(ctx, id, func(sec secret.Secret) (secret.Change, error) {
+	sec, err := s.update(ctx, in.SecretId, func(sec secret.Secret) (secret.Change, error) {
 		return sec.MoveStage(in.VersionStage, in.RemoveFromVersionId, in.MoveToVersionId, now)
 	})
 	if err != nil {

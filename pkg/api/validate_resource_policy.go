@@ -32,11 +32,7 @@ func (s *Server) validateResourcePolicy(ctx context.Context, in validateResource
 
 // mayHavePolicy refuses a secret that cannot be given one.
 func (s *Server) mayHavePolicy(ctx context.Context, secretID string) error {
-	id, err := s.ARNs.Parse(secretID)
-	if err != nil {
-		return err
-	}
-	sec, err := s.Store.Get(ctx, id)
+	sec, err := s.find(ctx, secretID)
 	if err != nil {
 		return err
 	}
