@@ -17,6 +17,7 @@ RACE := $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 
 CODE  := ./functions/... ./pkg/...
 FUZZTIME := 30s
+SOAK     := 2m
 
 LAMBDA := CGO_ENABLED=0 GOOS=linux GOARCH=arm64 GOFIPS140=v1.0.0 \
 	go build -trimpath -buildvcs=false -tags lambda.norpc -ldflags "-s -w"
@@ -30,9 +31,15 @@ run: engine ## start Strongroom on http://127.0.0.1:4566, with its data in .loca
 	@go build -o bin/local ./functions/local
 	@exec bin/local $(ARGS)
 
+.PHONY: prune
+prune: engine ## remove once what need not be kept of the local data, while nothing else uses it
+	@go build -o bin/local ./functions/local
+	@exec bin/local --prune $(ARGS)
+
 .PHONY: build
 build: ## build the functions for Lambda into bin/
 	$(LAMBDA) -o bin/api/bootstrap ./functions/api
+	$(LAMBDA) -o bin/prune/bootstrap ./functions/prune
 
 .PHONY: test
 test: engine ## test everything but infra, under the race detector
@@ -55,6 +62,10 @@ lint:
 bench: engine ## measure; BENCHMARKS.md says what and how
 	go test -run '^$$' -bench . -skip SideBySide -benchmem ./pkg/...
 	go test -run '^$$' -bench SideBySide -benchtime 1000x ./pkg/api
+
+.PHONY: soak
+soak: engine ## put to one secret as fast as it goes for SOAK (2m), with pruning beside it
+	go test -tags soak -run '^TestSoak$$' -v -timeout 0 ./pkg/prune -soak $(SOAK)
 
 .PHONY: fuzz
 fuzz: engine ## run every fuzz target for FUZZTIME (30s) each

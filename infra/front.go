@@ -126,17 +126,18 @@ func quote(s string) string {
 	return string(quoted)
 }
 
-// A logNameSet names the stack's log groups: the function's, with the audit
-// records; the API's access log; and the log of what went wrong in the API
-// itself, whose name API Gateway gives.
-type logNameSet struct{ function, access, execution string }
+// A logNameSet names the stack's log groups: that of functions/api, with the
+// audit records; that of functions/prune; the API's access log; and the log of
+// what went wrong in the API itself, whose name API Gateway gives.
+type logNameSet struct{ api, prune, access, execution string }
 
 // logNames name the groups after the API, whose ID is new for every stack: a
 // stack made again finds none of these in its way.
 func logNames(api awsapigateway.RestApi) logNameSet {
 	id := *api.RestApiId()
 	return logNameSet{
-		function:  "/strongroom/" + id + "/api",
+		api:       "/strongroom/" + id + "/" + apiName,
+		prune:     "/strongroom/" + id + "/" + pruneName,
 		access:    "/strongroom/" + id + "/access",
 		execution: "API-Gateway-Execution-Logs_" + id + "/" + stageName,
 	}
@@ -151,7 +152,7 @@ func logARN(stack awscdk.Stack, name string) string {
 	})
 }
 
-type logGroups struct{ function, access, execution awslogs.LogGroup }
+type logGroups struct{ api, prune, access, execution awslogs.LogGroup }
 
 func newLogGroups(stack awscdk.Stack, key awskms.Key, names logNameSet, days int) logGroups {
 	group := func(id, name string) awslogs.LogGroup {
@@ -164,7 +165,8 @@ func newLogGroups(stack awscdk.Stack, key awskms.Key, names logNameSet, days int
 		return group
 	}
 	return logGroups{
-		function:  group("ApiLogs", names.function),
+		api:       group("ApiLogs", names.api),
+		prune:     group("PruneLogs", names.prune),
 		access:    group("AccessLogs", names.access),
 		execution: group("ExecutionLogs", names.execution),
 	}

@@ -10,22 +10,13 @@ import (
 	"github.com/aws/jsii-runtime-go"
 )
 
-// newRole is what the function may do: the calls it makes, and no other. CDK's
+// newRole is what a function may do: the calls it makes, and no other. CDK's
 // grant methods would add Scan, the indexes and half of KMS.
-func newRole(
-	stack awscdk.Stack, set settings, key awskms.Key, table awsdynamodb.Table, logs awslogs.LogGroup,
-) awsiam.Role {
-	return awsiam.NewRole(stack, jsii.String("ApiRole"), &awsiam.RoleProps{
-		Description: jsii.String("Strongroom: what functions/api may do"),
-		AssumedBy:   awsiam.NewServicePrincipal(jsii.String("lambda.amazonaws.com"), nil),
-		InlinePolicies: &map[string]awsiam.PolicyDocument{
-			"Calls": statements(
-				keepSecrets(table),
-				openTable(stack, key, table),
-				sealValues(stack, key, set.kmsKeyArns),
-				writeLogs(logs),
-			),
-		},
+func newRole(stack awscdk.Stack, id, function string, calls ...awsiam.PolicyStatement) awsiam.Role {
+	return awsiam.NewRole(stack, &id, &awsiam.RoleProps{
+		Description:    jsii.String("Strongroom: what functions/" + function + " may do"),
+		AssumedBy:      awsiam.NewServicePrincipal(jsii.String("lambda.amazonaws.com"), nil),
+		InlinePolicies: &map[string]awsiam.PolicyDocument{"Calls": statements(calls...)},
 	})
 }
 

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // settings are what an operator may choose, in the context of cdk.json or for
@@ -19,6 +20,13 @@ type settings struct {
 	throttleBurst    int      // requests at once before that rate holds
 	dataKeySeconds   int      // how long the function may remember a plain data key; 0 for not at all
 	kmsKeyArns       []string // further KMS keys that secrets may name; with -c, separated by commas
+
+	maxVersions  int           // how many versions without a label a secret keeps, at least
+	minAge       time.Duration // how long it keeps each of them, at least
+	versionQuota int           // with how many of them it refuses a put; 0 for never
+
+	pruneEveryMinutes int    // how often the others are removed
+	alarmTopicArn     string // the SNS topic that alarms are sent to; empty for none
 
 	// apiGatewayLogsRole is whether the stack sets the role API Gateway logs
 	// with: see [newAccount].
@@ -34,7 +42,16 @@ var retentions = []int{
 var (
 	stackNames = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9-]{0,127}$`)
 	// A policy that names an alias gives no right to the key behind it.
-	keyARNs = regexp.MustCompile(`^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+$`)
+	keyARNs   = regexp.MustCompile(`^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+$`)
+	topicARNs = regexp.MustCompile(`^arn:[a-z-]+:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]+$`)
+)
+
+const (
+	// mostVersions is what the functions take as a number of versions.
+	mostVersions = 1_000_000
+	// mostPruneEveryMinutes is six hours: Lambda lets a start wait no longer, and
+	// the alarm for missing runs looks back four times as long, which is a day.
+	mostPruneEveryMinutes = 6 * 60
 )
 
 // readSettings reads the settings with lookup, which answers nil for a name
@@ -48,6 +65,11 @@ func readSettings(lookup func(name string) any) (settings, error) {
 		throttleBurst:      r.number("throttleBurst", 1, 5_000),
 		dataKeySeconds:     r.number("dataKeySeconds", 0, 3_600),
 		kmsKeyArns:         r.list("kmsKeyArns"),
+		maxVersions:        r.number("maxVersions", 0, mostVersions),
+		minAge:             r.duration("minAge"),
+		versionQuota:       r.number("versionQuota", 0, mostVersions),
+		pruneEveryMinutes:  r.number("pruneEveryMinutes", pruneMinutes, mostPruneEveryMinutes),
+		alarmTopicArn:      r.text("alarmTopicArn"),
 		apiGatewayLogsRole: r.yes("apiGatewayLogsRole"),
 	}
 	r.check(stackNames.MatchString(set.stackName),
@@ -57,6 +79,10 @@ func readSettings(lookup func(name string) any) (settings, error) {
 	for _, arn := range set.kmsKeyArns {
 		r.check(keyARNs.MatchString(arn), "kmsKeyArns: %q is not the ARN of a key", arn)
 	}
+	r.check(set.versionQuota == 0 || set.versionQuota > set.maxVersions,
+		"versionQuota must be 0 or more than maxVersions: what is kept would be refused")
+	r.check(set.alarmTopicArn == "" || topicARNs.MatchString(set.alarmTopicArn),
+		"alarmTopicArn: %q is not the ARN of an SNS topic", set.alarmTopicArn)
 	return set, errors.Join(r.wrong...)
 }
 
@@ -79,9 +105,19 @@ func (r *reader) text(name string) string {
 }
 
 func (r *reader) number(name string, low, high int) int {
-	n, err := strconv.Atoi(fmt.Sprint(r.lookup(name)))
+	v := r.lookup(name)
+	if f, ok := v.(float64); ok { // as JSON has it, and fmt writes large ones with an exponent
+		v = strconv.FormatFloat(f, 'f', -1, 64)
+	}
+	n, err := strconv.Atoi(fmt.Sprint(v))
 	r.check(err == nil && low <= n && n <= high, "%s must be a whole number from %d to %d", name, low, high)
 	return n
+}
+
+func (r *reader) duration(name string) time.Duration {
+	d, err := time.ParseDuration(fmt.Sprint(r.lookup(name)))
+	r.check(err == nil && d >= 0, "%s must be a duration such as 24h or 90m", name)
+	return d
 }
 
 func (r *reader) yes(name string) bool {

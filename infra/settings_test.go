@@ -7,6 +7,9 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/strongroom/strongroom/pkg/secret"
 )
 
 // TestSettingsOfTheFile reads cdk.json as it is, whatever an operator chose.
@@ -20,8 +23,12 @@ func TestSettingsOfTheFile(t *testing.T) {
 	if err := json.Unmarshal(raw, &file); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := readSettings(from(file.Context)); err != nil {
+	set, err := readSettings(from(file.Context))
+	if err != nil {
 		t.Errorf("cdk.json: %v", err)
+	}
+	if got := (secret.Retention{MaxVersions: set.maxVersions, MinAge: set.minAge}); got != secret.DefaultRetention {
+		t.Errorf("cdk.json keeps %+v, the code by itself %+v", got, secret.DefaultRetention)
 	}
 }
 
@@ -32,10 +39,12 @@ func TestSettingsByHand(t *testing.T) {
 	got, err := readSettings(from(object{
 		"stackName": "Vault-2", "logRetentionDays": "30", "throttleRate": "10", "throttleBurst": "20",
 		"dataKeySeconds": "0", "kmsKeyArns": one + "," + two, "apiGatewayLogsRole": "false",
+		"maxVersions": "3", "minAge": "90m", "versionQuota": "4", "pruneEveryMinutes": "5", "alarmTopicArn": topic,
 	}))
 	want := settings{
 		stackName: "Vault-2", logRetentionDays: 30, throttleRate: 10, throttleBurst: 20,
-		kmsKeyArns: []string{one, two},
+		kmsKeyArns: []string{one, two}, maxVersions: 3, minAge: 90 * time.Minute, versionQuota: 4,
+		pruneEveryMinutes: 5, alarmTopicArn: topic,
 	}
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, %v, want %+v", got, err, want)
@@ -52,6 +61,11 @@ func TestWrongSettings(t *testing.T) {
 		"dataKeySeconds":     {nil, -1, 3_601, "60s"},
 		"kmsKeyArns":         {nil, true, "alias/other", "arn:aws:kms:eu-central-1:111122223333:alias/other", []any{"*"}, []any{1}},
 		"apiGatewayLogsRole": {nil, "", "yes", 1},
+		"maxVersions":        {nil, -1, 1_000_001, "many", 1e6 + 1.0, 500},
+		"minAge":             {nil, "", "-1h", "a day", 24},
+		"versionQuota":       {nil, -1, 1_000_001, "none", 1, 200},
+		"pruneEveryMinutes":  {nil, 0, 4, 361, 7.5, "15m"},
+		"alarmTopicArn":      {nil, true, "alarms", "arn:aws:sqs:eu-central-1:111122223333:alarms", topic + ":sub"},
 	} {
 		for _, value := range wrong {
 			set := maps.Clone(plain)
@@ -62,6 +76,18 @@ func TestWrongSettings(t *testing.T) {
 		}
 	}
 }
+
+// TestLargeNumbers are whole also when JSON made floats of them.
+func TestLargeNumbers(t *testing.T) {
+	t.Parallel()
+	set := maps.Clone(plain)
+	set["versionQuota"] = float64(mostVersions)
+	if got, err := readSettings(from(set)); err != nil || got.versionQuota != mostVersions {
+		t.Errorf("got %d, %v", got.versionQuota, err)
+	}
+}
+
+const topic = "arn:aws:sns:eu-central-1:111122223333:alarms"
 
 func from(set object) func(string) any {
 	return func(name string) any { return set[name] }

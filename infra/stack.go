@@ -1,6 +1,8 @@
 package main
 
 import (
+	"maps"
+	"path/filepath"
 	"strconv"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
@@ -12,11 +14,11 @@ import (
 	"github.com/aws/jsii-runtime-go"
 )
 
-// newStack is everything, with the function's code taken from the folder asset.
+// newStack is everything, with the functions' code taken from the folder bin.
 //
 // What may be chosen is in cdk.json, or given with -c for one run: see
 // [settings]. What may be called, and by whom, is in [newRole] and [newKey].
-func newStack(app awscdk.App, set settings, asset string) {
+func newStack(app awscdk.App, set settings, bin string) {
 	stack := awscdk.NewStack(app, &set.stackName, &awscdk.StackProps{
 		Description: jsii.String("Strongroom: AWS Secrets Manager that you own"),
 	})
@@ -27,9 +29,22 @@ func newStack(app awscdk.App, set settings, asset string) {
 	key := newKey(stack, names)
 	table := newTable(stack, key)
 	logs := newLogGroups(stack, key, names, set.logRetentionDays)
-	function := newFunction(stack, asset, set, key, table, newRole(stack, set, key, table, logs.function), logs.function)
-	serve(api, function)
+	serve(api, newFunction(stack, set, table, function{
+		id:          "Api",
+		description: "Strongroom: the AWS Secrets Manager protocol",
+		asset:       filepath.Join(bin, apiName),
+		seconds:     29, // what API Gateway waits
+		logs:        logs.api,
+		role: newRole(stack, "ApiRole", apiName,
+			keepSecrets(table), openTable(stack, key, table), sealValues(stack, key, set.kmsKeyArns), writeLogs(logs.api)),
+		environment: map[string]*string{
+			"KMS_KEY_ID":       key.KeyArn(),
+			"DATA_KEY_SECONDS": jsii.String(strconv.Itoa(set.dataKeySeconds)),
+			"VERSION_QUOTA":    jsii.String(strconv.Itoa(set.versionQuota)),
+		},
+	}))
 	logCalls(api, logs)
+	newPrune(stack, set, filepath.Join(bin, pruneName), key, table, logs.prune)
 	if set.apiGatewayLogsRole {
 		api.DeploymentStage().Node().AddDependency(newAccount(stack))
 	}
@@ -80,7 +95,7 @@ func logsUseKey(stack awscdk.Stack, logs logNameSet) awsiam.PolicyStatement {
 		Resources: jsii.Strings("*"), // in a key's policy, this key
 		Conditions: conditions{"ArnEquals": conditions{
 			"kms:EncryptionContext:aws:logs:arn": jsii.Strings(
-				logARN(stack, logs.function), logARN(stack, logs.access), logARN(stack, logs.execution)),
+				logARN(stack, logs.api), logARN(stack, logs.prune), logARN(stack, logs.access), logARN(stack, logs.execution)),
 		}}.all(),
 	})
 }
@@ -118,30 +133,45 @@ func text(attribute string) *awsdynamodb.Attribute {
 	return &awsdynamodb.Attribute{Name: &attribute, Type: awsdynamodb.AttributeType_STRING}
 }
 
-// newFunction is functions/api. It is given a role, so that CDK adds no managed
+// The functions, as their folders are called.
+const (
+	apiName   = "api"
+	pruneName = "prune"
+)
+
+// A function is what one function has that others have not.
+type function struct {
+	id, description string
+	asset           string // the folder that becomes its code
+	seconds         int    // how long it may run
+	role            awsiam.Role
+	logs            awslogs.LogGroup
+	environment     map[string]*string
+}
+
+// newFunction makes a function. It is given a role, so that CDK adds no managed
 // policy, and a log group, so that Lambda makes none that is neither encrypted
 // nor ever emptied.
-func newFunction(
-	stack awscdk.Stack, asset string, set settings,
-	key awskms.Key, table awsdynamodb.Table, role awsiam.Role, logs awslogs.LogGroup,
-) awslambda.Function {
-	return awslambda.NewFunction(stack, jsii.String("Api"), &awslambda.FunctionProps{
-		Description:  jsii.String("Strongroom: the AWS Secrets Manager protocol"),
+func newFunction(stack awscdk.Stack, set settings, table awsdynamodb.Table, f function) awslambda.Function {
+	environment := map[string]*string{
+		"TABLE_NAME":   table.TableName(),
+		"ACCOUNT_ID":   stack.Account(),
+		"PARTITION":    stack.Partition(),
+		"MAX_VERSIONS": jsii.String(strconv.Itoa(set.maxVersions)),
+		"MIN_AGE":      jsii.String(set.minAge.String()),
+	}
+	maps.Copy(environment, f.environment)
+	return awslambda.NewFunction(stack, &f.id, &awslambda.FunctionProps{
+		Description:  &f.description,
 		Runtime:      awslambda.Runtime_PROVIDED_AL2023(),
 		Architecture: awslambda.Architecture_ARM_64(),
 		Handler:      jsii.String("bootstrap"),
-		Code:         awslambda.Code_FromAsset(&asset, nil),
+		Code:         awslambda.Code_FromAsset(&f.asset, nil),
 		MemorySize:   jsii.Number(256),
-		Timeout:      awscdk.Duration_Seconds(jsii.Number(29)), // what API Gateway waits
-		Role:         role,
-		LogGroup:     logs,
-		Environment: &map[string]*string{
-			"TABLE_NAME":       table.TableName(),
-			"KMS_KEY_ID":       key.KeyArn(),
-			"DATA_KEY_SECONDS": jsii.String(strconv.Itoa(set.dataKeySeconds)),
-			"ACCOUNT_ID":       stack.Account(),
-			"PARTITION":        stack.Partition(),
-		},
+		Timeout:      awscdk.Duration_Seconds(jsii.Number(f.seconds)),
+		Role:         f.role,
+		LogGroup:     f.logs,
+		Environment:  &environment,
 	})
 }
 

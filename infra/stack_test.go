@@ -6,6 +6,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -30,12 +32,18 @@ func TestInventory(t *testing.T) {
 		"AWS::ApiGateway::Method":          1,
 		"AWS::ApiGateway::RestApi":         1,
 		"AWS::ApiGateway::Stage":           1,
+		"AWS::CloudWatch::Alarm":           4,
 		"AWS::DynamoDB::Table":             1,
-		"AWS::IAM::Role":                   2,
+		"AWS::IAM::Role":                   4,
 		"AWS::KMS::Key":                    1,
-		"AWS::Lambda::Function":            1,
+		"AWS::Lambda::EventInvokeConfig":   1,
+		"AWS::Lambda::Function":            2,
 		"AWS::Lambda::Permission":          1,
-		"AWS::Logs::LogGroup":              3,
+		"AWS::Logs::LogGroup":              4,
+		"AWS::SQS::Queue":                  1,
+		"AWS::SQS::QueuePolicy":            1,
+		"AWS::Scheduler::Schedule":         1,
+		"AWS::Scheduler::ScheduleGroup":    1,
 	})
 }
 
@@ -100,9 +108,9 @@ func TestKey(t *testing.T) {
 	same(t, "log groups that may use the key", sorted(texts(named)), sorted(groups))
 }
 
-func TestFunction(t *testing.T) {
+func TestAPIFunction(t *testing.T) {
 	t.Parallel()
-	function := stack(t).one(t, "AWS::Lambda::Function")
+	function := stack(t).function(t, apiName)
 	settled := object{
 		"Architectures": []string{"arm64"},
 		"Runtime":       "provided.al2023",
@@ -115,6 +123,9 @@ func TestFunction(t *testing.T) {
 			"DATA_KEY_SECONDS": "5",
 			"ACCOUNT_ID":       "${AWS::AccountId}",
 			"PARTITION":        "${AWS::Partition}",
+			"MAX_VERSIONS":     "200",
+			"MIN_AGE":          "36h0m0s",
+			"VERSION_QUOTA":    "300",
 		}},
 	}
 	for name, want := range settled {
@@ -122,12 +133,12 @@ func TestFunction(t *testing.T) {
 	}
 }
 
-// TestFunctionMay has every right of the function in full: a call that comes or
-// goes has to be written here too.
-func TestFunctionMay(t *testing.T) {
+// TestAPIMay has every right of the function in full: a call that comes or goes
+// has to be written here too.
+func TestAPIMay(t *testing.T) {
 	t.Parallel()
-	role := stack(t).role(t, "lambda.amazonaws.com")
-	same(t, "the function's role", stack(t).one(t, "AWS::Lambda::Function").Properties["Role"], "${"+role.ID+".Arn}")
+	function := stack(t).function(t, apiName)
+	role := stack(t).of(t, function.Properties["Role"])
 	key := stack(t).arn(t, "AWS::KMS::Key")
 	want := []object{
 		{
@@ -167,10 +178,56 @@ func TestFunctionMay(t *testing.T) {
 			"Sid":      "WriteLogs",
 			"Effect":   "Allow",
 			"Action":   []string{"logs:CreateLogStream", "logs:PutLogEvents"},
-			"Resource": "${" + stack(t).functionLogs(t).ID + ".Arn}",
+			"Resource": "${" + stack(t).logsOf(t, function).ID + ".Arn}",
 		},
 	}
-	same(t, "statements", role.statements()[1:], want) // the first says who may take the role
+	same(t, "who may take the role", role.statements()[0]["Principal"], object{"Service": "lambda.amazonaws.com"})
+	same(t, "statements", role.statements()[1:], want)
+}
+
+// TestFunctionsReadTheirSettings starts each function with nonsense for all that
+// the stack tells it, and with nothing: one that knew a setting by another name
+// would not object to it, or would miss it.
+func TestFunctionsReadTheirSettings(t *testing.T) {
+	t.Parallel()
+	for name, function := range stack(t).functions {
+		told := maps.Clone(function.Properties["Environment"].(object)["Variables"].(object))
+		nonsense := []string{"AWS_REGION=?"}
+		for variable := range told {
+			nonsense = append(nonsense, variable+"=?")
+		}
+		told["AWS_REGION"] = "Lambda's"
+		refused, missed := refusedBy(t, name, nonsense), refusedBy(t, name, nil)
+		same(t, name+": settings it reads", refused, slices.Sorted(maps.Keys(told)))
+		for _, variable := range missed {
+			if told[variable] == nil {
+				t.Errorf("%s needs %s, which the stack does not tell it", name, variable)
+			}
+		}
+	}
+}
+
+// refusedBy are the settings that a function names when it refuses to start.
+func refusedBy(t *testing.T, name string, environment []string) []string {
+	t.Helper()
+	cmd := exec.Command("go", "run", "../functions/"+name)
+	cmd.Env = os.Environ()
+	for _, variable := range []string{"AWS_REGION", "TABLE_NAME", "ACCOUNT_ID", "KMS_KEY_ID"} {
+		cmd.Env = append(cmd.Env, variable+"=")
+	}
+	cmd.Env = append(cmd.Env, environment...)
+	out, err := cmd.CombinedOutput()
+	if err == nil {
+		t.Fatalf("%s started with %q", name, environment)
+	}
+	settings := map[string]bool{}
+	for _, found := range regexp.MustCompile(`([A-Z_]+) is (not set|\S*\?)`).FindAllSubmatch(out, -1) {
+		settings[string(found[1])] = true
+	}
+	if len(settings) == 0 {
+		t.Fatalf("%s named no setting: %s", name, out)
+	}
+	return slices.Sorted(maps.Keys(settings))
 }
 
 // TestPoliciesAreNarrow is about every policy there is, and those still to come.
@@ -183,6 +240,9 @@ func TestPoliciesAreNarrow(t *testing.T) {
 		for _, s := range r.statements() {
 			if s["Sid"] == "AccountDecides" && r.Type == "AWS::KMS::Key" {
 				continue // AWS demands it: see rootOwnsKey
+			}
+			if s["Effect"] == "Deny" {
+				continue // the wider, the better
 			}
 			for _, name := range []string{"NotAction", "NotResource", "NotPrincipal"} {
 				same(t, r.ID+" "+name, s[name], nil)
@@ -217,7 +277,7 @@ func TestOnlySignedPosts(t *testing.T) {
 	integration := method["Integration"].(object)
 	same(t, "integration", integration["Type"], "AWS_PROXY")
 	same(t, "function", integration["Uri"], "arn:${AWS::Partition}:apigateway:${AWS::Region}:lambda:path/2015-03-31/functions/"+
-		stack(t).arn(t, "AWS::Lambda::Function")+"/invocations")
+		"${"+stack(t).function(t, apiName).ID+".Arn}/invocations")
 
 	permission := stack(t).one(t, "AWS::Lambda::Permission").Properties
 	same(t, "who may invoke", permission["Principal"], "apigateway.amazonaws.com")
@@ -237,11 +297,13 @@ func TestStage(t *testing.T) {
 		"ThrottlingRateLimit":  7,
 		"ThrottlingBurstLimit": 11,
 	}})
-	for _, kind := range []string{"AWS::ApiGateway::Account", "AWS::Logs::LogGroup"} {
-		for _, r := range stack(t).all(kind) {
-			if r.ID != stack(t).functionLogs(t).ID && !slices.Contains(stage.DependsOn, r.ID) {
-				t.Errorf("the stage may be made before %s", r.ID)
-			}
+	needed := append(stack(t).all("AWS::ApiGateway::Account"), stack(t).all("AWS::Logs::LogGroup")...)
+	for _, function := range stack(t).functions {
+		needed = slices.DeleteFunc(needed, func(r resource) bool { return r.ID == stack(t).logsOf(t, function).ID })
+	}
+	for _, r := range needed {
+		if !slices.Contains(stage.DependsOn, r.ID) {
+			t.Errorf("the stage may be made before %s", r.ID)
 		}
 	}
 }
@@ -280,8 +342,12 @@ func TestLogGroups(t *testing.T) {
 		names = append(names, group.Properties["LogGroupName"].(string))
 	}
 	same(t, "names", sorted(names), []string{
-		"/strongroom/" + api + "/access", "/strongroom/" + api + "/api", "API-Gateway-Execution-Logs_" + api + "/v1",
+		"/strongroom/" + api + "/access", "/strongroom/" + api + "/api", "/strongroom/" + api + "/prune",
+		"API-Gateway-Execution-Logs_" + api + "/v1",
 	})
+	for name, function := range stack(t).functions {
+		same(t, "log group of "+name, stack(t).logsOf(t, function).Properties["LogGroupName"], "/strongroom/"+api+"/"+name)
+	}
 }
 
 // TestRefusals has API Gateway's answers as an SDK has to find them.
@@ -357,16 +423,22 @@ func TestOutputs(t *testing.T) {
 	})
 }
 
-// TestChoices is the stack with the two settings that change what is in it.
+// TestChoices is the stack with the settings that change what is in it.
 func TestChoices(t *testing.T) {
 	t.Parallel()
 	const other = "arn:aws:kms:eu-central-1:111122223333:key/1234abcd"
-	chosen := synthesizeWith(t, object{"kmsKeyArns": []string{other}, "apiGatewayLogsRole": false})
-	if n := len(chosen.all("AWS::ApiGateway::Account")) + len(chosen.all("AWS::IAM::Role")); n != 1 {
-		t.Errorf("without apiGatewayLogsRole there are %d roles and account settings, want the function's role alone", n)
+	chosen := synthesizeWith(t, object{"kmsKeyArns": []string{other}, "apiGatewayLogsRole": false, "alarmTopicArn": topic})
+	same(t, "account settings without apiGatewayLogsRole", chosen.all("AWS::ApiGateway::Account"), nil)
+	for _, role := range chosen.all("AWS::IAM::Role") {
+		if reflect.DeepEqual(role.statements()[0]["Principal"], object{"Service": "apigateway.amazonaws.com"}) {
+			t.Errorf("without apiGatewayLogsRole there is %s", role.ID)
+		}
+	}
+	for _, alarm := range chosen.all("AWS::CloudWatch::Alarm") {
+		same(t, alarm.ID+" is sent to", alarm.Properties["AlarmActions"], []string{topic})
 	}
 	key := chosen.arn(t, "AWS::KMS::Key")
-	for _, s := range chosen.role(t, "lambda.amazonaws.com").statements() {
+	for _, s := range chosen.of(t, chosen.function(t, apiName).Properties["Role"]).statements() {
 		switch s["Sid"] {
 		case "SealValues":
 			same(t, "keys to seal under", s["Resource"], []string{key, other})

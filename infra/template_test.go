@@ -14,7 +14,6 @@ import (
 	"testing"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
-	"github.com/aws/jsii-runtime-go"
 )
 
 type object = map[string]any
@@ -24,6 +23,8 @@ type object = map[string]any
 type template struct {
 	Resources map[string]resource
 	Outputs   map[string]struct{ Value string }
+
+	functions map[string]resource // by the folder of their code
 }
 
 type resource struct {
@@ -41,6 +42,11 @@ var plain = object{
 	"throttleBurst":      11,
 	"dataKeySeconds":     5,
 	"kmsKeyArns":         []any{},
+	"maxVersions":        200,
+	"minAge":             "36h",
+	"versionQuota":       300,
+	"pruneEveryMinutes":  20,
+	"alarmTopicArn":      "",
 	"apiGatewayLogsRole": true,
 
 	// As in cdk.json: what CloudFormation would refuse, a circle for one,
@@ -80,21 +86,25 @@ func synthesize(set object) (made template, err error) {
 		return made, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
-	asset := filepath.Join(folder, "api")
-	if err := os.Mkdir(asset, 0o700); err != nil {
+	for _, name := range []string{apiName, pruneName} {
+		asset := filepath.Join(folder, name)
+		err = errors.Join(err, os.Mkdir(asset, 0o700), os.WriteFile(filepath.Join(asset, "bootstrap"), []byte(name), 0o600))
+	}
+	if err != nil {
 		return made, err
 	}
-	if err := os.WriteFile(filepath.Join(asset, "bootstrap"), []byte("not a binary"), 0o600); err != nil {
-		return made, err
-	}
-	app := awscdk.NewApp(&awscdk.AppProps{Context: &context, Outdir: jsii.String(filepath.Join(folder, "out"))})
+	out := filepath.Join(folder, "out")
+	app := awscdk.NewApp(&awscdk.AppProps{Context: &context, Outdir: &out})
 	chosen, err := readSettings(contextOf(app))
 	if err != nil {
 		return made, err
 	}
-	newStack(app, chosen, asset)
+	newStack(app, chosen, folder)
 	app.Synth(nil)
-	return readTemplate(filepath.Join(folder, "out", chosen.stackName+".template.json"))
+	if made, err = readTemplate(filepath.Join(out, chosen.stackName+".template.json")); err != nil {
+		return made, err
+	}
+	return made, made.readAssets(out)
 }
 
 func readTemplate(file string) (made template, err error) {
@@ -117,6 +127,21 @@ func readTemplate(file string) (made template, err error) {
 		made.Resources[id] = r
 	}
 	return made, nil
+}
+
+// readAssets finds out which function is made of which code: that of functions/api
+// is "api" here.
+func (m *template) readAssets(out string) error {
+	m.functions = map[string]resource{}
+	for _, f := range m.all("AWS::Lambda::Function") {
+		hash, _, _ := strings.Cut(f.Properties["Code"].(object)["S3Key"].(string), ".")
+		code, err := os.ReadFile(filepath.Join(out, "asset."+hash, "bootstrap"))
+		if err != nil {
+			return err
+		}
+		m.functions[string(code)] = f
+	}
+	return nil
 }
 
 // written is a part of a template with CloudFormation's functions as text.
@@ -172,6 +197,27 @@ func (m template) ref(t *testing.T, kind string) string {
 	return "${" + m.one(t, kind).ID + "}"
 }
 
+func (m template) function(t *testing.T, name string) resource {
+	t.Helper()
+	function, ok := m.functions[name]
+	if !ok {
+		t.Fatalf("no function is made of functions/%s", name)
+	}
+	return function
+}
+
+// of is the resource that another one's property names.
+func (m template) of(t *testing.T, property any) resource {
+	t.Helper()
+	text, _ := property.(string)
+	id, _, _ := strings.Cut(strings.Trim(text, "${}"), ".")
+	r, ok := m.Resources[id]
+	if !ok {
+		t.Fatalf("%v is no resource of the stack", property)
+	}
+	return r
+}
+
 // role is the role that a service may take.
 func (m template) role(t *testing.T, service string) resource {
 	t.Helper()
@@ -184,15 +230,15 @@ func (m template) role(t *testing.T, service string) resource {
 	return resource{}
 }
 
-func (m template) functionLogs(t *testing.T) resource {
+func (m template) logsOf(t *testing.T, function resource) resource {
 	t.Helper()
-	config, ok := m.one(t, "AWS::Lambda::Function").Properties["LoggingConfig"].(object)
+	config, ok := function.Properties["LoggingConfig"].(object)
 	if !ok {
-		t.Fatal("the function has no log group")
+		t.Fatalf("%s has no log group", function.ID)
 	}
-	id := strings.Trim(config["LogGroup"].(string), "${}")
-	same(t, "the function's log group", m.Resources[id].Type, "AWS::Logs::LogGroup")
-	return m.Resources[id]
+	logs := m.of(t, config["LogGroup"])
+	same(t, "log group of "+function.ID, logs.Type, "AWS::Logs::LogGroup")
+	return logs
 }
 
 // statements are those of all policies of a resource, wherever they stand; of a

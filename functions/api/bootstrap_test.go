@@ -1,23 +1,21 @@
 package main
 
 import (
-	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"maps"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"reflect"
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
+	"github.com/strongroom/strongroom/functions/internal/runtimetest"
 	"github.com/strongroom/strongroom/pkg/gateway"
 	"github.com/strongroom/strongroom/pkg/local"
 	"github.com/strongroom/strongroom/pkg/store"
@@ -25,70 +23,7 @@ import (
 
 const events = "../../events"
 
-// buildDir holds the bootstrap for as long as the tests run.
-var buildDir string
-
-func TestMain(m *testing.M) {
-	dir, err := os.MkdirTemp("", "strongroom-api")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	buildDir = dir
-	code := m.Run()
-	if err := os.RemoveAll(dir); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-	}
-	os.Exit(code)
-}
-
-// bootstrap builds the function once, as it is packaged for Lambda but for
-// this machine.
-var bootstrap = sync.OnceValues(func() (string, error) {
-	path := filepath.Join(buildDir, "bootstrap")
-	cmd := exec.Command("go", "build", "-trimpath", "-tags", "lambda.norpc", "-ldflags", "-s -w", "-o", path, ".")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFIPS140=v1.0.0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build the function: %w\n%s", err, out)
-	}
-	return path, nil
-})
-
-// A process is a running bootstrap.
-type process struct {
-	cmd  *exec.Cmd
-	out  bytes.Buffer  // stdout and stderr; to be read when it is done
-	done chan struct{} // closed at its end
-	err  error         // how it ended
-}
-
-// start runs the bootstrap with these variables and no others.
-func start(t *testing.T, api *runtimeAPI, env []string) *process {
-	t.Helper()
-	path, err := bootstrap()
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := &process{cmd: exec.Command(path), done: make(chan struct{})}
-	p.cmd.Env = append(slices.Clone(env), "AWS_LAMBDA_RUNTIME_API="+api.Listener.Addr().String())
-	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.out
-	if err := p.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go func() {
-		defer close(p.done)
-		p.err = p.cmd.Wait()
-	}()
-	t.Cleanup(func() { p.stop() })
-	return p
-}
-
-// stop ends the process and returns all it printed.
-func (p *process) stop() string {
-	_ = p.cmd.Process.Kill() // fails when it has ended already
-	<-p.done
-	return p.out.String()
-}
+func TestMain(m *testing.M) { runtimetest.Main(m) }
 
 func environ(env map[string]string) []string {
 	var list []string
@@ -107,7 +42,7 @@ type answer struct {
 	Failure string
 }
 
-func answerOf(res result) (answer, error) {
+func answerOf(res runtimetest.Result) (answer, error) {
 	if res.Error != nil {
 		return answer{Failure: res.Error.ErrorMessage}, nil
 	}
@@ -188,9 +123,9 @@ func TestEvents(t *testing.T) {
 	if err := store.CreateTable(t.Context(), engines.DynamoDB(), good["TABLE_NAME"]); err != nil {
 		t.Fatal(err)
 	}
-	api := newRuntimeAPI(t)
+	api := runtimetest.New(t)
 	// Of a variable given twice the last counts: the Region is ours.
-	p := start(t, api, append(engines.Env(), environ(but(map[string]string{"KMS_KEY_ID": engines.KeyID()}))...))
+	p := runtimetest.Start(t, api, append(engines.Env(), environ(but(map[string]string{"KMS_KEY_ID": engines.KeyID()}))...))
 
 	untried := maps.Clone(samples)
 	for _, test := range tests {
@@ -199,9 +134,9 @@ func TestEvents(t *testing.T) {
 			t.Fatalf("%s is not in %s", test.file, events)
 		}
 		delete(untried, test.file)
-		res, err := api.invoke(p, sample)
+		res, err := api.Invoke(p, sample)
 		if err != nil {
-			t.Fatalf("%s: %v; it printed\n%s", test.file, err, p.stop())
+			t.Fatalf("%s: %v; it printed\n%s", test.file, err, p.Stop())
 		}
 		got, err := answerOf(res)
 		if err != nil {
@@ -215,7 +150,7 @@ func TestEvents(t *testing.T) {
 	}
 
 	// What is printed may be quoted JSON in JSON.
-	out := strings.ReplaceAll(p.stop(), `\`, "")
+	out := strings.ReplaceAll(p.Stop(), `\`, "")
 	secrets := secretsOf(t, samples)
 	if len(secrets) < 4 {
 		t.Errorf("only %d secrets in the samples, want at least two strings, a binary and a session token", len(secrets))
@@ -294,17 +229,17 @@ func TestWrongSettingsStopTheStart(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			p := start(t, newRuntimeAPI(t), environ(but(map[string]string{test.name: test.value})))
+			p := runtimetest.Start(t, runtimetest.New(t), environ(but(map[string]string{test.name: test.value})))
 			select {
-			case <-p.done:
-			case <-time.After(patience):
+			case <-p.Done:
+			case <-time.After(runtimetest.Patience):
 				t.Fatalf("the function runs with %s=%q", test.name, test.value)
 			}
-			if code := p.cmd.ProcessState.ExitCode(); code != 1 {
+			if code := p.Cmd.ProcessState.ExitCode(); code != 1 {
 				t.Errorf("exit code %d, want 1", code)
 			}
-			if !strings.Contains(p.out.String(), test.want) {
-				t.Errorf("it printed %s, want %s in it", &p.out, test.want)
+			if !strings.Contains(p.Out.String(), test.want) {
+				t.Errorf("it printed %s, want %s in it", &p.Out, test.want)
 			}
 		})
 	}

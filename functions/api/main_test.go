@@ -29,29 +29,30 @@ func getenv(env map[string]string) func(string) string {
 
 func TestSettings(t *testing.T) {
 	t.Parallel()
-	defaults := settings{
+	defaults := options{
 		Table:        "strongroom",
 		Key:          "arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab",
 		KeepDataKeys: time.Minute,
 		ARNs:         secret.ARNs{Partition: "aws", Region: "eu-central-1", Account: "111122223333"},
+		Retention:    secret.DefaultRetention,
 	}
 	tests := []struct {
 		name    string
 		changes map[string]string
-		want    func(*settings)
+		want    func(*options)
 	}{
-		{"defaults", nil, func(*settings) {}},
-		{"no data key is kept", map[string]string{"DATA_KEY_SECONDS": "0"}, func(s *settings) { s.KeepDataKeys = 0 }},
-		{"for as long as may be", map[string]string{"DATA_KEY_SECONDS": "3600"}, func(s *settings) { s.KeepDataKeys = time.Hour }},
+		{"defaults", nil, func(*options) {}},
+		{"no data key is kept", map[string]string{"DATA_KEY_SECONDS": "0"}, func(s *options) { s.KeepDataKeys = 0 }},
+		{"for as long as may be", map[string]string{"DATA_KEY_SECONDS": "3600"}, func(s *options) { s.KeepDataKeys = time.Hour }},
 		{
 			"a key by its id",
 			map[string]string{"KMS_KEY_ID": "mrk-1234abcd12ab34cd56ef1234567890ab"},
-			func(s *settings) { s.Key = "mrk-1234abcd12ab34cd56ef1234567890ab" },
+			func(s *options) { s.Key = "mrk-1234abcd12ab34cd56ef1234567890ab" },
 		},
 		{
 			"another partition",
 			map[string]string{"PARTITION": "aws-us-gov", "AWS_REGION": "us-gov-west-1"},
-			func(s *settings) { s.ARNs.Partition, s.ARNs.Region = "aws-us-gov", "us-gov-west-1" },
+			func(s *options) { s.ARNs.Partition, s.ARNs.Region = "aws-us-gov", "us-gov-west-1" },
 		},
 	}
 	for _, test := range tests {
@@ -59,7 +60,7 @@ func TestSettings(t *testing.T) {
 			t.Parallel()
 			want := defaults
 			test.want(&want)
-			got, err := readSettings(getenv(but(test.changes)))
+			got, err := readOptions(getenv(but(test.changes)))
 			if err != nil || got != want {
 				t.Errorf("got %+v, %v, want %+v", got, err, want)
 			}
@@ -90,7 +91,7 @@ func TestWrongSettings(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name+"="+test.value, func(t *testing.T) {
 			t.Parallel()
-			_, err := readSettings(getenv(but(map[string]string{test.name: test.value})))
+			_, err := readOptions(getenv(but(map[string]string{test.name: test.value})))
 			if err == nil || err.Error() != test.want {
 				t.Errorf("got %v, want %s", err, test.want)
 			}
@@ -100,7 +101,7 @@ func TestWrongSettings(t *testing.T) {
 
 func TestAllWrongSettingsAreNamedAtOnce(t *testing.T) {
 	t.Parallel()
-	_, err := readSettings(getenv(but(map[string]string{"TABLE_NAME": "", "ACCOUNT_ID": "1"})))
+	_, err := readOptions(getenv(but(map[string]string{"TABLE_NAME": "", "ACCOUNT_ID": "1"})))
 	want := "TABLE_NAME is not set, and must be the name of a DynamoDB table\n" +
 		`ACCOUNT_ID is "1", and must be the 12 digits of an AWS account`
 	if err == nil || err.Error() != want {

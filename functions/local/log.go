@@ -13,10 +13,15 @@ import (
 // newLog writes lines for people on a terminal, and JSON as in the cloud
 // everywhere else.
 func newLog(out *os.File) *slog.Logger {
-	if info, err := out.Stat(); err == nil && info.Mode()&os.ModeCharDevice != 0 {
+	if isTerminal(out) {
 		return slog.New(&lines{out: out})
 	}
 	return slog.New(slog.NewJSONHandler(out, nil))
+}
+
+func isTerminal(f *os.File) bool {
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
 // lines is a log handler that writes a line for each record:

@@ -37,12 +37,16 @@ const (
 	table = "strongroom"
 	// keepDataKeys is the default of the deployed function.
 	keepDataKeys = time.Minute
+	// pruneEvery is how often is looked what is due.
+	pruneEvery = time.Minute
 )
 
 type settings struct {
-	addr    string
-	data    string
-	engines local.Options
+	addr      string
+	data      string
+	retention secret.Retention
+	pruneOnce bool
+	engines   local.Options
 }
 
 // run serves until it is interrupted. It listens before it starts anything, so
@@ -54,6 +58,9 @@ func run(args []string, getenv func(string) string, out io.Writer, log *slog.Log
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	if set.pruneOnce {
+		return pruneOnce(ctx, set, out, log)
+	}
 	listener, err := net.Listen("tcp", set.addr)
 	if err != nil {
 		return cannotListen(set.addr, err)
@@ -63,15 +70,19 @@ func run(args []string, getenv func(string) string, out io.Writer, log *slog.Log
 	if err != nil {
 		return err
 	}
-	server, err := newServer(ctx, engines, log)
+	server, err := newServer(ctx, engines, set.retention, log)
 	if err != nil {
 		return errors.Join(err, engines.Close())
 	}
 	greet(out, listener.Addr(), set.data)
-	return errors.Join(serve(ctx, stop, listener, server, engines), engines.Close())
+	pruning := pruneNowAndThen(ctx, server)
+	err = serve(ctx, stop, listener, server, engines)
+	stop()
+	<-pruning
+	return errors.Join(err, engines.Close())
 }
 
-func newServer(ctx context.Context, engines *local.Engines, log *slog.Logger) (*api.Server, error) {
+func newServer(ctx context.Context, engines *local.Engines, retention secret.Retention, log *slog.Logger) (*api.Server, error) {
 	if err := store.CreateTable(ctx, engines.DynamoDB(), table); err != nil {
 		return nil, err
 	}
@@ -81,6 +92,8 @@ func newServer(ctx context.Context, engines *local.Engines, log *slog.Logger) (*
 		Sealer: &envelope.Sealer{KMS: engines.KMS(), DefaultKey: engines.KeyID(), Keep: keepDataKeys},
 		ARNs:   arns,
 		Log:    log,
+
+		Retention: retention,
 	}, nil
 }
 
@@ -110,6 +123,9 @@ func readSettings(args []string, getenv func(string) string, out io.Writer, log 
 	flags.SetOutput(io.Discard) // an error is said once, by main
 	flags.StringVar(&set.addr, "addr", "127.0.0.1:4566", "loopback `address` and port to answer on")
 	flags.StringVar(&set.data, "data", ".local/data", "`folder` of the table and the keys; only one process at a time may use it")
+	flags.IntVar(&set.retention.MaxVersions, "max-versions", secret.DefaultRetention.MaxVersions, "how many `versions` without a label a secret keeps")
+	flags.DurationVar(&set.retention.MinAge, "min-age", secret.DefaultRetention.MinAge, "`duration` for which a version stays, however many there are")
+	flags.BoolVar(&set.pruneOnce, "prune", false, "remove once what need not be kept any more, and end")
 	flags.BoolVar(&memory, "memory", false, "keep everything in memory, and nothing when it stops")
 	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
 		usage(flags, out)
@@ -122,6 +138,9 @@ func readSettings(args []string, getenv func(string) string, out io.Writer, log 
 	}
 	if memory {
 		set.data = ""
+	}
+	if set.retention.MaxVersions < 0 || set.retention.MinAge < 0 {
+		return set, errors.New("--max-versions and --min-age must not be negative")
 	}
 	set.engines = local.Options{
 		Data:     set.data,

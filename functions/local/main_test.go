@@ -190,7 +190,7 @@ func TestHelp(t *testing.T) {
 	if !errors.Is(err, flag.ErrHelp) {
 		t.Errorf("got %v, want flag.ErrHelp", err)
 	}
-	for _, want := range []string{"-addr", "-data", "-memory", "AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL_KMS"} {
+	for _, want := range []string{"-addr", "-data", "-max-versions", "-memory", "-min-age", "-prune", "AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL_KMS"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("got %s, want %s in it", &out, want)
 		}

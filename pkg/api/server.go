@@ -34,6 +34,12 @@ type Server struct {
 	Sealer *envelope.Sealer
 	ARNs   secret.ARNs
 	Log    *slog.Logger
+	// Retention is what the prune function keeps; a put that goes beyond it has
+	// that function look at the secret.
+	Retention secret.Retention
+	// VersionQuota refuses a put to a secret with that many versions without a
+	// label, as AWS does at a hundred; 0 for never.
+	VersionQuota int
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 	// NewSuffix makes the six characters at the end of a new secret's ARN; nil

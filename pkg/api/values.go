@@ -41,6 +41,7 @@ func (s *Server) put(ctx context.Context, id secret.ID, token string, value secr
 		if change, err = decide(sec); err != nil {
 			return change, err
 		}
+		change.Look, change.Quota = change.Secret.Overfull(s.Retention), s.VersionQuota
 		change.Version.Sealed, err = seal(ctx, change.Secret)
 		return change, err
 	})

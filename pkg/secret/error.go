@@ -45,6 +45,7 @@ func Errorf(code Code, format string, args ...any) Error {
 // Refusals that are said in more than one place.
 var (
 	NotFound          = Errorf(ResourceNotFound, "Secrets Manager can't find the specified secret.")
+	QuotaExceeded     = Errorf(LimitExceeded, "The request failed because it would exceed one of the Secrets Manager quotas.")
 	MarkedForDeletion = Errorf(InvalidRequest, "You can't perform this operation on the secret because it was marked for deletion.")
 	// InvalidName is recorded from AWS for a name or SecretId with other characters.
 	InvalidName = Errorf(Validation, "Invalid name. Must be a valid name containing alphanumeric characters, or any of the following: -/_+=.@!")

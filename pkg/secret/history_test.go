@@ -435,6 +435,21 @@ func (h *history) checkRotation(after Stages, over bool) {
 	}
 }
 
+// checkMoves says whether a version that has no label can have got one unnoticed:
+// pruning takes for granted that it cannot.
+func (h *history) checkMoves(change Change) {
+	h.t.Helper()
+	counted := change.Secret.Moves - h.secret.Moves
+	for _, id := range change.Secret.Stages.Versions() {
+		if h.put[id] && len(h.secret.Stages.Of(id)) == 0 && counted == 0 && (change.Version == nil || change.Version.ID != id) {
+			h.t.Fatalf("version %s got a label, and no move was counted", id)
+		}
+	}
+	if counted < 0 || counted > 1 || counted == 1 && len(change.Exists) == 0 {
+		h.t.Fatalf("got %d moves counted, with %q that must exist", counted, change.Exists)
+	}
+}
+
 // settle checks what holds for every change, and commits it.
 func (h *history) settle(change Change, err error) {
 	h.t.Helper()
@@ -456,12 +471,14 @@ func (h *history) settle(change Change, err error) {
 	same := next
 	same.Stages, same.Versions, same.Tags = h.secret.Stages, h.secret.Versions, h.secret.Tags
 	same.Changed, same.Deletion = h.secret.Changed, h.secret.Deletion
+	same.Moves = h.secret.Moves
 	if !reflect.DeepEqual(same, h.secret) {
 		h.t.Fatalf("got %+v, want no more to change of %+v", next, h.secret)
 	}
 	if change.Version == nil && next.Versions != h.secret.Versions {
 		h.t.Fatalf("got a count of %d versions without a put, want %d", next.Versions, h.secret.Versions)
 	}
+	h.checkMoves(change)
 	h.secret = next
 	h.secret.Revision++
 }

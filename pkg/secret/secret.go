@@ -32,8 +32,9 @@ type Secret struct {
 	// Keyed is the revision that set KMSKey last; 0 if none did.
 	Keyed  int64
 	Stages Stages
-	// Versions counts the versions that were put and not removed since,
-	// labelled or not.
+	// Versions counts the versions that were put and not removed since, labelled or
+	// not. A removal is no revision, so in a secret that was read before, those
+	// removed since are counted too.
 	Versions int
 	// Revision counts the commits to this secret, from 1. It is no version.
 	Revision int64
@@ -49,6 +50,12 @@ type Secret struct {
 	Changed time.Time
 	// Accessed is the day of the last read of a value, midnight UTC; zero for never.
 	Accessed time.Time
+	// Moves counts how often a label was moved to a version that was there
+	// already. A version without a label gets one in no other way.
+	Moves int64
+	// Prunings counts how often versions were removed. A version's ID may be used
+	// again after that.
+	Prunings int64
 	// Deletion is when the recovery window ends; zero unless it is scheduled for deletion.
 	Deletion time.Time
 }
@@ -71,6 +78,12 @@ type Change struct {
 	Policy string
 	// Exists lists the versions without which the change must not happen.
 	Exists []string
+	// Look says that a schedule is to look at the secret soon, if nothing is noted
+	// yet; Anew says so whatever is noted, since it may be wrong now.
+	Look, Anew bool
+	// Quota is the most versions without a label that the secret may have had
+	// before; 0 for no such limit.
+	Quota int
 	// Remove takes the secret away for good, with what is listed of it.
 	Remove bool
 	// Nothing says that the secret already is as asked, and nothing is to be written.

@@ -94,7 +94,7 @@ func (s Stages) put(version string, labels []string) (Stages, error) {
 // already is not held up by a change that adds none.
 func (s Stages) limit(before Stages) error {
 	if len(s) > MaxLabels && len(s) > len(before) {
-		return Errorf(LimitExceeded, "The request failed because it would exceed one of the Secrets Manager quotas.")
+		return QuotaExceeded
 	}
 	return nil
 }
@@ -124,6 +124,7 @@ func (s Secret) MoveStage(label, from, to string, now time.Time) (Change, error)
 		return Change{}, err
 	}
 	change := s.restage(next, now)
+	change.Secret.Moves++
 	change.Exists = []string{to}
 	return change, nil
 }

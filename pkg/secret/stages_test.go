@@ -153,6 +153,7 @@ func TestMoveStage(t *testing.T) {
 			want := Change{Secret: next}
 			if tt.to != "" {
 				want.Exists = []string{tt.to}
+				want.Secret.Moves++
 			}
 			if !reflect.DeepEqual(got, want) {
 				t.Errorf("got  %+v\nwant %+v", got, want)

@@ -25,6 +25,9 @@ func (s Secret) Tag(tags []Tag, now time.Time) (Secret, error) {
 		case strings.HasPrefix(strings.ToLower(t.Key), "aws:"):
 			return s, Errorf(InvalidParameter, "Tag keys that begin with aws: are reserved for AWS.")
 		}
+		if _, err := (Retention{}).by(t); err != nil {
+			return s, err
+		}
 		seen[t.Key] = true
 		if i := slices.IndexFunc(next, func(u Tag) bool { return u.Key == t.Key }); i >= 0 {
 			next[i] = t
@@ -49,7 +52,7 @@ func (s Secret) TagResource(tags []Tag, now time.Time) (Change, error) {
 	if err != nil {
 		return Change{}, err
 	}
-	return Change{Secret: next, Nothing: len(tags) == 0}, nil
+	return Change{Secret: next, Nothing: len(tags) == 0, Anew: !next.keepsAs(s)}, nil
 }
 
 // UntagResource decides on fewer tags. Keys that are on no tag are no error.
@@ -61,7 +64,7 @@ func (s Secret) UntagResource(keys []string, now time.Time) (Change, error) {
 	if len(left) == len(s.Tags) {
 		return Change{Secret: s, Nothing: true}, nil
 	}
-	s = s.changed(now)
-	s.Tags = left
-	return Change{Secret: s}, nil
+	next := s.changed(now)
+	next.Tags = left
+	return Change{Secret: next, Anew: !next.keepsAs(s)}, nil
 }

@@ -61,7 +61,7 @@ func (s *Store) writes(seen, next secret.Secret, change secret.Change, commit st
 	if change.Remove {
 		return s.removal(seen, next.Changed)
 	}
-	head, err := s.headWrite(seen, next, commit)
+	head, err := s.headWrite(seen, next, change, commit)
 	if err != nil {
 		return nil, err
 	}
@@ -102,7 +102,7 @@ func (s *Store) writes(seen, next secret.Secret, change secret.Change, commit st
 
 // headWrite writes a new head, or the next revision of the one that was seen.
 // It leaves alone what reads write beside the revisions.
-func (s *Store) headWrite(seen, next secret.Secret, commit string) (types.TransactWriteItem, error) {
+func (s *Store) headWrite(seen, next secret.Secret, change secret.Change, commit string) (types.TransactWriteItem, error) {
 	head := headOf(next, commit)
 	if seen.Revision == 0 {
 		return s.put(head)
@@ -111,18 +111,39 @@ func (s *Store) headWrite(seen, next secret.Secret, commit string) (types.Transa
 	if err != nil {
 		return types.TransactWriteItem{}, err
 	}
-	attributes["seen"] = &types.AttributeValueMemberN{Value: fmt.Sprint(seen.Revision)}
-	set := removeDue
-	if head.Shard != "" {
-		set = setDue
+	attributes["seen"] = num(seen.Revision)
+	attributes["added"] = num(0)
+	condition := isSeen
+	if change.Version != nil {
+		attributes["added"] = num(1)
+		if change.Quota > 0 {
+			condition = isRoomy
+			attributes["quota"] = num(change.Quota + len(seen.Stages.Versions()))
+		}
 	}
+	// The schedules have to look at it soon when there are versions too many, when
+	// it was said anew which to keep, or when a deletion was taken back; and when the
+	// recovery window ends.
+	set, due := keepDue, next.Changed
+	switch {
+	case !next.Deletion.Equal(seen.Deletion):
+		set = setDue
+		if !next.Deletion.IsZero() {
+			due = next.Deletion
+		}
+	case change.Anew:
+		set = setDue
+	case change.Look:
+		set = noteDue
+	}
+	attributes["shard"], attributes["due"] = str(shardOf(next.Name)), str(stamp(due).String())
 	return types.TransactWriteItem{Update: &types.Update{
 		TableName:                           &s.table,
 		Key:                                 head.item(),
 		UpdateExpression:                    aws.String(set),
-		ConditionExpression:                 aws.String(isSeen),
-		ExpressionAttributeNames:            namesIn(set, isSeen),
-		ExpressionAttributeValues:           valuesIn(attributes, set, isSeen),
+		ConditionExpression:                 aws.String(condition),
+		ExpressionAttributeNames:            namesIn(set, condition),
+		ExpressionAttributeValues:           valuesIn(attributes, set, condition),
 		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
 	}}, nil
 }
@@ -159,7 +180,7 @@ func (s *Store) policyWrite(seen, next secret.Secret, text string) ([]types.Tran
 // under that name again has another suffix.
 func (s *Store) removal(seen secret.Secret, now time.Time) ([]types.TransactWriteItem, error) {
 	attributes := item{
-		"seen":   &types.AttributeValueMemberN{Value: fmt.Sprint(seen.Revision)},
+		"seen":   num(seen.Revision),
 		"suffix": str(seen.Suffix()),
 	}
 	head := types.TransactWriteItem{Delete: &types.Delete{
@@ -278,8 +299,12 @@ func (s *Store) lostHead(old item, next secret.Secret, change secret.Change, com
 	}
 	sec := head.secret(s.arns)
 	s.remember(sec)
-	if head.Commit == commit {
+	switch {
+	case head.Commit == commit:
 		return sec, nil
+	case sec.ARN == next.ARN && sec.Revision == next.Revision-1:
+		// It is as it was seen, so the other half of the condition failed.
+		return secret.Secret{}, secret.QuotaExceeded
 	}
 	return secret.Secret{}, &rival{sec, true}
 }

@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -69,6 +70,39 @@ func TestManyPutAtOnce(t *testing.T) {
 			}
 		}
 	}
+}
+
+// One who puts without a pause keeps nobody from a turn.
+func TestNobodyStarves(t *testing.T) {
+	t.Parallel()
+	room := localtest.New(t)
+	create(t, room, "aaaaaa")
+	other := room.Another(t)
+	done := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for i := 0; ; i++ {
+			select {
+			case <-done:
+				return
+			default:
+			}
+			if _, err := room.Store.Update(t.Context(), byName, putting(fmt.Sprint("fast", i))); err != nil {
+				t.Errorf("put: %v", err)
+				return
+			}
+		}
+	})
+	for i := range 5 {
+		ctx, cancel := context.WithTimeout(t.Context(), 25*time.Second)
+		_, err := other.Store.Update(ctx, byName, putting(fmt.Sprint("slow", i)))
+		cancel()
+		if err != nil {
+			t.Errorf("put beside one without a pause: %v", err)
+		}
+	}
+	close(done)
+	wg.Wait()
 }
 
 // One token put by many at once makes one version.

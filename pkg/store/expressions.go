@@ -13,11 +13,28 @@ const (
 	exists = "attribute_exists(#pk)"
 	isSeen = "#revision = :seen AND #suffix = :suffix"
 
+	// isRoomy holds the number of versions down, exactly, whoever puts at the
+	// same time.
+	isRoomy = isSeen + " AND #versions < :quota"
+
+	// isUnmoved is what a version without a label keeps it without one, and what
+	// holds while no other run has removed versions.
+	isUnmoved = "#suffix = :suffix AND #moves = :moves AND #prunings = :prunings AND #due = :due"
+	// isQuiet holds also when nothing was put since: then there is no more to do.
+	isQuiet = isUnmoved + " AND #revision = :seen"
+
 	setHead = "SET #schema = :schema, #suffix = :suffix, #revision = :revision, #commit = :commit, #token = :token," +
-		" #description = :description, #type = :type, #kms_key = :kms_key, #keyed = :keyed, #stages = :stages, #versions = :versions," +
+		" #description = :description, #type = :type, #kms_key = :kms_key, #keyed = :keyed, #stages = :stages, #moves = :moves," +
 		" #policy_hash = :policy_hash, #tags = :tags, #created = :created, #changed = :changed, #deletion = :deletion"
-	setDue    = setHead + ", #shard = :shard, #due = :due"
-	removeDue = setHead + " REMOVE #shard, #due"
+	addVersion = " ADD #versions :added"
+	keepDue    = setHead + addVersion
+	noteDue    = setHead + ", #shard = if_not_exists(#shard, :shard), #due = if_not_exists(#due, :due)" + addVersion
+	setDue     = setHead + ", #shard = :shard, #due = :due" + addVersion
+
+	// What pruning does to a head, beside its revisions.
+	pruned      = "ADD #versions :added, #prunings :once"
+	prunedUntil = "SET #due = :next " + pruned
+	prunedAll   = "REMOVE #shard, #due " + pruned
 
 	setDataKey = "SET #key_arn = :key_arn, #default_key = :default_key, #data_key = :data_key"
 
@@ -25,8 +42,11 @@ const (
 	isOldHead    = "#suffix = :suffix AND (attribute_not_exists(#accessed) OR #accessed < :accessed)"
 	isOldVersion = "attribute_exists(#pk) AND (attribute_not_exists(#accessed) OR #accessed < :accessed)"
 
+	ofAge       = "#secret = :secret"
+	ofShard     = "#shard = :shard AND #due <= :due"
 	ofDirectory = "#pk = :pk"
 	ofSecret    = "#pk = :pk AND begins_with(#sk, :prefix)" //nolint:gosec // a key condition, no credential
+	keyOnly     = "#pk, #sk"
 	noSealed    = "#pk, #sk, #id, #created, #key_arn, #default_key, #data_key, #accessed"
 )
 

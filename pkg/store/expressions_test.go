@@ -195,7 +195,7 @@ func TestExpressionsHaveOnlyPlaceholders(t *testing.T) {
 	t.Parallel()
 	placeholder := regexp.MustCompile(`[#:]\w+`)
 	word := regexp.MustCompile(`\w+`)
-	keywords := []string{"SET", "REMOVE", "AND", "OR", "attribute_exists", "attribute_not_exists", "begins_with"}
+	keywords := []string{"SET", "REMOVE", "ADD", "if_not_exists", "AND", "OR", "attribute_exists", "attribute_not_exists", "begins_with"}
 	ascii := regexp.MustCompile(`^[ -~]+$`)
 	s := parse(t)
 	if len(s.consts) < 10 {
@@ -213,20 +213,20 @@ func TestExpressionsHaveOnlyPlaceholders(t *testing.T) {
 	}
 }
 
-// An update writes every attribute of a head but the key, and those that reads
-// write beside the revisions.
+// An update writes every attribute of a head but the key, and those that are
+// written beside the revisions.
 func TestUpdatesWriteWholeHead(t *testing.T) {
 	t.Parallel()
 	for _, name := range attributesOf(reflect.TypeFor[headItem]()) {
 		assignment := regexp.MustCompile(`#` + name + ` = :` + name + `\b`)
-		want := name != "pk" && name != "sk" && name != "accessed"
+		want := !slices.Contains([]string{"pk", "sk", "accessed", "versions", "prunings"}, name)
 		if got := assignment.MatchString(setDue); got != want {
 			t.Errorf("updates write %s: %t, want %t", name, got, want)
 		}
 	}
 	for _, name := range attributesOf(reflect.TypeFor[due]()) {
-		if !regexp.MustCompile(` REMOVE .*#` + name + `\b`).MatchString(removeDue) {
-			t.Errorf("an update that leaves nothing due leaves %s", name)
+		if !regexp.MustCompile(`REMOVE .*#` + name + `\b`).MatchString(prunedAll) {
+			t.Errorf("pruning that leaves nothing due leaves %s", name)
 		}
 	}
 }

@@ -3,6 +3,7 @@ package store
 import (
 	"fmt"
 	"hash/fnv"
+	"strconv"
 	"strings"
 	"time"
 
@@ -60,7 +61,9 @@ type headItem struct {
 	KMSKey      string            `dynamodbav:"kms_key"`
 	Keyed       int64             `dynamodbav:"keyed"`
 	Stages      map[string]string `dynamodbav:"stages"`
-	Versions    int               `dynamodbav:"versions"`
+	Versions    int               `dynamodbav:"versions"` // changed by adding, also beside the revisions
+	Prunings    int64             `dynamodbav:"prunings"` // as versions
+	Moves       int64             `dynamodbav:"moves"`
 	PolicyHash  string            `dynamodbav:"policy_hash"`
 	Tags        []tagItem         `dynamodbav:"tags"`
 	Created     stamp             `dynamodbav:"created"`
@@ -136,6 +139,8 @@ func headOf(sec secret.Secret, commit string) headItem {
 		Keyed:       sec.Keyed,
 		Stages:      sec.Stages,
 		Versions:    sec.Versions,
+		Prunings:    sec.Prunings,
+		Moves:       sec.Moves,
 		PolicyHash:  sec.PolicyHash,
 		Created:     stamp(sec.Created),
 		Changed:     stamp(sec.Changed),
@@ -151,9 +156,6 @@ func headOf(sec secret.Secret, commit string) headItem {
 	for _, t := range sec.Tags {
 		h.Tags = append(h.Tags, tagItem(t))
 	}
-	if !sec.Deletion.IsZero() {
-		h.due = due{shardOf(sec.Name), stamp(sec.Deletion)}
-	}
 	return h
 }
 
@@ -168,6 +170,8 @@ func (h headItem) secret(arns secret.ARNs) secret.Secret {
 		Keyed:       h.Keyed,
 		Stages:      h.Stages,
 		Versions:    h.Versions,
+		Prunings:    h.Prunings,
+		Moves:       h.Moves,
 		PolicyHash:  h.PolicyHash,
 		Revision:    h.Revision,
 		Token:       h.Token,
@@ -215,13 +219,16 @@ func (v versionItem) version() secret.Version {
 	}
 }
 
-// shards is how many parts the index of what is due has.
-const shards = 8
+// Shards is how many parts the index of what is due has. Each can be read, and
+// written, at the full speed of a DynamoDB partition.
+const Shards = 8
+
+func shard(n int) string { return fmt.Sprintf("DUE#%d", n) }
 
 func shardOf(name string) string {
 	h := fnv.New32a()
 	_, _ = h.Write([]byte(name))
-	return fmt.Sprintf("DUE#%d", h.Sum32()%shards)
+	return shard(int(h.Sum32() % Shards))
 }
 
 // A stamp is a time as it is stored: UTC, to the millisecond, in an order that
@@ -261,5 +268,9 @@ func marshal(v any) (item, error) {
 
 // item is the key as DynamoDB takes it.
 func (k key) item() item { return item{"pk": str(k.PK), "sk": str(k.SK)} }
+
+func num[N int | int64](n N) types.AttributeValue {
+	return &types.AttributeValueMemberN{Value: strconv.FormatInt(int64(n), 10)}
+}
 
 func str(s string) types.AttributeValue { return &types.AttributeValueMemberS{Value: s} }

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -67,8 +66,9 @@ func (s *Store) Version(ctx context.Context, sec secret.Secret, id string) (secr
 // versionName is what a version is remembered under. The revision that changed the
 // KMS key last is part of it: data keys were wrapped anew with it. (The key itself
 // would not do, since it may come back, and the data keys that were under it do not.)
+// So is how often versions were removed: an ID may have been used again since.
 func versionName(sec secret.Secret, id string) string {
-	return sec.ARN + "\x00" + id + "\x00" + strconv.FormatInt(sec.Keyed, 10)
+	return fmt.Sprintf("%s\x00%s\x00%d\x00%d", sec.ARN, id, sec.Keyed, sec.Prunings)
 }
 
 // Policy reads the text of the resource policy of a secret that was just read;

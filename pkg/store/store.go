@@ -28,6 +28,7 @@ type DynamoDB interface {
 	GetItem(context.Context, *dynamodb.GetItemInput, ...func(*dynamodb.Options)) (*dynamodb.GetItemOutput, error)
 	BatchGetItem(context.Context, *dynamodb.BatchGetItemInput, ...func(*dynamodb.Options)) (*dynamodb.BatchGetItemOutput, error)
 	Query(context.Context, *dynamodb.QueryInput, ...func(*dynamodb.Options)) (*dynamodb.QueryOutput, error)
+	BatchWriteItem(context.Context, *dynamodb.BatchWriteItemInput, ...func(*dynamodb.Options)) (*dynamodb.BatchWriteItemOutput, error)
 	UpdateItem(context.Context, *dynamodb.UpdateItemInput, ...func(*dynamodb.Options)) (*dynamodb.UpdateItemOutput, error)
 	TransactWriteItems(context.Context, *dynamodb.TransactWriteItemsInput, ...func(*dynamodb.Options)) (*dynamodb.TransactWriteItemsOutput, error)
 }
@@ -60,6 +61,9 @@ func New(db DynamoDB, table string, arns secret.ARNs) *Store {
 	versions, _ := lru.New[string, secret.Version](maxVersions)
 	return &Store{db: db, table: table, arns: arns, heads: heads, versions: versions}
 }
+
+// Table is the table's name.
+func (s *Store) Table() string { return s.table }
 
 // ErrBusy says that others changed the secret for as long as the deadline
 // allowed, or that DynamoDB took no more: nothing was written, and the same

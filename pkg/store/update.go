@@ -100,13 +100,23 @@ const (
 // retry tries until it is no longer a conflict that stands in the way, or the
 // next try would come after the deadline. It is the only such loop beside the
 // SDK's own.
+//
+// Who lost against a rival knows what stands now, and after a wait no more: so every
+// other time it tries again at once. Otherwise one who puts without a pause would
+// keep all others from their turn.
 func retry(ctx context.Context, try func() error) error {
-	bound := firstWait
+	bound, waited := firstWait, true
 	for {
 		err := try()
-		if _, lost := errors.AsType[*rival](err); !lost && !errors.Is(err, errConflict) {
+		_, lost := errors.AsType[*rival](err)
+		if !lost && !errors.Is(err, errConflict) {
 			return err
 		}
+		if lost && waited {
+			waited = false
+			continue
+		}
+		waited = true
 		wait := rand.N(bound) //nolint:gosec // nothing secret about a wait
 		if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < wait {
 			return ErrBusy

@@ -104,6 +104,8 @@ func open(t testing.TB, table string) *Room {
 		Store:  r.Store,
 		Sealer: &envelope.Sealer{KMS: r.KMS, DefaultKey: engines.KeyID(), Keep: time.Minute},
 		ARNs:   ARNs,
+
+		Retention: secret.DefaultRetention,
 	}
 	server := httptest.NewServer(r.Server)
 	t.Cleanup(server.Close)

@@ -144,7 +144,7 @@ func (w *Wire) count(operation string, answer *http.Response) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, u := range several {
-		if operation == "TransactWriteItems" || operation == "UpdateItem" {
+		if strings.Contains(operation, "Write") || operation == "UpdateItem" {
 			w.writes += u.CapacityUnits
 		} else {
 			w.reads += u.CapacityUnits

@@ -1,4 +1,6 @@
-package main
+// Package runtimetest runs a function as Lambda does: as the bootstrap that is
+// deployed, but built for this machine, against a stand-in for the Runtime API.
+package runtimetest
 
 import (
 	"encoding/json"
@@ -11,28 +13,29 @@ import (
 	"time"
 )
 
-// A runtimeAPI stands in for the Lambda Runtime API: it hands events to the
+// An API stands in for the Lambda Runtime API: it hands events to the
 // one process that asks for them, and takes what comes back.
 //
 // https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
-type runtimeAPI struct {
+type API struct {
 	*httptest.Server
 	events  chan []byte
-	results chan result
+	results chan Result
 }
 
-// A result is how an invocation ended: with a response, or with an error.
-type result struct {
+// A Result is how an invocation ended: with a response, or with an error.
+type Result struct {
 	Response []byte
 	Error    *struct{ ErrorMessage, ErrorType string }
 }
 
-// patience is how long the process may take for anything.
-const patience = 30 * time.Second
+// Patience is how long the process may take for anything.
+const Patience = 30 * time.Second
 
-func newRuntimeAPI(t *testing.T) *runtimeAPI {
+// New starts one that is there for as long as the test.
+func New(t *testing.T) *API {
 	t.Helper()
-	api := &runtimeAPI{events: make(chan []byte), results: make(chan result, 1)}
+	api := &API{events: make(chan []byte), results: make(chan Result, 1)}
 	invocations := 0 // touched by next alone, which the process asks for one at a time
 	const prefix = "/2018-06-01/runtime/"
 	mux := http.NewServeMux()
@@ -41,8 +44,8 @@ func newRuntimeAPI(t *testing.T) *runtimeAPI {
 		case event := <-api.events:
 			invocations++
 			w.Header().Set("Lambda-Runtime-Aws-Request-Id", strconv.Itoa(invocations))
-			w.Header().Set("Lambda-Runtime-Deadline-Ms", strconv.FormatInt(time.Now().Add(patience).UnixMilli(), 10))
-			w.Header().Set("Lambda-Runtime-Invoked-Function-Arn", "arn:aws:lambda:eu-central-1:111122223333:function:strongroom-api")
+			w.Header().Set("Lambda-Runtime-Deadline-Ms", strconv.FormatInt(time.Now().Add(Patience).UnixMilli(), 10))
+			w.Header().Set("Lambda-Runtime-Invoked-Function-Arn", "arn:aws:lambda:eu-central-1:111122223333:function:strongroom")
 			w.Header().Set("Lambda-Runtime-Trace-Id", "Root=1-5759e988-bd862e3fe1be46a994272793;Sampled=0")
 			if _, err := w.Write(event); err != nil {
 				t.Errorf("hand out an event: %v", err)
@@ -55,7 +58,7 @@ func newRuntimeAPI(t *testing.T) *runtimeAPI {
 		if err != nil {
 			t.Errorf("read the result of an invocation: %v", err)
 		}
-		res := result{Response: body}
+		res := Result{Response: body}
 		if r.PathValue("outcome") == "error" {
 			res.Response = nil
 			if err := json.Unmarshal(body, &res.Error); err != nil {
@@ -74,22 +77,22 @@ func newRuntimeAPI(t *testing.T) *runtimeAPI {
 	return api
 }
 
-// invoke gives the event to the process and waits for how it ends.
-func (a *runtimeAPI) invoke(p *process, event []byte) (result, error) {
-	late := time.After(patience)
+// Invoke gives the event to the process and waits for how it ends.
+func (a *API) Invoke(p *Process, event []byte) (Result, error) {
+	late := time.After(Patience)
 	select {
 	case a.events <- event:
-	case <-p.done:
-		return result{}, fmt.Errorf("the process ended before the event: %w", p.err)
+	case <-p.Done:
+		return Result{}, fmt.Errorf("the process ended before the event: %w", p.err)
 	case <-late:
-		return result{}, fmt.Errorf("the process asked for no event in %v", patience)
+		return Result{}, fmt.Errorf("the process asked for no event in %v", Patience)
 	}
 	select {
 	case res := <-a.results:
 		return res, nil
-	case <-p.done:
-		return result{}, fmt.Errorf("the process ended over the event: %w", p.err)
+	case <-p.Done:
+		return Result{}, fmt.Errorf("the process ended over the event: %w", p.err)
 	case <-late:
-		return result{}, fmt.Errorf("the process gave no answer in %v", patience)
+		return Result{}, fmt.Errorf("the process gave no answer in %v", Patience)
 	}
 }

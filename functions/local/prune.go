@@ -1,0 +1,78 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/strongroom/strongroom/pkg/api"
+	"github.com/strongroom/strongroom/pkg/local"
+	"github.com/strongroom/strongroom/pkg/prune"
+)
+
+// pruneNowAndThen does what is due, as the schedule does in the cloud, until the
+// context ends. What it returns is closed when it has stopped.
+func pruneNowAndThen(ctx context.Context, server *api.Server) <-chan struct{} {
+	stopped := make(chan struct{})
+	pruner := newPruner(server)
+	go func() {
+		defer close(stopped)
+		tick := time.NewTicker(pruneEvery)
+		defer tick.Stop()
+		for {
+			sum, _ := pruner.Run(ctx) // its errors are in the log
+			if sum.Versions > 0 || sum.Purged > 0 {
+				server.Log.Info("pruned", slog.Int("versions", sum.Versions), slog.Int("secrets", sum.Purged))
+			}
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+		}
+	}()
+	return stopped
+}
+
+func newPruner(server *api.Server) *prune.Pruner {
+	return &prune.Pruner{Store: server.Store, Retention: server.Retention, Log: server.Log}
+}
+
+// pruneOnce does what is due, says how far it is on a terminal, and ends.
+func pruneOnce(ctx context.Context, set settings, out io.Writer, log *slog.Logger) error {
+	engines, err := local.Start(ctx, set.engines)
+	if err != nil {
+		return err
+	}
+	server, err := newServer(ctx, engines, set.retention, log)
+	if err != nil {
+		return errors.Join(err, engines.Close())
+	}
+	file, isFile := out.(*os.File)
+	err = show(ctx, newPruner(server), out, isFile && isTerminal(file))
+	return errors.Join(err, engines.Close())
+}
+
+// show runs the pruner and writes a line that says what was done; on a terminal it
+// also says so meanwhile.
+func show(ctx context.Context, pruner *prune.Pruner, out io.Writer, terminal bool) error {
+	back := ""
+	if terminal {
+		back = "\r" // the line only grows, so each covers the one before
+		pruner.Progress = func(sum prune.Summary) { _, _ = fmt.Fprint(out, back+progress(sum)) }
+	}
+	sum, err := pruner.Run(ctx)
+	_, _ = fmt.Fprintln(out, back+progress(sum))
+	if ctx.Err() != nil {
+		return errors.New("interrupted; what is left is done by the next run")
+	}
+	return err
+}
+
+func progress(sum prune.Summary) string {
+	return fmt.Sprintf("%d secrets looked at, %d purged, %d versions removed", sum.Secrets, sum.Purged, sum.Versions)
+}

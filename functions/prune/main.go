@@ -1,0 +1,68 @@
+// Command prune removes, on a schedule, what need not be kept any more.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/aws/aws-lambda-go/lambda"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+
+	"github.com/strongroom/strongroom/pkg/prune"
+	"github.com/strongroom/strongroom/pkg/settings"
+	"github.com/strongroom/strongroom/pkg/store"
+)
+
+// margin is what a run leaves of its time for the step under way and the last
+// line.
+const margin = 10 * time.Second
+
+func main() {
+	log := slog.New(slog.NewJSONHandler(os.Stdout, nil))
+	// The Lambda library logs with the standard logger, and failures only.
+	slog.SetLogLoggerLevel(slog.LevelError)
+	slog.SetDefault(log)
+	pruner, err := build(context.Background(), os.Getenv, log)
+	if err != nil {
+		log.Error("the function cannot start", "error", err)
+		os.Exit(1)
+	}
+	lambda.Start(handle(pruner))
+}
+
+func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (*prune.Pruner, error) {
+	r := settings.Reader{Get: getenv}
+	table, arns, retention := r.Table(), r.ARNs(), r.Retention()
+	if err := r.Err(); err != nil {
+		return nil, err
+	}
+	cfg, err := config.LoadDefaultConfig(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &prune.Pruner{
+		Store:     store.New(dynamodb.NewFromConfig(cfg), table, arns),
+		Retention: retention,
+		Margin:    margin,
+		Log:       log,
+	}, nil
+}
+
+// handle runs the pruner whatever the event: a schedule has nothing to say. A
+// failed invocation is counted by Lambda, and tried again.
+func handle(p *prune.Pruner) func(context.Context, json.RawMessage) error {
+	return func(ctx context.Context, _ json.RawMessage) error {
+		began := time.Now()
+		sum, err := p.Run(ctx)
+		p.Log.LogAttrs(ctx, slog.LevelInfo, "pruned", append(prune.Metrics(p.Store.Table(), sum, began), slog.Float64("ms", float64(time.Since(began).Microseconds())/1000))...)
+		if err != nil {
+			return errors.New("not all was pruned that is due; the log says what failed")
+		}
+		return nil
+	}
+}

@@ -1,0 +1,323 @@
+package prune_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
+
+	"github.com/strongroom/strongroom/pkg/local/localtest"
+	"github.com/strongroom/strongroom/pkg/prune"
+	"github.com/strongroom/strongroom/pkg/secret"
+)
+
+// putMany puts versions v1 to vn to a secret, each some time after the one before,
+// with no connection between.
+func putMany(t *testing.T, room *localtest.Room, c *clock, name string, n int, apart time.Duration) {
+	t.Helper()
+	for i := 1; i <= n; i++ {
+		c.add(apart)
+		in := must(json.Marshal(map[string]string{"SecretId": name, "ClientRequestToken": token(fmt.Sprint("v", i)), "SecretString": fmt.Sprint("value of v", i)}))(t)
+		call := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(string(in)))
+		call.Header.Set("Content-Type", "application/x-amz-json-1.1")
+		call.Header.Set("X-Amz-Target", "secretsmanager.PutSecretValue")
+		answer := httptest.NewRecorder()
+		if room.Server.ServeHTTP(answer, call); answer.Code != http.StatusOK {
+			t.Fatalf("put %d: %d %s", i, answer.Code, answer.Body)
+		}
+	}
+}
+
+// names are v1 and so on, from one number to another.
+func names(from, to int) []string {
+	var all []string
+	for i := from; i <= to; i++ {
+		all = append(all, fmt.Sprint("v", i))
+	}
+	return all
+}
+
+// A secret is put 10,000 times in a bit more than a day, and exactly those versions
+// are left that are to be.
+func TestTenThousandVersions(t *testing.T) {
+	t.Parallel()
+	const n, apart = 10_000, 10 * time.Second
+	room, c := open(t, secret.DefaultRetention)
+	create(t, room, "other")
+	create(t, room, "s")
+	born := map[string]time.Time{"v0": epoch}
+	if n > throughAPI {
+		stuff(t, room, "s", n-throughAPI, apart)
+		room.Server.Store = room.Another(t).Store // that knows of them
+	}
+	for i := range n - throughAPI {
+		born[fmt.Sprint("w", i)] = epoch.Add(time.Duration(i-(n-throughAPI)) * apart)
+	}
+	began := time.Now()
+	putMany(t, room, c, "s", throughAPI, apart)
+	t.Logf("%d puts in %v", throughAPI, time.Since(began).Round(time.Millisecond))
+	for i := 1; i <= throughAPI; i++ {
+		born[fmt.Sprint("v", i)] = epoch.Add(time.Duration(i) * apart)
+	}
+	oldest := slices.SortedFunc(maps.Keys(born), func(a, b string) int { return born[a].Compare(born[b]) })
+	labels := map[string]string{secret.Current: oldest[n], secret.Previous: oldest[n-1], "mine": oldest[7], "yours": oldest[n-3], "old": "v0"}
+	for label, to := range labels {
+		if label != secret.Current && label != secret.Previous {
+			must(room.SDK.UpdateSecretVersionStage(t.Context(), moveInput("s", label, "", to)))(t)
+		}
+	}
+	// left is what stays of all those at a moment, and when the next may go.
+	left := func(all []string, now time.Time) (stay []string, next time.Time) {
+		without := slices.DeleteFunc(slices.Clone(all), func(v string) bool { return slices.Contains(slices.Collect(maps.Values(labels)), v) })
+		gone := map[string]bool{}
+		for _, v := range without[:max(0, len(without)-100)] {
+			if born[v].Add(24 * time.Hour).After(now) {
+				next = born[v].Add(24 * time.Hour)
+				break
+			}
+			gone[v] = true
+		}
+		return slices.DeleteFunc(slices.Clone(all), func(v string) bool { return gone[v] }), next
+	}
+
+	last := born[oldest[n]]
+	before := oldest
+	for _, age := range []time.Duration{0, time.Hour, 24*time.Hour - 1000*apart, 24 * time.Hour} {
+		c.set(last.Add(age))
+		stay, next := left(before, c.Now())
+		want := prune.Summary{Secrets: 1, Versions: len(before) - len(stay)}
+		began = time.Now()
+		wantSummary(t, run(t, room), want)
+		t.Logf("%d removed in %v", want.Versions, time.Since(began).Round(time.Millisecond))
+		wantVersions(t, room, "s", slices.Clone(stay)...)
+		if got := dueOf(t, room, "s"); !got.Equal(next) {
+			t.Errorf("due %v, want %v", got, next)
+		}
+		// What may go later is not looked at until then.
+		wantSummary(t, run(t, room), prune.Summary{})
+		before = stay
+	}
+	if len(before) != 100+len(labels) {
+		t.Errorf("%d versions are left, want a hundred and %d with a label", len(before), len(labels))
+	}
+	wantVersions(t, room, "other", "v0")
+
+	// The next put is one too many.
+	put(t, room, "s", "next")
+	c.add(24 * time.Hour)
+	wantSummary(t, run(t, room), prune.Summary{Secrets: 1, Versions: 1})
+}
+
+func dueOf(t testing.TB, room *localtest.Room, name string) time.Time {
+	t.Helper()
+	return must(room.Store.Look(t.Context(), name))(t).Due
+}
+
+// A secret's tags go before the settings.
+func TestTagsSayWhatStays(t *testing.T) {
+	t.Parallel()
+	room, c := open(t, secret.Retention{MaxVersions: 2, MinAge: time.Hour})
+	tags := map[string][]types.Tag{
+		"plain":  nil,
+		"more":   {{Key: aws.String("strongroom:max-versions"), Value: aws.String("4")}},
+		"fewer":  {{Key: aws.String("strongroom:max-versions"), Value: aws.String("0")}},
+		"longer": {{Key: aws.String("strongroom:min-age"), Value: aws.String("48h")}},
+	}
+	for name, tags := range tags {
+		c.set(epoch)
+		must(room.SDK.CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{Name: &name, Tags: tags}))(t)
+		putMany(t, room, c, name, 9, time.Minute)
+	}
+	c.add(2 * time.Hour)
+	wantSummary(t, run(t, room), prune.Summary{Secrets: 4, Versions: 5 + 3 + 7})
+	wantVersions(t, room, "plain", names(6, 9)...)
+	wantVersions(t, room, "more", names(4, 9)...)
+	wantVersions(t, room, "fewer", names(8, 9)...)
+	wantVersions(t, room, "longer", names(1, 9)...)
+	// It is looked at again within a day, since settings may come to be others.
+	if got, want := dueOf(t, room, "longer"), c.Now().Add(24*time.Hour); !got.Equal(want) {
+		t.Errorf("due %v, want %v", got, want)
+	}
+	// Whoever says something else does not wait for what was noted.
+	must(room.SDK.UntagResource(t.Context(), &secretsmanager.UntagResourceInput{SecretId: aws.String("longer"), TagKeys: []string{"strongroom:min-age"}}))(t)
+	wantSummary(t, run(t, room), prune.Summary{Secrets: 1, Versions: 5})
+	wantVersions(t, room, "longer", names(6, 9)...)
+}
+
+// The AWSPENDING of a rotation that has no value yet is no version, and stays.
+func TestPlaceholderStays(t *testing.T) {
+	t.Parallel()
+	room, c := open(t, secret.Retention{MaxVersions: 1})
+	create(t, room, "s")
+	putMany(t, room, c, "s", 5, time.Minute)
+	id := secret.ID{Name: "s"}
+	must(room.Store.Update(t.Context(), id, func(sec secret.Secret) (secret.Change, error) {
+		sec.Stages = sec.Stages.Attach(secret.Pending, token("v6"))
+		return secret.Change{Secret: sec}, nil
+	}))(t)
+	wantSummary(t, run(t, room), prune.Summary{Secrets: 1, Versions: 2})
+	wantVersions(t, room, "s", names(2, 5)...)
+	put(t, room, "s", "v6", secret.Pending)
+	wantSummary(t, run(t, room), prune.Summary{Secrets: 1, Versions: 1})
+	wantVersions(t, room, "s", names(3, 6)...)
+	wantWhole(t, room, "s")
+}
+
+// Labels move, values are put and runs prune, all at once and each in a process of
+// its own: no version that has a label goes, and what is left is right at the end.
+func TestLabelsMoveMeanwhile(t *testing.T) {
+	t.Parallel()
+	const keep, while = 20, 3 * time.Second
+	room, c := open(t, secret.Retention{MaxVersions: keep})
+	create(t, room, "s")
+	labels := []string{"one", "two", "three", "four"}
+	until := time.Now().Add(while)
+	var wg sync.WaitGroup
+	done := 0
+	loop := func(f func(i int)) {
+		wg.Go(func() {
+			for i := 1; time.Now().Before(until); i++ {
+				f(i)
+			}
+		})
+	}
+	putter := another(t, room)
+	loop(func(i int) {
+		c.add(time.Second)
+		put(t, putter, "s", fmt.Sprint("v", i))
+		done = i
+	})
+	var mu sync.Mutex
+	moved, refused := 0, 0
+	for m := range 2 {
+		mover := another(t, room)
+		rng := rand.New(rand.NewPCG(1, uint64(m)))
+		mine := labels[2*m : 2*m+2] // nobody else moves these
+		on := map[string]string{}
+		loop(func(int) {
+			label := mine[rng.IntN(2)]
+			all := slices.Sorted(maps.Keys(versions(t, mover, "s")))
+			to := all[rng.IntN(len(all))]
+			_, err := mover.SDK.UpdateSecretVersionStage(t.Context(), moveInput("s", label, on[label], to))
+			mu.Lock()
+			defer mu.Unlock()
+			if err == nil {
+				on[label] = to
+				moved++
+			} else {
+				refused++ // it was pruned between the list and the move
+				if !strings.Contains(err.Error(), "ResourceNotFoundException") {
+					t.Errorf("move to %s: %v", to, err)
+				}
+			}
+		})
+		// What has a label can be read, now and always.
+		loop(func(int) { wantWholeNow(t, mover, "s", mine) })
+	}
+	removed, conflicts := 0, 0
+	for range 2 {
+		p, _ := pruner(t, room)
+		loop(func(int) {
+			sum, err := p.Run(t.Context())
+			if err != nil {
+				t.Error(err)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			removed += sum.Versions
+			conflicts += sum.Conflicts
+		})
+	}
+	wg.Wait()
+	t.Logf("%d puts, %d moves and %d refused, %d removed, %d conflicts", done, moved, refused, removed, conflicts)
+	if moved == 0 || removed == 0 {
+		t.Errorf("%d moves and %d removed, want some of each", moved, removed)
+	}
+	wantWhole(t, room, "s")
+	run(t, room)
+	sec := must(room.Store.Get(t.Context(), secret.ID{Name: "s"}))(t)
+	all := versions(t, room, "s")
+	maps.DeleteFunc(all, func(_ string, labels []string) bool { return len(labels) > 0 })
+	if len(all) > keep {
+		t.Errorf("%d versions without a label are left, want %d at most", len(all), keep)
+	}
+	if want := done + 1 - removed; sec.Versions > want {
+		t.Errorf("%d versions are left of %d with %d removed", sec.Versions, done+1, removed)
+	}
+	wantWhole(t, room, "s")
+}
+
+// wantWholeNow reads these labels, which may be on no version.
+func wantWholeNow(t testing.TB, room *localtest.Room, name string, labels []string) {
+	t.Helper()
+	for _, label := range slices.Concat(labels, []string{secret.Current}) {
+		_, err := room.SDK.GetSecretValue(t.Context(), &secretsmanager.GetSecretValueInput{SecretId: &name, VersionStage: &label})
+		if err == nil {
+			continue
+		}
+		// Between the read of the head and that of the version, a label may move
+		// and its version go; never without a move.
+		if sec, again := room.Store.Get(t.Context(), secret.ID{Name: name}); again != nil || sec.Stages[label] != "" && !strings.Contains(err.Error(), "ResourceNotFoundException") {
+			t.Errorf("%s: %v", label, err)
+		}
+	}
+}
+
+// Two runs at once remove no more than one would.
+func TestTwoRunsAtOnce(t *testing.T) {
+	t.Parallel()
+	const keep, secrets, n = 30, 4, 400
+	room, c := open(t, secret.Retention{MaxVersions: keep})
+	for i := range secrets {
+		name := fmt.Sprint("s", i)
+		create(t, room, name)
+		stuff(t, room, name, n, time.Second)
+		other := another(t, room) // that knows of them
+		put(t, other, name, "v1")
+		put(t, other, name, "v2")
+	}
+	c.add(time.Hour)
+	var wg sync.WaitGroup
+	sums := make([]prune.Summary, 3)
+	for i := range sums {
+		p, _ := pruner(t, room)
+		wg.Go(func() {
+			var err error
+			if sums[i], err = p.Run(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	rest := run(t, room)
+	removed := rest.Versions
+	for _, sum := range sums {
+		removed += sum.Versions
+		t.Logf("%+v", sum)
+	}
+	if want := secrets * (n + 1 - keep); removed != want {
+		t.Errorf("%d were removed, want %d", removed, want)
+	}
+	want := []string{"v0", "v1", "v2"}
+	for i := n - keep + 1; i < n; i++ {
+		want = append(want, fmt.Sprint("w", i))
+	}
+	for i := range secrets {
+		name := fmt.Sprint("s", i)
+		wantVersions(t, room, name, want...)
+		if got := dueOf(t, room, name); !got.IsZero() {
+			t.Errorf("%s is due %v, want nothing", name, got)
+		}
+	}
+}

@@ -1,0 +1,95 @@
+package secret
+
+import (
+	"strconv"
+	"time"
+)
+
+// A Retention says which versions without a label a secret keeps.
+type Retention struct {
+	// MaxVersions is how many of them stay, the newest ones.
+	MaxVersions int
+	// MinAge is how old one must be before it may go, however many there are.
+	MinAge time.Duration
+}
+
+// DefaultRetention is that of AWS: about a hundred versions, and none goes that
+// is younger than a day (Secrets Manager quotas).
+var DefaultRetention = Retention{MaxVersions: 100, MinAge: 24 * time.Hour}
+
+// The tags by which a secret has a retention of its own.
+const (
+	MaxVersionsTag = "strongroom:max-versions"
+	MinAgeTag      = "strongroom:min-age"
+)
+
+// The largest values of these tags.
+const (
+	mostVersions = 1_000_000
+	longestAge   = 10 * 365 * 24 * time.Hour
+)
+
+// Retention is the secret's own, where its tags say so, and or elsewhere.
+func (s Secret) Retention(or Retention) Retention {
+	for _, t := range s.Tags {
+		// A tag that says nothing was refused, or is older than its meaning.
+		or, _ = or.by(t)
+	}
+	return or
+}
+
+// by is the retention as a tag changes it, or the refusal of a tag of ours whose
+// value says nothing.
+func (r Retention) by(t Tag) (Retention, error) {
+	switch t.Key {
+	case MaxVersionsTag:
+		n, err := strconv.Atoi(t.Value)
+		if err != nil || n < 0 || n > mostVersions {
+			return r, Errorf(InvalidParameter, "The value of tag %s must be a number of versions from 0 to %d.", t.Key, mostVersions)
+		}
+		r.MaxVersions = n
+	case MinAgeTag:
+		age, err := time.ParseDuration(t.Value)
+		if err != nil || age < 0 || age > longestAge {
+			return r, Errorf(InvalidParameter, "The value of tag %s must be a duration such as 36h or 90m, from 0s to %.0fh.", t.Key, longestAge.Hours())
+		}
+		r.MinAge = age
+	}
+	return r, nil
+}
+
+// keepsAs says whether two secrets have the same retention of their own.
+func (s Secret) keepsAs(t Secret) bool {
+	none := Retention{-1, -1} // which no tag says
+	return s.Retention(none) == t.Retention(none)
+}
+
+// Overfull says whether the secret has more versions without a label than it keeps.
+func (s Secret) Overfull(or Retention) bool {
+	return s.unlabelled() > s.Retention(or).MaxVersions
+}
+
+// unlabelled is how many versions have no label. The AWSPENDING of a rotation
+// that has no value yet counts as if it had one, so there may be one more.
+func (s Secret) unlabelled() int { return s.Versions - len(s.Stages.Versions()) }
+
+// Prunable decides which versions go now, of the oldest ones given in the order
+// of their age. Those with a label stay, and so do the newest without one. When
+// the next may go comes back too, if one of those given is too young; excess says
+// that there are too many even without all that were given.
+func (s Secret) Prunable(oldest []Version, or Retention, now time.Time) (remove []string, next time.Time, excess bool) {
+	keep := s.Retention(or)
+	tooMany := s.unlabelled() - keep.MaxVersions
+	for _, v := range oldest {
+		switch {
+		case len(remove) >= tooMany:
+			return remove, time.Time{}, false
+		case len(s.Stages.Of(v.ID)) > 0:
+		case v.Created.Add(keep.MinAge).After(now):
+			return remove, v.Created.Add(keep.MinAge), false
+		default:
+			remove = append(remove, v.ID)
+		}
+	}
+	return remove, time.Time{}, len(remove) < tooMany
+}

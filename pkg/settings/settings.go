@@ -1,0 +1,101 @@
+// Package settings reads the environment of a function, and gathers what is
+// wrong with it, so that a start that fails says all of it at once.
+package settings
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strconv"
+	"time"
+
+	"github.com/strongroom/strongroom/pkg/secret"
+)
+
+// A Reader reads settings. A setting that is wrong reads as its zero value.
+type Reader struct {
+	// Get is os.Getenv, or what stands for it in a test.
+	Get func(name string) string
+
+	wrong []error
+}
+
+// Err says which settings are wrong and why, a line for each; nil for none.
+func (r *Reader) Err() error { return errors.Join(r.wrong...) }
+
+var (
+	tableName = regexp.MustCompile(`^[A-Za-z0-9_.-]{3,255}$`)
+	partition = regexp.MustCompile(`^aws(-[a-z]+)*$`)
+	region    = regexp.MustCompile(`^[a-z]+(-[a-z]+)+-[0-9]+$`)
+	account   = regexp.MustCompile(`^[0-9]{12}$`)
+)
+
+// Table is the name of the DynamoDB table, in TABLE_NAME.
+func (r *Reader) Table() string {
+	return r.Text("TABLE_NAME", "", tableName, "the name of a DynamoDB table")
+}
+
+// ARNs are what secrets are called, from PARTITION, AWS_REGION and ACCOUNT_ID.
+func (r *Reader) ARNs() secret.ARNs {
+	return secret.ARNs{
+		Partition: r.Text("PARTITION", "aws", partition, "a partition such as aws or aws-cn"),
+		Region:    r.Text("AWS_REGION", "", region, "a Region such as eu-central-1"),
+		Account:   r.Text("ACCOUNT_ID", "", account, "the 12 digits of an AWS account"),
+	}
+}
+
+// Retention is which versions without a label a secret keeps, from MAX_VERSIONS
+// and MIN_AGE.
+func (r *Reader) Retention() secret.Retention {
+	return secret.Retention{
+		MaxVersions: r.Number("MAX_VERSIONS", secret.DefaultRetention.MaxVersions, 1_000_000, "versions"),
+		MinAge:      r.Duration("MIN_AGE", secret.DefaultRetention.MinAge),
+	}
+}
+
+// Text is a setting of a certain form, or unset when there is none.
+func (r *Reader) Text(name, unset string, like *regexp.Regexp, what string) string {
+	v := r.value(name, unset)
+	if !like.MatchString(v) {
+		r.refuse(name, v, what)
+		return ""
+	}
+	return v
+}
+
+// Number is a number of things, from 0 to most.
+func (r *Reader) Number(name string, unset, most int, things string) int {
+	v := r.value(name, strconv.Itoa(unset))
+	n, err := strconv.Atoi(v)
+	if err != nil || n < 0 || n > most {
+		r.refuse(name, v, fmt.Sprintf("a number of %s from 0 to %d", things, most))
+		return 0
+	}
+	return n
+}
+
+// Duration is a length of time, as Go writes it, and not negative.
+func (r *Reader) Duration(name string, unset time.Duration) time.Duration {
+	v := r.value(name, unset.String())
+	d, err := time.ParseDuration(v)
+	if err != nil || d < 0 {
+		r.refuse(name, v, "a duration such as 24h or 90m")
+		return 0
+	}
+	return d
+}
+
+func (r *Reader) value(name, unset string) string {
+	if v := r.Get(name); v != "" {
+		return v
+	}
+	return unset
+}
+
+func (r *Reader) refuse(name, v, what string) {
+	is := strconv.Quote(v)
+	if v == "" {
+		is = "not set"
+	}
+	r.wrong = append(r.wrong, fmt.Errorf("%s is %s, and must be %s", name, is, what))
+}

@@ -1,0 +1,307 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/feature/dynamodb/attributevalue"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"github.com/strongroom/strongroom/pkg/secret"
+)
+
+// maxPrune is how many versions one transaction removes. DynamoDB takes a hundred
+// items of 4 MB together; the head is one, and a version may have 66 kB.
+const maxPrune = 50
+
+// A Look is a secret as the schedules find it.
+type Look struct {
+	Secret secret.Secret
+	// Due is when there is something to do; zero for nothing.
+	Due time.Time
+}
+
+// Look reads a secret for the schedules. It returns [secret.NotFound] when there
+// is none.
+func (s *Store) Look(ctx context.Context, name string) (Look, error) {
+	var head headItem
+	found, err := s.read(ctx, headKey(name), &head)
+	switch {
+	case err != nil:
+		return Look{}, fmt.Errorf("read secret %s: %w", name, err)
+	case !found:
+		return Look{}, secret.NotFound
+	}
+	return Look{head.secret(s.arns), time.Time(head.Due)}, nil
+}
+
+// ErrMoved says that a label was moved, versions were removed, or the secret was
+// deleted or restored, since it was read: nothing was removed now.
+var ErrMoved = errors.New("the secret has changed")
+
+// A Task is something that the schedules have to do.
+type Task struct {
+	ID  secret.ID // its suffix is known for leftovers only
+	Due time.Time
+	// Leftover is set for the versions of a secret that was removed.
+	Leftover bool
+}
+
+// Due lists a hundred of what a shard has due until now, the oldest first, and
+// where to go on: nil for nowhere. The index it reads trails: what it says is to
+// be looked at, not believed.
+func (s *Store) Due(ctx context.Context, part int, now time.Time, from Cursor) ([]Task, Cursor, error) {
+	values := item{"shard": str(shard(part)), "due": str(stamp(now).String())}
+	out, err := s.db.Query(ctx, &dynamodb.QueryInput{
+		TableName:                 &s.table,
+		IndexName:                 aws.String("due"),
+		KeyConditionExpression:    aws.String(ofShard),
+		ExpressionAttributeNames:  namesIn(ofShard),
+		ExpressionAttributeValues: valuesIn(values, ofShard),
+		ExclusiveStartKey:         from,
+		Limit:                     aws.Int32(maxBatch),
+		ReturnConsumedCapacity:    types.ReturnConsumedCapacityTotal,
+	})
+	if err != nil {
+		return nil, nil, fmt.Errorf("list what is due: %w", err)
+	}
+	var tasks []Task
+	for _, it := range out.Items {
+		var row struct {
+			key
+			due
+		}
+		if err := attributevalue.UnmarshalMap(it, &row); err != nil {
+			return nil, nil, fmt.Errorf("due item: %w", err)
+		}
+		task := Task{ID: secret.ID{Name: strings.TrimPrefix(row.PK, "SECRET#")}, Due: time.Time(row.Due)}
+		task.ID.Suffix, task.Leftover = strings.CutPrefix(row.SK, "LEFTOVER#")
+		if !task.Leftover {
+			task.ID.Suffix = ""
+		}
+		tasks = append(tasks, task)
+	}
+	return tasks, out.LastEvaluatedKey, nil
+}
+
+// Oldest lists a secret's versions in the order of their age, with their IDs and
+// dates alone and as many as [Store.Prune] takes, and where to go on: nil for
+// nowhere. The index it reads trails: it may lack the youngest, and show some
+// that are gone.
+func (s *Store) Oldest(ctx context.Context, sec secret.Secret, from Cursor) ([]secret.Version, Cursor, error) {
+	values := item{"secret": str(sec.Name + "#" + sec.Suffix())}
+	out, err := s.db.Query(ctx, &dynamodb.QueryInput{
+		TableName:                 &s.table,
+		IndexName:                 aws.String("age"),
+		KeyConditionExpression:    aws.String(ofAge),
+		ExpressionAttributeNames:  namesIn(ofAge),
+		ExpressionAttributeValues: valuesIn(values, ofAge),
+		ExclusiveStartKey:         from,
+		Limit:                     aws.Int32(maxPrune),
+		ReturnConsumedCapacity:    types.ReturnConsumedCapacityTotal,
+	})
+	if err != nil {
+		return nil, nil, fmt.Errorf("list the oldest versions of %s: %w", sec.ARN, err)
+	}
+	versions, err := versionsIn(out.Items)
+	if err != nil {
+		return nil, nil, err
+	}
+	for i, it := range out.Items {
+		var k key
+		if err := attributevalue.UnmarshalMap(it, &k); err != nil {
+			return nil, nil, fmt.Errorf("version item: %w", err)
+		}
+		versions[i].ID = strings.TrimPrefix(k.SK, versionPrefix(sec.Suffix()))
+	}
+	return versions, out.LastEvaluatedKey, nil
+}
+
+// A Cursor is a place in a list.
+type Cursor map[string]types.AttributeValue
+
+// Then is when to look at a secret again.
+type Then struct {
+	// Keep leaves what is noted: there is more to do now.
+	Keep bool
+	// At is the next time; zero for none, and then a secret that was changed since
+	// it was looked at keeps what is noted: it may have more versions now.
+	At time.Time
+}
+
+// Prune removes versions of a secret that was just looked at, as many as
+// [Store.Oldest] lists, and notes when to look again: one transaction, under the
+// condition that no label was moved to an older version since, and none was removed
+// by another run. Puts do not disturb it. Versions that are gone already are passed
+// over, and then what is noted is kept: others may have to go in their place. It
+// returns how many were removed, or ErrMoved.
+func (s *Store) Prune(ctx context.Context, look Look, remove []string, then Then) (int, error) {
+	sec := look.Secret
+	remove = slices.Clone(remove)
+	err := retry(ctx, func() error {
+		writes := []types.TransactWriteItem{s.prunedHead(look, len(remove), then)}
+		for _, id := range remove {
+			writes = append(writes, types.TransactWriteItem{Delete: &types.Delete{
+				TableName:                &s.table,
+				Key:                      versionKey(sec.Name, sec.Suffix(), id).item(),
+				ConditionExpression:      aws.String(exists),
+				ExpressionAttributeNames: namesIn(exists),
+			}})
+		}
+		gone, err := notPruned(s.transact(ctx, writes), look)
+		if errors.Is(err, errRevised) && !then.Keep {
+			then = Then{Keep: true}
+			return errConflict
+		}
+		for _, i := range slices.Backward(gone) {
+			remove = slices.Delete(remove, i, i+1)
+			then = Then{Keep: true}
+		}
+		return err
+	})
+	s.heads.Remove(sec.Name) // it has fewer versions now
+	if err != nil {
+		return 0, err
+	}
+	return len(remove), nil
+}
+
+func (s *Store) prunedHead(look Look, removed int, then Then) types.TransactWriteItem {
+	set, condition := prunedAll, isQuiet
+	switch {
+	case then.Keep:
+		set, condition = pruned, isUnmoved
+	case !then.At.IsZero():
+		set, condition = prunedUntil, isUnmoved
+	}
+	sec := look.Secret
+	attributes := item{
+		"suffix":   str(sec.Suffix()),
+		"moves":    num(sec.Moves),
+		"prunings": num(sec.Prunings),
+		"seen":     num(sec.Revision),
+		"due":      str(stamp(look.Due).String()),
+		"next":     str(stamp(then.At).String()),
+		"added":    num(-removed),
+		"once":     num(min(removed, 1)),
+	}
+	return types.TransactWriteItem{Update: &types.Update{
+		TableName:                           &s.table,
+		Key:                                 headKey(sec.Name).item(),
+		UpdateExpression:                    aws.String(set),
+		ConditionExpression:                 aws.String(condition),
+		ExpressionAttributeNames:            namesIn(set, condition),
+		ExpressionAttributeValues:           valuesIn(attributes, set, condition),
+		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
+	}}
+}
+
+// errRevised says that a secret was changed in a way that leaves all versions
+// without a label without one.
+var errRevised = errors.New("the secret has another revision")
+
+// notPruned says why a transaction of Prune did not happen, and by their place
+// which versions are not there any more.
+func notPruned(err error, look Look) (gone []int, _ error) {
+	cancelled, ok := errors.AsType[*types.TransactionCanceledException](err)
+	if !ok {
+		return nil, err
+	}
+	for i, reason := range cancelled.CancellationReasons {
+		switch {
+		case passing(reason):
+			return nil, errConflict
+		case aws.ToString(reason.Code) != "ConditionalCheckFailed":
+		case i == 0:
+			return nil, movedOrRevised(reason.Item, look)
+		default:
+			gone = append(gone, i-1)
+		}
+	}
+	if len(gone) > 0 {
+		return gone, errConflict
+	}
+	return nil, err
+}
+
+func movedOrRevised(old item, look Look) error {
+	var head headItem
+	if err := attributevalue.UnmarshalMap(old, &head); err != nil {
+		return fmt.Errorf("head of %s: %w", look.Secret.Name, err)
+	}
+	sec := look.Secret
+	if head.Suffix == sec.Suffix() && head.Moves == sec.Moves && head.Prunings == sec.Prunings && time.Time(head.Due).Equal(look.Due) {
+		return errRevised
+	}
+	return ErrMoved
+}
+
+// Sweep removes the versions that a removed secret has left over, a slice at a
+// time, and calls after with the number of each slice; it stops when after says
+// false. When none are left, it removes the note of them and says true.
+func (s *Store) Sweep(ctx context.Context, id secret.ID, after func(removed int) bool) (bool, error) {
+	for {
+		keys, err := s.versionKeys(ctx, id)
+		if err != nil {
+			return false, err
+		}
+		if len(keys) == 0 {
+			return true, s.remove(ctx, []item{leftoverKey(id.Name, id.Suffix).item()})
+		}
+		for slice := range slices.Chunk(keys, maxRemove) {
+			if err := s.remove(ctx, slice); err != nil {
+				return false, err
+			}
+			if !after(len(slice)) {
+				return false, nil
+			}
+		}
+	}
+}
+
+func (s *Store) versionKeys(ctx context.Context, id secret.ID) ([]item, error) {
+	values := item{"pk": str(headKey(id.Name).PK), "prefix": str(versionPrefix(id.Suffix))}
+	out, err := s.db.Query(ctx, &dynamodb.QueryInput{
+		TableName:                 &s.table,
+		KeyConditionExpression:    aws.String(ofSecret),
+		ProjectionExpression:      aws.String(keyOnly),
+		ExpressionAttributeNames:  namesIn(ofSecret, keyOnly),
+		ExpressionAttributeValues: valuesIn(values, ofSecret),
+		ConsistentRead:            aws.Bool(true),
+		ReturnConsumedCapacity:    types.ReturnConsumedCapacityTotal,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list what is left of %s: %w", id.Name, err)
+	}
+	return out.Items, nil
+}
+
+// maxRemove is how many items DynamoDB removes in one BatchWriteItem.
+const maxRemove = 25
+
+// remove takes items away, whatever they are.
+func (s *Store) remove(ctx context.Context, keys []item) error {
+	var writes []types.WriteRequest
+	for _, k := range keys {
+		writes = append(writes, types.WriteRequest{DeleteRequest: &types.DeleteRequest{Key: k}})
+	}
+	return retry(ctx, func() error {
+		out, err := s.db.BatchWriteItem(ctx, &dynamodb.BatchWriteItemInput{
+			RequestItems:           map[string][]types.WriteRequest{s.table: writes},
+			ReturnConsumedCapacity: types.ReturnConsumedCapacityTotal,
+		})
+		if err != nil {
+			return fmt.Errorf("remove items: %w", err)
+		}
+		if writes = out.UnprocessedItems[s.table]; len(writes) > 0 {
+			return errConflict
+		}
+		return nil
+	})
+}
