@@ -126,9 +126,9 @@ func quote(s string) string {
 	return string(quoted)
 }
 
-// A logNameSet names the stack's log groups: that of functions/api, with the
-// audit records; that of functions/prune; the API's access log; and the log of
-// what went wrong in the API itself, whose name API Gateway gives.
+// A logNameSet names the stack's log groups: those of functions/api and
+// functions/prune; the API's access log; and the log of what went wrong in the API
+// itself, whose name API Gateway gives.
 type logNameSet struct{ api, prune, access, execution string }
 
 // logNames name the groups after the API, whose ID is new for every stack: a
@@ -184,8 +184,7 @@ func logCalls(api awsapigateway.RestApi, logs logGroups) {
 }
 
 // accessLine is one JSON object a call. API Gateway escapes nothing in it, so
-// it holds no text a caller may choose: no path and no user agent. The audit
-// records have those.
+// it holds no text a caller may choose: no path and no user agent.
 func accessLine() string {
 	fields := []string{
 		"requestId", "extendedRequestId", "requestTimeEpoch", "httpMethod", "status", "protocol", "tlsVersion",

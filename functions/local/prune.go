@@ -74,5 +74,5 @@ func show(ctx context.Context, pruner *prune.Pruner, out io.Writer, terminal boo
 }
 
 func progress(sum prune.Summary) string {
-	return fmt.Sprintf("%d secrets looked at, %d purged, %d versions removed", sum.Secrets, sum.Purged, sum.Versions)
+	return fmt.Sprintf("secrets looked at: %d, purged: %d; versions removed: %d", sum.Secrets, sum.Purged, sum.Versions)
 }

@@ -71,8 +71,8 @@ func TestPruneByHand(t *testing.T) {
 	}
 	r.interrupt(t)
 	for _, want := range []string{
-		"1 secrets looked at, 0 purged, 14 versions removed\n", // all but 4 and the two with a label
-		"0 secrets looked at, 0 purged, 0 versions removed\n",
+		"secrets looked at: 1, purged: 0; versions removed: 14\n", // all but 4 and the two with a label
+		"secrets looked at: 0, purged: 0; versions removed: 0\n",
 	} {
 		out, err := exec.Command(program, append(keep, "--prune")...).CombinedOutput()
 		if err != nil || string(out) != want {
@@ -139,7 +139,7 @@ func TestProgress(t *testing.T) {
 			if err := show(t.Context(), newPruner(server), &out, terminal); err != nil {
 				t.Fatal(err)
 			}
-			const last = "1 secrets looked at, 0 purged, 60 versions removed"
+			const last = "secrets looked at: 1, purged: 0; versions removed: 60"
 			if !terminal {
 				if got := out.String(); got != last+"\n" {
 					t.Errorf("got %q, want %q and no more", got, last)
@@ -149,9 +149,9 @@ func TestProgress(t *testing.T) {
 			lines := strings.Split(strings.TrimSuffix(out.String(), "\n"), "\r")
 			want := []string{
 				"",
-				"1 secrets looked at, 0 purged, 0 versions removed",
-				"1 secrets looked at, 0 purged, 25 versions removed",
-				"1 secrets looked at, 0 purged, 50 versions removed",
+				"secrets looked at: 1, purged: 0; versions removed: 0",
+				"secrets looked at: 1, purged: 0; versions removed: 25",
+				"secrets looked at: 1, purged: 0; versions removed: 50",
 				last,
 				last,
 			}
