@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // newLog writes lines for people on a terminal, and JSON as in the cloud
@@ -58,7 +59,7 @@ func requestLine(operation string, values map[string]slog.Value) string {
 	if operation == "" {
 		operation = "-"
 	}
-	line := fmt.Sprintf("%3d %8.1f ms  %-25s %s", values["status"].Int64(), values["ms"].Float64(), operation, printable(values["secret"].String()))
+	line := fmt.Sprintf("%3d %8.1f ms  %-25s %s", values["status"].Int64(), values["ms"].Float64(), printable(operation), printable(values["secret"].String()))
 	for _, key := range []string{"code", "error"} {
 		if v, ok := values[key]; ok {
 			line += "  " + v.String()
@@ -83,7 +84,7 @@ func message(r slog.Record, values map[string]slog.Value) string {
 // write over the line.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
+		if unicode.IsControl(r) {
 			return '?'
 		}
 		return r

@@ -42,7 +42,7 @@ func (s *Server) reveal(ctx context.Context, sec secret.Secret, versionID, stage
 		return out, err
 	}
 	if !found {
-		return out, missing
+		return s.revealAnew(ctx, sec, versionID, stage, missing)
 	}
 	value, err := s.Sealer.Open(ctx, envelope.Place{ARN: sec.ARN, VersionID: version.ID}, version.Sealed)
 	if err != nil {
@@ -60,6 +60,20 @@ func (s *Server) reveal(ctx context.Context, sec secret.Secret, versionID, stage
 		out.SecretString = string(value.Reveal())
 	}
 	return out, nil
+}
+
+// revealAnew answers for a version that is not there. Where the secret has changed
+// since it was read, its label may have moved on and the version been removed
+// between the two reads; then what stands now is asked for.
+func (s *Server) revealAnew(ctx context.Context, sec secret.Secret, versionID, stage string, missing error) (out getSecretValueOutput, err error) {
+	now, err := s.Store.Get(ctx, secret.ID{Name: sec.Name, Suffix: sec.Suffix()})
+	switch {
+	case err != nil:
+		return out, err
+	case now.Revision == sec.Revision:
+		return out, missing
+	}
+	return s.reveal(ctx, now, versionID, stage)
 }
 
 // touch notes the day of the read. It is a courtesy: it neither fails a read

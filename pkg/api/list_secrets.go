@@ -88,7 +88,8 @@ func filtersOf(in []filter) ([]secret.Filter, error) {
 // A query is a page of a list of secrets.
 type query struct {
 	filters    []secret.Filter
-	sortBy     string // as in ListSecrets; empty for created-date
+	matcher    secret.Matcher // of the filters
+	sortBy     string         // as in ListSecrets; empty for created-date
 	descending bool
 	deleted    bool // also those scheduled for deletion
 	// after is where the last page ended: a place in the order, that of a
@@ -98,11 +99,12 @@ type query struct {
 }
 
 func (q query) takes(sec secret.Secret) bool {
-	return (q.deleted || sec.Deletion.IsZero()) && sec.Matches(q.filters)
+	return (q.deleted || sec.Deletion.IsZero()) && q.matcher.Takes(sec)
 }
 
 // list returns a page and where the next one goes on, empty for nowhere.
 func (s *Server) list(ctx context.Context, q query) (found []secret.Secret, next string, err error) {
+	q.matcher = secret.NewMatcher(q.filters)
 	switch q.sortBy {
 	case "last-accessed-date":
 		return s.gather(ctx, q, func(sec secret.Secret) time.Time { return sec.Accessed })
@@ -167,7 +169,7 @@ func (s *Server) walk(ctx context.Context, q query) (found []secret.Secret, next
 func (q query) names(rows []store.Row) []string {
 	var names []string
 	for _, row := range rows {
-		if secret.MayMatch(row.Name, q.filters) {
+		if q.matcher.MayTake(row.Name) {
 			names = append(names, row.Name)
 		}
 	}

@@ -62,9 +62,9 @@ func (s *Server) updateSecret(ctx context.Context, in updateSecretInput) (out up
 
 // rewrapOnce returns a function that puts the data keys of the versions that
 // have a label after the change, all but the one it makes, under the secret's new
-// KMS key. One that it did already it does not do again.
+// KMS key. One data key of one secret that it did already it does not do again.
 func (s *Server) rewrapOnce() func(context.Context, secret.Secret, secret.Change) ([]secret.Version, error) {
-	type task struct{ id, from, to string }
+	type task struct{ arn, id, dataKey, to string }
 	done := map[task]secret.Version{}
 	return func(ctx context.Context, sec secret.Secret, change secret.Change) ([]secret.Version, error) {
 		staying := sec
@@ -80,7 +80,7 @@ func (s *Server) rewrapOnce() func(context.Context, secret.Secret, secret.Change
 		err = parallel(len(versions), func(i int) (err error) {
 			v := versions[i]
 			var ok bool
-			if rewrapped[i], ok = done[task{v.ID, v.Sealed.KeyARN, change.Secret.KMSKey}]; ok {
+			if rewrapped[i], ok = done[task{sec.ARN, v.ID, string(v.Sealed.DataKey), change.Secret.KMSKey}]; ok {
 				return nil
 			}
 			rewrapped[i] = v
@@ -91,7 +91,7 @@ func (s *Server) rewrapOnce() func(context.Context, secret.Secret, secret.Change
 			return nil, err
 		}
 		for i, v := range versions {
-			done[task{v.ID, v.Sealed.KeyARN, change.Secret.KMSKey}] = rewrapped[i]
+			done[task{sec.ARN, v.ID, string(v.Sealed.DataKey), change.Secret.KMSKey}] = rewrapped[i]
 		}
 		return rewrapped, nil
 	}

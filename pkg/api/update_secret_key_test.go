@@ -424,3 +424,23 @@ func TestUpdateSecretKeyAnswerLost(t *testing.T) {
 		checkValues(t, room, "s", labelled)
 	}
 }
+
+// A data key that was wrapped anew for a secret is of no use to the one that was
+// made under its name and token before the change was committed.
+func TestUpdateSecretKeyOfSecretMadeAgain(t *testing.T) {
+	t.Parallel()
+	room := localtest.New(t)
+	other := room.Another(t)
+	create(t, room, "s", "v1", "one")
+	key := must(localtest.Engines().KMS().CreateKey(t.Context(), &kms.CreateKeyInput{}))(t)
+	room.Wire.Break("TransactWriteItems", func(_ *http.Request, do func() (*http.Response, error)) (*http.Response, error) {
+		must(other.SDK.DeleteSecret(t.Context(), &secretsmanager.DeleteSecretInput{SecretId: aws.String("s"), ForceDeleteWithoutRecovery: aws.Bool(true)}))(t)
+		create(t, other, "s", "v1", "two")
+		return do()
+	})
+	must(room.SDK.UpdateSecret(t.Context(), &secretsmanager.UpdateSecretInput{SecretId: aws.String("s"), KmsKeyId: key.KeyMetadata.Arn}))(t)
+	out, err := room.Another(t).SDK.GetSecretValue(t.Context(), &secretsmanager.GetSecretValueInput{SecretId: aws.String("s")})
+	if err != nil || aws.ToString(out.SecretString) != "two" {
+		t.Errorf("got %v, %v, want the value of the secret made again", out, err)
+	}
+}

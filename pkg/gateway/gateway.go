@@ -74,7 +74,11 @@ func Handle(h http.Handler) func(context.Context, json.RawMessage) (Response, er
 		}
 		w := &recorder{header: http.Header{}}
 		h.ServeHTTP(w, e.request(ctx, body))
-		return w.response(e.HTTPMethod), nil
+		res := w.response(e.HTTPMethod)
+		if res.tooLarge() {
+			return tooLarge, nil
+		}
+		return res, nil
 	}
 }
 
@@ -145,6 +149,26 @@ var notBase64 = Response{
 	StatusCode:        http.StatusBadRequest,
 	MultiValueHeaders: map[string][]string{"Content-Type": {"application/x-amz-json-1.1"}},
 	Body:              `{"__type":"SerializationException","message":"The body is not valid base64."}`,
+}
+
+// maxResponse is what Lambda takes of a synchronous answer, less some room for
+// what is around it (Lambda quotas: 6 MB).
+const maxResponse = 6<<20 - 4<<10
+
+// tooLarge says whether Lambda would lose the answer, and the caller be told of a
+// fault. As JSON in JSON, a body may grow several times.
+func (r Response) tooLarge() bool {
+	if len(r.Body) < maxResponse/6 { // the most that one byte can become
+		return false
+	}
+	text, err := json.Marshal(r)
+	return err != nil || len(text) > maxResponse
+}
+
+var tooLarge = Response{
+	StatusCode:        http.StatusBadRequest,
+	MultiValueHeaders: map[string][]string{"Content-Type": {"application/x-amz-json-1.1"}},
+	Body:              `{"__type":"InvalidRequestException","Message":"The answer is larger than 6 MB. Ask for fewer secrets at a time."}`,
 }
 
 // recorder is an http.ResponseWriter that keeps what is written.

@@ -309,3 +309,27 @@ func FuzzHandle(f *testing.F) {
 		}
 	})
 }
+
+// Lambda takes 6 MB, and loses what is larger.
+func TestTooLarge(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name   string
+		body   string
+		status int
+	}{
+		{"plain and just small enough", strings.Repeat("a", maxResponse-1024), http.StatusOK},
+		{"plain and too large", strings.Repeat("a", maxResponse), http.StatusBadRequest},
+		{"small, and large when it is quoted", strings.Repeat("\x01", maxResponse/5), http.StatusBadRequest},
+		{"small, quoted too", strings.Repeat("\x01", maxResponse/7), http.StatusOK},
+	} {
+		handle := Handle(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, test.body) }))
+		got, err := handle(t.Context(), proxyEvent(t, `{}`))
+		if err != nil || got.StatusCode != test.status {
+			t.Errorf("%s: got %d, %v, want %d", test.name, got.StatusCode, err, test.status)
+		}
+		if text, err := json.Marshal(got); err != nil || len(text) > 6<<20 {
+			t.Errorf("%s: %d bytes, %v, want no more than 6 MB", test.name, len(text), err)
+		}
+	}
+}

@@ -333,3 +333,51 @@ func TestTwoRunsAtOnce(t *testing.T) {
 		}
 	}
 }
+
+// A put that began before the run may be committed between its look at the head and
+// its look at the index, where it is older than others: it stays.
+func TestPutBetweenTheLooks(t *testing.T) {
+	t.Parallel()
+	room, c := open(t, secret.Retention{})
+	slow := another(t, room)
+	create(t, room, "s")
+	began := c.Now().Add(500 * time.Millisecond)
+	slow.Server.Now = func() time.Time { return began }
+	for _, v := range []string{"v1", "v2", "v3"} {
+		c.add(time.Second)
+		put(t, room, "s", v)
+	}
+	c.add(time.Second)
+	p, wire := pruner(t, room)
+	wire.Break("GetItem", func(_ *http.Request, do func() (*http.Response, error)) (*http.Response, error) {
+		answer, err := do()
+		put(t, slow, "s", "late")
+		return answer, err
+	})
+	if _, err := p.Run(t.Context()); err != nil {
+		t.Error(err)
+	}
+	wantWhole(t, room, "s")
+}
+
+// A reader whose version is removed between its two reads, since the label moved on,
+// gets the version the label is on now.
+func TestGetBetweenHeadAndVersion(t *testing.T) {
+	t.Parallel()
+	room, c := open(t, secret.Retention{})
+	create(t, room, "s")
+	c.add(time.Second)
+	reader := another(t, room)
+	reader.Wire.Break("GetItem", func(_ *http.Request, do func() (*http.Response, error)) (*http.Response, error) {
+		answer, err := do()
+		put(t, room, "s", "v1")
+		put(t, room, "s", "v2")
+		c.add(time.Second)
+		run(t, room)
+		return answer, err
+	})
+	out, err := reader.SDK.GetSecretValue(t.Context(), &secretsmanager.GetSecretValueInput{SecretId: aws.String("s")})
+	if err != nil || !slices.Contains(out.VersionStages, secret.Current) {
+		t.Errorf("got %v, %v, want the current version, which was there all the time", out, err)
+	}
+}

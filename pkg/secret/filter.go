@@ -3,6 +3,7 @@ package secret
 import (
 	"slices"
 	"strings"
+	"sync"
 	"unicode"
 )
 
@@ -28,25 +29,58 @@ const (
 	ByAll           FilterKey = "all"
 )
 
-// Matches says whether the secret passes all filters.
-func (s Secret) Matches(filters []Filter) bool {
-	for _, f := range filters {
-		if !f.matches(s) {
-			return false
-		}
-	}
-	return true
+// A Matcher is a list of filters, ready to be held against many secrets: what is
+// to be done once for each value is done. It is not changed by use.
+type Matcher []matcher
+
+type matcher struct {
+	Filter
+	words [][]string // of each value
 }
 
-// MayMatch says whether a secret of that name can pass all filters, by the
-// filters that look at the name alone.
-func MayMatch(name string, filters []Filter) bool {
-	for _, f := range filters {
-		if f.Key == ByName && !f.matches(Secret{Name: name}) {
-			return false
+// NewMatcher makes a Matcher of filters.
+func NewMatcher(filters []Filter) Matcher {
+	m := make(Matcher, len(filters))
+	for i, f := range filters {
+		m[i] = matcher{f, make([][]string, len(f.Values))}
+		for j, value := range f.Values {
+			m[i].words[j] = sortedWords(strings.TrimPrefix(value, "!"))
 		}
 	}
-	return true
+	return m
+}
+
+// Takes says whether the secret passes all filters.
+func (m Matcher) Takes(s Secret) bool {
+	t := textsOf(s)
+	return !slices.ContainsFunc(m, func(f matcher) bool { return !f.takes(t) })
+}
+
+// MayTake says whether a secret of that name can pass all filters, by the filters
+// that look at the name alone.
+func (m Matcher) MayTake(name string) bool {
+	t := texts{Secret: Secret{Name: name}}
+	return !slices.ContainsFunc(m, func(f matcher) bool { return f.Key == ByName && !f.takes(t) })
+}
+
+// texts is a secret with its words, which are found when they are asked for.
+type texts struct {
+	Secret
+	description, all func() []string
+}
+
+func textsOf(s Secret) texts {
+	return texts{
+		s,
+		sync.OnceValue(func() []string { return sortedWords(s.Description) }),
+		sync.OnceValue(func() []string {
+			all := []string{s.Name, s.Description}
+			for _, t := range s.Tags {
+				all = append(all, t.Key, t.Value)
+			}
+			return sortedWords(all...)
+		}),
+	}
 }
 
 // NamePrefix is what the names of all secrets begin with that can pass the
@@ -61,52 +95,54 @@ func NamePrefix(filters []Filter) string {
 	return longest
 }
 
-func (f Filter) matches(s Secret) bool {
-	return slices.ContainsFunc(f.Values, func(value string) bool {
-		if not, ok := strings.CutPrefix(value, "!"); ok {
-			return !f.Key.matches(s, not)
+func (f matcher) takes(t texts) bool {
+	for i, value := range f.Values {
+		not := strings.HasPrefix(value, "!")
+		if f.Key.matches(t, strings.TrimPrefix(value, "!"), f.words[i]) != not {
+			return true
 		}
-		return f.Key.matches(s, value)
-	})
-}
-
-// matches compares one value: the beginning of a name or tag, case and all; words
-// for the others. No secret here has a primary Region or an owning service.
-func (k FilterKey) matches(s Secret, value string) bool {
-	begins := func(text string) bool { return strings.HasPrefix(text, value) }
-	switch k {
-	case ByName:
-		return begins(s.Name)
-	case ByTagKey:
-		return slices.ContainsFunc(s.Tags, func(t Tag) bool { return begins(t.Key) })
-	case ByTagValue:
-		return slices.ContainsFunc(s.Tags, func(t Tag) bool { return begins(t.Value) })
-	case ByDescription:
-		return haveWords(value, s.Description)
-	case ByAll:
-		texts := []string{s.Name, s.Description}
-		for _, t := range s.Tags {
-			texts = append(texts, t.Key, t.Value)
-		}
-		return haveWords(value, texts...)
 	}
 	return false
 }
 
-// haveWords says whether each word of the value begins a word of the texts, in
-// any order, whatever the case. A value without words finds nothing.
-func haveWords(value string, texts ...string) bool {
-	var words []string
-	for _, text := range texts {
-		words = append(words, wordsOf(text)...)
+// matches compares one value: the beginning of a name or tag, case and all; its
+// words for the others. No secret here has a primary Region or an owning service.
+func (k FilterKey) matches(t texts, value string, words []string) bool {
+	begins := func(text string) bool { return strings.HasPrefix(text, value) }
+	switch k {
+	case ByName:
+		return begins(t.Name)
+	case ByTagKey:
+		return slices.ContainsFunc(t.Tags, func(t Tag) bool { return begins(t.Key) })
+	case ByTagValue:
+		return slices.ContainsFunc(t.Tags, func(t Tag) bool { return begins(t.Value) })
+	case ByDescription:
+		return haveWords(words, t.description())
+	case ByAll:
+		return haveWords(words, t.all())
 	}
-	asked := wordsOf(value)
+	return false
+}
+
+// haveWords says whether each word asked for begins one of the sorted words, in
+// any order. No words find nothing.
+func haveWords(asked, words []string) bool {
 	for _, a := range asked {
-		if !slices.ContainsFunc(words, func(w string) bool { return strings.HasPrefix(w, a) }) {
+		if i, _ := slices.BinarySearch(words, a); i == len(words) || !strings.HasPrefix(words[i], a) {
 			return false
 		}
 	}
 	return len(asked) > 0
+}
+
+// sortedWords are the words of the texts, each once.
+func sortedWords(texts ...string) []string {
+	var words []string
+	for _, text := range texts {
+		words = append(words, wordsOf(text)...)
+	}
+	slices.Sort(words)
+	return slices.Compact(words)
 }
 
 const separators = "/-_+=.@"

@@ -17,6 +17,10 @@ const (
 	// same time.
 	isRoomy = isSeen + " AND #versions < :quota"
 
+	// wasSeen is a version that was put before the secret was looked at. One put
+	// since may be current, under an ID that an older one had.
+	wasSeen = "#revision <= :seen"
+
 	// isUnmoved is what a version without a label keeps it without one, and what
 	// holds while no other run has removed versions.
 	isUnmoved = "#suffix = :suffix AND #moves = :moves AND #prunings = :prunings AND #due = :due"

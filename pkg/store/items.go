@@ -92,6 +92,7 @@ type versionItem struct {
 	Schema     int    `dynamodbav:"schema"`
 	Secret     string `dynamodbav:"secret"` // name#suffix
 	ID         string `dynamodbav:"id"`
+	Revision   int64  `dynamodbav:"revision"` // of the secret, that put it
 	Created    stamp  `dynamodbav:"created"`
 	Kind       string `dynamodbav:"kind"`
 	KeyARN     string `dynamodbav:"key_arn"`
@@ -195,6 +196,7 @@ func versionOf(sec secret.Secret, v secret.Version) versionItem {
 		Schema:     schema,
 		Secret:     sec.Name + "#" + sec.Suffix(),
 		ID:         v.ID,
+		Revision:   sec.Revision,
 		Created:    stamp(v.Created),
 		Kind:       string(v.Sealed.Kind),
 		KeyARN:     v.Sealed.KeyARN,

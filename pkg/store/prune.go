@@ -138,7 +138,7 @@ type Then struct {
 // Prune removes versions of a secret that was just looked at, as many as
 // [Store.Oldest] lists, and notes when to look again: one transaction, under the
 // condition that no label was moved to an older version since, and none was removed
-// by another run. Puts do not disturb it. Versions that are gone already are passed
+// by another run. Puts do not disturb it, and what they put since stays. Versions that are gone already are passed
 // over, and then what is noted is kept: others may have to go in their place. It
 // returns how many were removed, or ErrMoved.
 func (s *Store) Prune(ctx context.Context, look Look, remove []string, then Then) (int, error) {
@@ -148,10 +148,11 @@ func (s *Store) Prune(ctx context.Context, look Look, remove []string, then Then
 		writes := []types.TransactWriteItem{s.prunedHead(look, len(remove), then)}
 		for _, id := range remove {
 			writes = append(writes, types.TransactWriteItem{Delete: &types.Delete{
-				TableName:                &s.table,
-				Key:                      versionKey(sec.Name, sec.Suffix(), id).item(),
-				ConditionExpression:      aws.String(exists),
-				ExpressionAttributeNames: namesIn(exists),
+				TableName:                 &s.table,
+				Key:                       versionKey(sec.Name, sec.Suffix(), id).item(),
+				ConditionExpression:       aws.String(wasSeen),
+				ExpressionAttributeNames:  namesIn(wasSeen),
+				ExpressionAttributeValues: item{":seen": num(sec.Revision)},
 			}})
 		}
 		gone, err := notPruned(s.transact(ctx, writes), look)

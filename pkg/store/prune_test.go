@@ -753,3 +753,40 @@ func TestQuotaAtOnce(t *testing.T) {
 		}
 	}
 }
+
+// The index may show a version that another run removed, and whose ID was put again
+// after the look: that one is current, and stays.
+func TestPruneLeavesWhatWasPutSinceTheLook(t *testing.T) {
+	t.Parallel()
+	room := localtest.New(t)
+	create(t, room, "AAAAAA")
+	update(t, room, func(sec secret.Secret) (secret.Change, error) {
+		change, err := putting("v2")(sec)
+		change.Look = true
+		return change, err
+	})
+	update(t, room, putting("v3"))
+	prune := func(look store.Look, want int) {
+		t.Helper()
+		if n, err := room.Store.Prune(t.Context(), look, []string{"v1"}, store.Then{Keep: true}); n != want || err != nil {
+			t.Errorf("removed %d, %v, want %d", n, err, want)
+		}
+	}
+	look := func() store.Look {
+		t.Helper()
+		look, err := room.Store.Look(t.Context(), "s")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return look
+	}
+	prune(look(), 1)
+	second := look()
+	update(t, room.Another(t), putting("v1"))
+	prune(second, 0)
+	sec := get(t, room)
+	wantStages(t, sec, "[AWSCURRENT:v1 AWSPREVIOUS:v3]")
+	if _, found, err := room.Another(t).Store.Version(t.Context(), sec, "v1"); !found || err != nil {
+		t.Errorf("found %t, %v, want the current version", found, err)
+	}
+}
