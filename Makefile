@@ -54,9 +54,11 @@ check: test lint ## test, vet, lint, and test infra
 	go mod tidy -diff
 	go test ./infra/...
 
+# The linter's cache is of this folder alone: shared, it remembers files by where
+# another clone had them.
 .PHONY: lint
 lint:
-	go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION) run ./...
+	GOLANGCI_LINT_CACHE=$(CURDIR)/.local/lint go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION) run ./...
 
 .PHONY: bench
 bench: engine ## measure; BENCHMARKS.md says what and how
