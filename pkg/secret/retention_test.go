@@ -184,3 +184,29 @@ func TestOtherRetentionIsLookedAtAnew(t *testing.T) {
 		}
 	}
 }
+
+// A removal under way goes by what was to be kept when it looked: it must find that
+// this was said anew, be it in the same millisecond.
+func TestRetentionSaidAnewCounts(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC)
+	s := Secret{Name: "s", Tags: []Tag{{"team", "blue"}}}
+	steps := []struct {
+		name   string
+		change func(Secret) (Change, error)
+		want   int64
+	}{
+		{"another tag", func(s Secret) (Change, error) { return s.TagResource([]Tag{{"team", "red"}}, now) }, 0},
+		{"kept for longer", func(s Secret) (Change, error) { return s.TagResource([]Tag{{MinAgeTag, "48h"}}, now) }, 1},
+		{"the same again", func(s Secret) (Change, error) { return s.TagResource([]Tag{{MinAgeTag, "48h"}}, now) }, 1},
+		{"another tag off", func(s Secret) (Change, error) { return s.UntagResource([]string{"team"}, now) }, 1},
+		{"as all others", func(s Secret) (Change, error) { return s.UntagResource([]string{MinAgeTag}, now) }, 2},
+	}
+	for _, step := range steps {
+		change, err := step.change(s)
+		if err != nil || change.Secret.Moves != step.want || change.Anew != (step.want != s.Moves) {
+			t.Errorf("%s: got %d moves, anew %t, %v, want %d", step.name, change.Secret.Moves, change.Anew, err, step.want)
+		}
+		s = change.Secret
+	}
+}

@@ -51,7 +51,8 @@ type Secret struct {
 	// Accessed is the day of the last read of a value, midnight UTC; zero for never.
 	Accessed time.Time
 	// Moves counts how often a label was moved to a version that was there
-	// already. A version without a label gets one in no other way.
+	// already, or other versions were said to be kept. What was without a label, and
+	// not to be kept, stays so as long as it stands.
 	Moves int64
 	// Prunings counts how often versions were removed. A version's ID may be used
 	// again after that.

@@ -52,7 +52,9 @@ func (s Secret) TagResource(tags []Tag, now time.Time) (Change, error) {
 	if err != nil {
 		return Change{}, err
 	}
-	return Change{Secret: next, Nothing: len(tags) == 0, Anew: !next.keepsAs(s)}, nil
+	change := next.retagged(s)
+	change.Nothing = len(tags) == 0
+	return change, nil
 }
 
 // UntagResource decides on fewer tags. Keys that are on no tag are no error.
@@ -66,5 +68,15 @@ func (s Secret) UntagResource(keys []string, now time.Time) (Change, error) {
 	}
 	next := s.changed(now)
 	next.Tags = left
-	return Change{Secret: next, Anew: !next.keepsAs(s)}, nil
+	return next.retagged(s), nil
+}
+
+// retagged is the change of tags from before. Where they say anew which versions to
+// keep, a removal under way must not go by the old ones.
+func (s Secret) retagged(before Secret) Change {
+	anew := !s.keepsAs(before)
+	if anew {
+		s.Moves++
+	}
+	return Change{Secret: s, Anew: anew}
 }
