@@ -33,15 +33,16 @@ var errNoToken = secret.Errorf(secret.InvalidRequest, "You must provide a Client
 // version's ID: when there is one already with the same value, the request was
 // made before, and the secret is returned as it stands; with another value it is
 // refused.
-func (s *Server) put(ctx context.Context, id secret.ID, token string, value secret.Value, decide func(secret.Secret) (secret.Change, error)) (secret.Secret, error) {
+func (s *Server) put(ctx context.Context, id secret.ID, token string, value secret.Value, decide decision) (secret.Secret, error) {
 	seal := s.sealOnce(token, value)
 	var seen secret.Secret
+	decide = s.watched(decide)
 	sec, err := s.Store.Update(ctx, id, func(sec secret.Secret) (change secret.Change, err error) {
 		seen = sec
 		if change, err = decide(sec); err != nil {
 			return change, err
 		}
-		change.Look, change.Quota = change.Secret.Overfull(s.Retention), s.VersionQuota
+		change.Quota = s.VersionQuota
 		change.Version.Sealed, err = seal(ctx, change.Secret)
 		return change, err
 	})

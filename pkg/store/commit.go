@@ -101,7 +101,7 @@ func (s *Store) writes(seen, next secret.Secret, change secret.Change, commit st
 }
 
 // headWrite writes a new head, or the next revision of the one that was seen.
-// It leaves alone what reads write beside the revisions.
+// It leaves alone what reads and pruning write beside the revisions.
 func (s *Store) headWrite(seen, next secret.Secret, change secret.Change, commit string) (types.TransactWriteItem, error) {
 	head := headOf(next, commit)
 	if seen.Revision == 0 {

@@ -26,25 +26,36 @@ type key struct {
 	SK string `dynamodbav:"sk"`
 }
 
-func headKey(name string) key { return key{"SECRET#" + name, "HEAD"} }
+func headKey(name string) key { return key{partition + name, "HEAD"} }
+
+// partition is what the partition key of everything of a secret begins with.
+const partition = "SECRET#"
+
+// nameIn is the name of the secret whose partition key this is.
+func nameIn(pk string) string { return strings.TrimPrefix(pk, partition) }
+
+// family is what the versions of a secret have in common in the index by age.
+func family(sec secret.Secret) string { return sec.Name + "#" + sec.Suffix() }
 
 func versionKey(name, suffix, id string) key {
-	return key{"SECRET#" + name, versionPrefix(suffix) + id}
+	return key{partition + name, versionPrefix(suffix) + id}
 }
 
 func versionPrefix(suffix string) string { return "VERSION#" + suffix + "#" }
 
-func policyKey(name, suffix string) key { return key{"SECRET#" + name, "POLICY#" + suffix} }
+func policyKey(name, suffix string) key { return key{partition + name, "POLICY#" + suffix} }
+
+const leftoverPrefix = "LEFTOVER#"
 
 // leftoverKey is the place of the note that versions of a removed secret are
 // still to be removed.
-func leftoverKey(name, suffix string) key { return key{"SECRET#" + name, "LEFTOVER#" + suffix} }
+func leftoverKey(name, suffix string) key { return key{partition + name, leftoverPrefix + suffix} }
 
 // directory is where a secret's rows in the directory are: by name, and by creation.
 func directory(sec secret.Secret) []key {
 	return []key{
-		{"DIRECTORY#NAME", sec.Name},
-		{"DIRECTORY#CREATED", stamp(sec.Created).String() + "#" + sec.Name},
+		{string(ByName), sec.Name},
+		{string(ByCreated), stamp(sec.Created).String() + "#" + sec.Name},
 	}
 }
 
@@ -90,7 +101,7 @@ type due struct {
 type versionItem struct {
 	key
 	Schema     int    `dynamodbav:"schema"`
-	Secret     string `dynamodbav:"secret"` // name#suffix
+	Secret     string `dynamodbav:"secret"` // family: name#suffix
 	ID         string `dynamodbav:"id"`
 	Revision   int64  `dynamodbav:"revision"` // of the secret, that put it
 	Created    stamp  `dynamodbav:"created"`
@@ -161,7 +172,7 @@ func headOf(sec secret.Secret, commit string) headItem {
 }
 
 func (h headItem) secret(arns secret.ARNs) secret.Secret {
-	name := strings.TrimPrefix(h.PK, "SECRET#")
+	name := nameIn(h.PK)
 	sec := secret.Secret{
 		Name:        name,
 		ARN:         arns.Of(name, h.Suffix),
@@ -194,7 +205,7 @@ func versionOf(sec secret.Secret, v secret.Version) versionItem {
 	return versionItem{
 		key:        versionKey(sec.Name, sec.Suffix(), v.ID),
 		Schema:     schema,
-		Secret:     sec.Name + "#" + sec.Suffix(),
+		Secret:     family(sec),
 		ID:         v.ID,
 		Revision:   sec.Revision,
 		Created:    stamp(v.Created),

@@ -30,13 +30,9 @@ type Look struct {
 // Look reads a secret for the schedules. It returns [secret.NotFound] when there
 // is none.
 func (s *Store) Look(ctx context.Context, name string) (Look, error) {
-	var head headItem
-	found, err := s.read(ctx, headKey(name), &head)
-	switch {
-	case err != nil:
-		return Look{}, fmt.Errorf("read secret %s: %w", name, err)
-	case !found:
-		return Look{}, secret.NotFound
+	head, err := s.head(ctx, name)
+	if err != nil {
+		return Look{}, err
 	}
 	return Look{head.secret(s.arns), time.Time(head.Due)}, nil
 }
@@ -80,8 +76,8 @@ func (s *Store) Due(ctx context.Context, part int, now time.Time, from Cursor) (
 		if err := attributevalue.UnmarshalMap(it, &row); err != nil {
 			return nil, nil, fmt.Errorf("due item: %w", err)
 		}
-		task := Task{ID: secret.ID{Name: strings.TrimPrefix(row.PK, "SECRET#")}, Due: time.Time(row.Due)}
-		task.ID.Suffix, task.Leftover = strings.CutPrefix(row.SK, "LEFTOVER#")
+		task := Task{ID: secret.ID{Name: nameIn(row.PK)}, Due: time.Time(row.Due)}
+		task.ID.Suffix, task.Leftover = strings.CutPrefix(row.SK, leftoverPrefix)
 		if !task.Leftover {
 			task.ID.Suffix = ""
 		}
@@ -95,7 +91,7 @@ func (s *Store) Due(ctx context.Context, part int, now time.Time, from Cursor) (
 // nowhere. The index it reads trails: it may lack the youngest, and show some
 // that are gone.
 func (s *Store) Oldest(ctx context.Context, sec secret.Secret, from Cursor) ([]secret.Version, Cursor, error) {
-	values := item{"secret": str(sec.Name + "#" + sec.Suffix())}
+	values := item{"secret": str(family(sec))}
 	out, err := s.db.Query(ctx, &dynamodb.QueryInput{
 		TableName:                 &s.table,
 		IndexName:                 aws.String("age"),

@@ -24,14 +24,12 @@ import (
 // Get reads a secret: one strongly consistent read. It returns
 // [secret.NotFound] when there is none, or another one of that name.
 func (s *Store) Get(ctx context.Context, id secret.ID) (secret.Secret, error) {
-	var head headItem
-	found, err := s.read(ctx, headKey(id.Name), &head)
-	if err != nil {
-		return secret.Secret{}, fmt.Errorf("read secret %s: %w", id.Name, err)
-	}
-	if !found {
+	head, err := s.head(ctx, id.Name)
+	if errors.Is(err, secret.NotFound) {
 		s.heads.Remove(id.Name)
-		return secret.Secret{}, secret.NotFound
+	}
+	if err != nil {
+		return secret.Secret{}, err
 	}
 	sec := head.secret(s.arns)
 	s.remember(sec)
@@ -39,6 +37,18 @@ func (s *Store) Get(ctx context.Context, id secret.ID) (secret.Secret, error) {
 		return secret.Secret{}, secret.NotFound
 	}
 	return sec, nil
+}
+
+func (s *Store) head(ctx context.Context, name string) (headItem, error) {
+	var head headItem
+	found, err := s.read(ctx, headKey(name), &head)
+	if err != nil {
+		return headItem{}, fmt.Errorf("read secret %s: %w", name, err)
+	}
+	if !found {
+		return headItem{}, secret.NotFound
+	}
+	return head, nil
 }
 
 // Version reads a version of a secret that was just read, and says whether
@@ -216,13 +226,9 @@ func (s *Store) Touch(ctx context.Context, sec secret.Secret, v secret.Version, 
 }
 
 func (s *Store) touch(ctx context.Context, k key, condition string, values item, today time.Time) error {
-	accessed, err := stamp(today).MarshalDynamoDBAttributeValue()
-	if err != nil {
-		return err
-	}
-	attributes := item{"accessed": accessed}
+	attributes := item{"accessed": str(stamp(today).String())}
 	maps.Copy(attributes, values)
-	_, err = s.db.UpdateItem(ctx, &dynamodb.UpdateItemInput{
+	_, err := s.db.UpdateItem(ctx, &dynamodb.UpdateItemInput{
 		TableName:                 &s.table,
 		Key:                       k.item(),
 		UpdateExpression:          aws.String(setAccessed),

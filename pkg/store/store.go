@@ -56,7 +56,7 @@ type Store struct {
 // New is a store over a table made as [Schema] says, for the secrets that have
 // these ARNs.
 func New(db DynamoDB, table string, arns secret.ARNs) *Store {
-	// NewLRU fails only for sizes below 1.
+	// It fails only for sizes below 1.
 	heads, _ := lru.New[string, secret.Secret](maxHeads)
 	versions, _ := lru.New[string, secret.Version](maxVersions)
 	return &Store{db: db, table: table, arns: arns, heads: heads, versions: versions}
@@ -66,8 +66,8 @@ func New(db DynamoDB, table string, arns secret.ARNs) *Store {
 func (s *Store) Table() string { return s.table }
 
 // ErrBusy says that others changed the secret for as long as the deadline
-// allowed, or that DynamoDB took no more: nothing was written, and the same
-// call may be made again.
+// allowed, or that DynamoDB took no more. The same call may be made again: nothing
+// was written, unless a try before the last one was and its answer lost.
 var ErrBusy = errors.New("too many requests at once")
 
 // A VersionExists error says that the change would have made a version that
