@@ -14,6 +14,7 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awssqs"
 	"github.com/aws/jsii-runtime-go"
 
+	"github.com/strongroom/strongroom/pkg/metrics"
 	"github.com/strongroom/strongroom/pkg/prune"
 )
 
@@ -150,7 +151,7 @@ func alarms(set settings, table awsdynamodb.Table, pruner awslambda.Function, fa
 		},
 		{
 			"PruneBehind", "What functions/prune left undone is due for more than two periods of its schedule.",
-			prune.Namespace, prune.OldestDue, dimension(prune.Dimension, table.TableName()), "Maximum", above, 2 * 60 * set.pruneEveryMinutes, 1, "ignore",
+			metrics.Namespace, prune.OldestDue, dimension(metrics.Dimension, table.TableName()), "Maximum", above, 2 * 60 * set.pruneEveryMinutes, 1, "ignore",
 		},
 		{
 			"PruneMissing", "Nothing has started functions/prune for four periods of its schedule.",

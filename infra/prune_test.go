@@ -203,8 +203,8 @@ func TestMetricIsWhatPruneWrites(t *testing.T) {
 	}
 	written, alarm := format.CloudWatchMetrics[0], stack(t).Resources["PruneBehind"].Properties
 	same(t, "namespace", alarm["Namespace"], written.Namespace)
-	same(t, "dimensions", written.Dimensions, [][]string{{prune.Dimension}})
-	same(t, "the table", line[prune.Dimension], "secrets")
+	same(t, "dimensions", written.Dimensions, [][]string{{metrics.Dimension}})
+	same(t, "the table", line[metrics.Dimension], "secrets")
 	if !slices.ContainsFunc(written.Metrics, func(m struct{ Name, Unit string }) bool {
 		return m.Name == alarm["MetricName"] && m.Unit == "Seconds" && line[m.Name] != nil
 	}) {

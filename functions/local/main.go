@@ -19,6 +19,7 @@ import (
 	"github.com/strongroom/strongroom/pkg/api"
 	"github.com/strongroom/strongroom/pkg/envelope"
 	"github.com/strongroom/strongroom/pkg/local"
+	"github.com/strongroom/strongroom/pkg/schedule"
 	"github.com/strongroom/strongroom/pkg/secret"
 	"github.com/strongroom/strongroom/pkg/store"
 )
@@ -37,16 +38,18 @@ const (
 	table = "strongroom"
 	// keepDataKeys is the default of the deployed function.
 	keepDataKeys = time.Minute
-	// pruneEvery is how often is looked what is due.
-	pruneEvery = time.Minute
+	// pruneEvery and rotateEvery are how often is looked what is due.
+	pruneEvery  = time.Minute
+	rotateEvery = 10 * time.Second
 )
 
 type settings struct {
-	addr      string
-	data      string
-	retention secret.Retention
-	pruneOnce bool
-	engines   local.Options
+	addr        string
+	data        string
+	retention   secret.Retention
+	minRotation time.Duration
+	pruneOnce   bool
+	engines     local.Options
 }
 
 // run serves until it is interrupted. It listens before it starts anything, so
@@ -70,19 +73,23 @@ func run(args []string, getenv func(string) string, out io.Writer, log *slog.Log
 	if err != nil {
 		return err
 	}
-	server, err := newServer(ctx, engines, set.retention, log)
+	server, err := newServer(ctx, engines, set, log)
 	if err != nil {
 		return errors.Join(err, engines.Close())
 	}
+	rotator := newRotator(ctx, engines, server)
+	server.Rotator = rotator
 	greet(out, listener.Addr(), set.data)
-	pruning := pruneNowAndThen(ctx, server)
+	pruning, rotating := pruneNowAndThen(ctx, server), rotateNowAndThen(ctx, rotator)
 	err = serve(ctx, stop, listener, server, engines)
 	stop()
 	<-pruning
+	<-rotating
+	rotator.Wait()
 	return errors.Join(err, engines.Close())
 }
 
-func newServer(ctx context.Context, engines *local.Engines, retention secret.Retention, log *slog.Logger) (*api.Server, error) {
+func newServer(ctx context.Context, engines *local.Engines, set settings, log *slog.Logger) (*api.Server, error) {
 	if err := store.CreateTable(ctx, engines.DynamoDB(), table); err != nil {
 		return nil, err
 	}
@@ -93,7 +100,8 @@ func newServer(ctx context.Context, engines *local.Engines, retention secret.Ret
 		ARNs:   arns,
 		Log:    log,
 
-		Retention: retention,
+		Retention:           set.retention,
+		MinRotationInterval: set.minRotation,
 	}, nil
 }
 
@@ -125,6 +133,7 @@ func readSettings(args []string, getenv func(string) string, out io.Writer, log 
 	flags.StringVar(&set.data, "data", ".local/data", "`folder` of the table and the keys; only one process at a time may use it")
 	flags.IntVar(&set.retention.MaxVersions, "max-versions", secret.DefaultRetention.MaxVersions, "how many `versions` without a label a secret keeps")
 	flags.DurationVar(&set.retention.MinAge, "min-age", secret.DefaultRetention.MinAge, "`duration` for which a version stays, however many there are")
+	flags.DurationVar(&set.minRotation, "min-rotation-interval", schedule.Least, "shortest `duration` between two rotations that a schedule may ask for; AWS's is 4h")
 	flags.BoolVar(&set.pruneOnce, "prune", false, "remove once what need not be kept any more, and end")
 	flags.BoolVar(&memory, "memory", false, "keep everything in memory, and nothing when it stops")
 	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
@@ -142,10 +151,14 @@ func readSettings(args []string, getenv func(string) string, out io.Writer, log 
 	if set.retention.MaxVersions < 0 || set.retention.MinAge < 0 {
 		return set, errors.New("--max-versions and --min-age must not be negative")
 	}
+	if set.minRotation < schedule.Shortest || set.minRotation > schedule.Least {
+		return set, fmt.Errorf("--min-rotation-interval must be from %s to %s", schedule.Shortest, schedule.Least)
+	}
 	set.engines = local.Options{
 		Data:     set.data,
 		DynamoDB: getenv("AWS_ENDPOINT_URL_DYNAMODB"),
 		KMS:      getenv("AWS_ENDPOINT_URL_KMS"),
+		Lambda:   getenv("AWS_ENDPOINT_URL_LAMBDA"),
 		Log:      log,
 	}
 	return set, checkAddr(set.addr)
@@ -162,6 +175,7 @@ Flags:
 Environment:
   AWS_ENDPOINT_URL_DYNAMODB   URL of a DynamoDB of your own; none is started then
   AWS_ENDPOINT_URL_KMS        URL of a KMS of your own; none is started then
+  AWS_ENDPOINT_URL_LAMBDA     URL where rotation functions are invoked, as Lambda's are; without it nothing is rotated
 `)
 }
 

@@ -15,19 +15,27 @@ import (
 )
 
 // pruneNowAndThen does what is due, as the schedule does in the cloud, until the
-// context ends. What it returns is closed when it has stopped.
+// context ends.
 func pruneNowAndThen(ctx context.Context, server *api.Server) <-chan struct{} {
-	stopped := make(chan struct{})
 	pruner := newPruner(server)
+	return nowAndThen(ctx, pruneEvery, func() {
+		sum, _ := pruner.Run(ctx) // its errors are in the log
+		if sum.Versions > 0 || sum.Purged > 0 {
+			server.Log.Info("pruned", slog.Int("versions", sum.Versions), slog.Int("secrets", sum.Purged))
+		}
+	})
+}
+
+// nowAndThen does something at once and then again and again, until the context
+// ends. What it returns is closed when it has stopped.
+func nowAndThen(ctx context.Context, every time.Duration, do func()) <-chan struct{} {
+	stopped := make(chan struct{})
 	go func() {
 		defer close(stopped)
-		tick := time.NewTicker(pruneEvery)
+		tick := time.NewTicker(every)
 		defer tick.Stop()
 		for {
-			sum, _ := pruner.Run(ctx) // its errors are in the log
-			if sum.Versions > 0 || sum.Purged > 0 {
-				server.Log.Info("pruned", slog.Int("versions", sum.Versions), slog.Int("secrets", sum.Purged))
-			}
+			do()
 			select {
 			case <-ctx.Done():
 				return
@@ -48,7 +56,7 @@ func pruneOnce(ctx context.Context, set settings, out io.Writer, log *slog.Logge
 	if err != nil {
 		return err
 	}
-	server, err := newServer(ctx, engines, set.retention, log)
+	server, err := newServer(ctx, engines, set, log)
 	if err != nil {
 		return errors.Join(err, engines.Close())
 	}

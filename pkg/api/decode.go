@@ -33,7 +33,7 @@ type member struct {
 	name  string
 	path  string
 	index int
-	// element is the shape of the structures in a list, nil for anything else.
+	// element is the shape of a structure, or of those in a list; nil for anything else.
 	element *shape
 
 	required, sensitive, bytes bool
@@ -45,8 +45,10 @@ type member struct {
 type bounds struct{ min, max int }
 
 var patterns = map[string]*regexp.Regexp{
+	"duration":      regexp.MustCompile(`^[0-9]+h$`),
 	"filterValue":   regexp.MustCompile(`^\!?[a-zA-Z0-9 :_@\/\+\=\.\-\!]*$`),
 	"rotationToken": regexp.MustCompile(`^[a-zA-Z0-9\-]+$`),
+	"schedule":      regexp.MustCompile(`^[0-9A-Za-z\(\)#\?\*\-\/, ]+$`),
 }
 
 // shapeOf reads the shape off a struct. It panics on a tag it does not know,
@@ -57,7 +59,8 @@ func newShape(t reflect.Type) *shape {
 	s := &shape{}
 	for f := range t.Fields() {
 		m := newMember(f)
-		if f.Type.Kind() == reflect.Slice && f.Type.Elem().Kind() == reflect.Struct {
+		kind := f.Type.Kind()
+		if (kind == reflect.Slice || kind == reflect.Pointer) && f.Type.Elem().Kind() == reflect.Struct {
 			m.element = newShape(f.Type.Elem())
 		}
 		s.members = append(s.members, m)
@@ -143,7 +146,11 @@ func (m member) value(raw json.RawMessage, into reflect.Value, path string, foun
 		}
 		return nil
 	}
-	if m.element != nil {
+	switch {
+	case m.element != nil && into.Kind() == reflect.Pointer:
+		into.Set(reflect.New(into.Type().Elem()))
+		return m.element.structure(raw, into.Elem(), path+".", found)
+	case m.element != nil:
 		return m.structures(raw, into, path, found)
 	}
 	// A list of numbers would be taken for a blob.

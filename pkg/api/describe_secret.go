@@ -2,7 +2,9 @@ package api
 
 import (
 	"context"
+	"time"
 
+	"github.com/strongroom/strongroom/pkg/schedule"
 	"github.com/strongroom/strongroom/pkg/secret"
 )
 
@@ -28,6 +30,14 @@ type secretEntry struct {
 	// after that date the secret is deleted).
 	DeletedDate timestamp `json:",omitzero"`
 	Tags        []tag     `json:",omitzero"`
+
+	// Rotation templates need it to be there (a missing one is an exception in
+	// them); it is for every secret that was configured once.
+	RotationEnabled   *bool          `json:",omitempty"`
+	RotationLambdaARN string         `json:",omitempty"`
+	RotationRules     *rotationRules `json:",omitempty"`
+	LastRotatedDate   timestamp      `json:",omitzero"`
+	NextRotationDate  timestamp      `json:",omitzero"`
 }
 
 func (s *Server) describeSecret(ctx context.Context, in describeSecretInput) (out describeSecretOutput, err error) {
@@ -39,7 +49,7 @@ func (s *Server) describeSecret(ctx context.Context, in describeSecretInput) (ou
 }
 
 func entryOf(sec secret.Secret) secretEntry {
-	return secretEntry{
+	entry := secretEntry{
 		ARN: sec.ARN, Name: sec.Name,
 		Description:      sec.Description,
 		Type:             sec.Type,
@@ -50,6 +60,38 @@ func entryOf(sec secret.Secret) secretEntry {
 		DeletedDate:      timestamp(sec.Deletion),
 		Tags:             shownTags(sec.Tags),
 	}
+	if sec.Rotation.Lambda != "" {
+		addRotation(&entry, sec.Rotation)
+	}
+	return entry
+}
+
+func addRotation(entry *secretEntry, r secret.Rotation) {
+	entry.RotationEnabled, entry.RotationLambdaARN = &r.Enabled, r.Lambda
+	entry.RotationRules = shownRules(r)
+	entry.LastRotatedDate = timestamp(r.Last)
+	if !r.Next.Closes.IsZero() {
+		// The last second of the window: rotation occurs on or before this date
+		// (DescribeSecret). How AWS reckons it is not written down.
+		entry.NextRotationDate = timestamp(r.Next.Closes.Add(-time.Second))
+	}
+}
+
+// shownRules are the rules with the days that lie between two windows beside an
+// expression, rounded up (recorded).
+func shownRules(r secret.Rotation) *rotationRules {
+	if r.Rules == (secret.RotationRules{}) {
+		return nil
+	}
+	shown := rotationRules{Duration: r.Rules.Duration, ScheduleExpression: r.Rules.ScheduleExpression}
+	days := r.Rules.AutomaticallyAfterDays
+	if parsed, err := schedule.Parse(r.Rules, schedule.Shortest); err == nil && days == 0 {
+		days = parsed.Days(r.Anchor)
+	}
+	if days > 0 {
+		shown.AutomaticallyAfterDays = &days
+	}
+	return &shown
 }
 
 // stagesByVersion turns labels to versions into versions to labels. Versions

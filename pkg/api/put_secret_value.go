@@ -12,7 +12,7 @@ type putSecretValueInput struct {
 	SecretBinary       []byte   `aws:"len=1-65536,sensitive"`
 	SecretString       string   `aws:"len=1-65536,bytes,sensitive"`
 	VersionStages      []string `aws:"len=1-20,each=1-256"`
-	// RotationToken is taken from a rotation function and not looked at.
+	// RotationToken is that of the rotation under way, from its function.
 	RotationToken string `aws:"len=36-256,pattern=rotationToken,sensitive"`
 }
 
@@ -38,6 +38,11 @@ func (s *Server) putSecretValue(ctx context.Context, in putSecretValueInput) (ou
 	}
 	now := s.now()
 	sec, err := s.put(ctx, id, in.ClientRequestToken, value, func(sec secret.Secret) (secret.Change, error) {
+		if in.RotationToken != "" {
+			if err := sec.CheckRotationToken(in.RotationToken, in.ClientRequestToken, now); err != nil {
+				return secret.Change{}, err
+			}
+		}
 		return sec.Put(in.ClientRequestToken, in.VersionStages, now)
 	})
 	if err != nil {

@@ -40,6 +40,11 @@ type Server struct {
 	// VersionQuota refuses a put to a secret with that many versions without a
 	// label, as AWS does at a hundred; 0 for never.
 	VersionQuota int
+	// MinRotationInterval is the shortest interval between two rotations by
+	// schedule; zero means [schedule.Least], as AWS has it.
+	MinRotationInterval time.Duration
+	// Rotator runs rotations; without one, all are left to the schedule.
+	Rotator Rotator
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 	// NewSuffix makes the six characters at the end of a new secret's ARN; nil
@@ -50,6 +55,7 @@ type Server struct {
 // operations are what the service can do.
 var operations = map[string]operation{
 	"BatchGetSecretValue":      handle((*Server).batchGetSecretValue),
+	"CancelRotateSecret":       handle((*Server).cancelRotateSecret),
 	"CreateSecret":             handle((*Server).createSecret),
 	"DeleteResourcePolicy":     handle((*Server).deleteResourcePolicy),
 	"DeleteSecret":             handle((*Server).deleteSecret),
@@ -62,6 +68,7 @@ var operations = map[string]operation{
 	"PutResourcePolicy":        handle((*Server).putResourcePolicy),
 	"PutSecretValue":           handle((*Server).putSecretValue),
 	"RestoreSecret":            handle((*Server).restoreSecret),
+	"RotateSecret":             handle((*Server).rotateSecret),
 	"TagResource":              handle((*Server).tagResource),
 	"UntagResource":            handle((*Server).untagResource),
 	"UpdateSecret":             handle((*Server).updateSecret),

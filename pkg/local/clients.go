@@ -16,11 +16,13 @@ import (
 	"github.com/aws/aws-sdk-go-v2/feature/ec2/imds"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
 )
 
 const (
 	envDynamoDB = "AWS_ENDPOINT_URL_DYNAMODB"
 	envKMS      = "AWS_ENDPOINT_URL_KMS"
+	envLambda   = "AWS_ENDPOINT_URL_LAMBDA"
 )
 
 // endpoint is where a service is and how its clients are configured.
@@ -41,6 +43,15 @@ func (e *Engines) DynamoDB(optFns ...func(*dynamodb.Options)) *dynamodb.Client {
 func (e *Engines) KMS(optFns ...func(*kms.Options)) *kms.Client {
 	at := func(o *kms.Options) { o.BaseEndpoint = aws.String(e.kms.url) }
 	return kms.NewFromConfig(e.kms.config, append([]func(*kms.Options){at}, optFns...)...)
+}
+
+// Lambda makes a client of the Lambda that the user has, or nil when there is none.
+func (e *Engines) Lambda(optFns ...func(*lambda.Options)) *lambda.Client {
+	if e.lambda.url == "" {
+		return nil
+	}
+	at := func(o *lambda.Options) { o.BaseEndpoint = aws.String(e.lambda.url) }
+	return lambda.NewFromConfig(e.lambda.config, append([]func(*lambda.Options){at}, optFns...)...)
 }
 
 // ours configures clients of an engine that runs here. Nothing is read from

@@ -58,15 +58,16 @@ type Options struct {
 	Engine   string       // path of the dynoxide program; "" finds the one that `make engine` installs
 	DynamoDB string       // URL of another DynamoDB engine: then no child process is started
 	KMS      string       // URL of another KMS: then no handler is started
+	Lambda   string       // URL of what speaks Lambda's Invoke, for rotation functions; "" for none
 	Log      *slog.Logger // restarts of the engine, warnings; nil says nothing
 }
 
 // Engines are a DynamoDB and a KMS, ready to be called.
 type Engines struct {
-	dynamoDB, kms endpoint
-	keyID         string
-	env           []string
-	failed        chan error
+	dynamoDB, kms, lambda endpoint
+	keyID                 string
+	env                   []string
+	failed                chan error
 
 	lock   *folderLock
 	engine *engine
@@ -91,7 +92,7 @@ func Start(ctx context.Context, o Options) (_ *Engines, err error) {
 	}()
 
 	// What can be found wrong without leaving a trace is looked at first.
-	if err := errors.Join(checkURL(envDynamoDB, o.DynamoDB), checkURL(envKMS, o.KMS)); err != nil {
+	if err := errors.Join(checkURL(envDynamoDB, o.DynamoDB), checkURL(envKMS, o.KMS), checkURL(envLambda, o.Lambda)); err != nil {
 		return nil, err
 	}
 	program := o.Engine
@@ -143,6 +144,11 @@ func Start(ctx context.Context, o Options) (_ *Engines, err error) {
 			return nil, err
 		}
 		e.dynamoDB = ours(e.engine.url, credential)
+	}
+	if o.Lambda != "" {
+		if e.lambda, err = brought(ctx, o.Lambda, log); err != nil {
+			return nil, err
+		}
 	}
 	e.env = environment(e.dynamoDB.url, e.kms.url, o, credential)
 	return e, nil

@@ -115,7 +115,7 @@ func (r *run) fail(what string, err error) {
 func (r *run) shard(ctx context.Context, part int) {
 	var from store.Cursor
 	for {
-		tasks, next, err := r.Store.Due(ctx, part, r.now, from)
+		tasks, next, err := r.Store.Due(ctx, store.Prunings, part, r.now, from)
 		if err != nil {
 			if !errors.Is(ctx.Err(), context.Canceled) { // nobody knows what there is
 				r.fail(fmt.Sprintf("shard %d", part), err)

@@ -16,8 +16,10 @@ func (s Secret) Put(version string, labels []string, now time.Time) (Change, err
 	if err != nil {
 		return Change{}, err
 	}
-	s = s.changed(now)
-	s.Stages = stages
+	s = s.changed(now).restaged(stages, now)
+	if stages[Current] == version {
+		s = s.counted(now)
+	}
 	s.Versions++
 	return Change{Secret: s, Version: &Version{ID: version, Created: now}}, nil
 }

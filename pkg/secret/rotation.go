@@ -1,9 +1,407 @@
 package secret
 
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/hex"
+	"time"
+)
+
+// A Rotation is how a secret is rotated: by which function and when, and how far a
+// rotation under way has come. It is zero for a secret that was never rotated.
+type Rotation struct {
+	// Enabled says that the schedule, if there is one, holds.
+	Enabled bool
+	// Lambda is the function that rotates, as RotationLambdaARN has it.
+	Lambda string
+	Rules  RotationRules
+	// Anchor is when the rules were set: schedules at a rate count from that day.
+	Anchor time.Time
+	// Last is when the last rotation ended well.
+	Last time.Time
+	// Next is when the schedule rotates next; zero for never.
+	Next Window
+	// Run is the rotation under way; zero for none.
+	Run Run
+}
+
 // RotationRules say when a secret is rotated, with AWS's member names: after a
 // number of days, or by an expression; and how long its windows are open.
 type RotationRules struct {
 	AutomaticallyAfterDays int
 	ScheduleExpression     string
 	Duration               string
+}
+
+// A Window is when a rotation may begin: from Opens until before Closes.
+type Window struct{ Opens, Closes time.Time }
+
+// A Run is one rotation, through all its attempts, until a version is current or
+// somebody ended it.
+type Run struct {
+	// Token is the ID of the version that it makes.
+	Token string
+	// Test is set when only the function is tested, on a copy of the current
+	// value that is taken away again.
+	Test bool
+	// Attempts is how many were begun.
+	Attempts int
+	// Due is when the next attempt may begin; while a runner holds the lease, when
+	// that ends. Zero when it was given up.
+	Due time.Time
+	// Runner is who holds the lease; empty when nobody does.
+	Runner string
+	// Proof is the SHA-256 of the lease's RotationToken, in hexadecimal.
+	Proof string
+	// Failure is why the last attempt failed.
+	Failure string
+}
+
+// MaxAttempts is how often a rotation is tried before it is left for the next
+// window of its schedule, or the next RotateSecret.
+const MaxAttempts = 5
+
+// RunnerDied is the failure of a rotation whose last runner did not come to say how
+// it went.
+const RunnerDied = "The rotation was not run to its end."
+
+// ErrNotTheirs is the answer to a runner whose rotation was cancelled, abandoned or
+// taken over, or whose secret was deleted.
+var ErrNotTheirs = Errorf(InvalidRequest, "The rotation is not under way any more.")
+
+// Refusals of RotateSecret, recorded from AWS.
+var (
+	errNoFunction = Errorf(InvalidRequest, "No Lambda rotation function ARN is associated with this secret.")
+	// NotInvokable is the refusal of a function that is not there or may not be invoked.
+	NotInvokable = Errorf(AccessDenied, "Secrets Manager cannot invoke the specified Lambda function. Ensure that the function policy grants access to the principal secretsmanager.amazonaws.com.")
+	// ErrIncomplete is the refusal while another rotation has not come to its end.
+	ErrIncomplete = Errorf(InvalidRequest, "A previous rotation isn't complete. That rotation will be reattempted.")
+)
+
+// errRotationToken: that a wrong one is refused is in AWS's interest; with which
+// code and words is not known.
+var errRotationToken = Errorf(AccessDenied, "The rotation token is not valid for this version of the secret.")
+
+// RotationDue is when the schedule has to do something for the secret; zero for
+// never.
+func (s Secret) RotationDue() time.Time {
+	switch r := s.Rotation; {
+	case !s.Deletion.IsZero():
+		return time.Time{}
+	case r.Run.underWay():
+		return r.Run.Due
+	default:
+		return r.Next.Opens
+	}
+}
+
+// underWay says whether there is a run that was not given up.
+func (r Run) underWay() bool { return r.Token != "" && !r.Due.IsZero() }
+
+// Rotate is what RotateSecret asks for.
+type Rotate struct {
+	// Token is that of the request, and of the version to be made.
+	Token string
+	// Lambda and Rules are as given, and then stay; empty and nil leave them.
+	Lambda string
+	Rules  *RotationRules
+	// Test says to test the function and leave the rotation to the schedule.
+	Test bool
+	// Next finds the next window of rules that were set at anchor. It is called
+	// with rules that it has taken before, or refuses.
+	Next func(rules RotationRules, anchor time.Time) (Window, error)
+}
+
+// Rotate decides on RotateSecret: it keeps function and rules, and begins a
+// rotation whose version has AWSPENDING and no value yet. For a test the version
+// is a copy of the current value, which is the caller's to fill in.
+//
+// A token that labels a version already is of a request made before, and changes
+// nothing.
+func (s Secret) Rotate(r Rotate, now time.Time) (Change, error) {
+	if err := s.Active(); err != nil {
+		return Change{}, err
+	}
+	if len(s.Stages.Of(r.Token)) > 0 {
+		return Change{Secret: s, Nothing: true}, nil
+	}
+	before := s
+	if r.Lambda != "" {
+		s.Rotation.Lambda = r.Lambda
+	}
+	if s.Rotation.Lambda == "" {
+		return Change{}, errNoFunction
+	}
+	if r.Rules != nil {
+		s.Rotation.Rules, s.Rotation.Anchor = *r.Rules, now
+	}
+	var err error
+	if s.Rotation.Next, err = r.Next(s.Rotation.Rules, s.Rotation.Anchor); err != nil {
+		return Change{}, err
+	}
+	if s.unfinished() != "" {
+		return Change{}, ErrIncomplete
+	}
+	s.Rotation.Enabled = true
+	s = s.changed(now)
+	if r.Test && s.Stages[Current] == "" {
+		return Change{Secret: s}, nil // nothing there to test with
+	}
+	s.Stages = s.Stages.Attach(Pending, r.Token)
+	if err := s.Stages.limit(before.Stages); err != nil {
+		return Change{}, err
+	}
+	s.Rotation.Run = Run{Token: r.Token, Test: r.Test, Due: now}
+	if !r.Test {
+		return Change{Secret: s, Absent: r.Token}, nil
+	}
+	s.Versions++
+	return Change{Secret: s, Version: &Version{ID: r.Token, Created: now}}, nil
+}
+
+// unfinished is the version of a rotation that did not come to its end: it has
+// AWSPENDING and is not the current one (recorded). Empty for none.
+func (s Secret) unfinished() string {
+	if pending := s.Stages[Pending]; pending != s.Stages[Current] {
+		return pending
+	}
+	return ""
+}
+
+// Reattempt tries an unfinished rotation again, at once and as often as the first
+// time, unless it is turned off or under way.
+func (s Secret) Reattempt(now time.Time) Change {
+	pending, run := s.unfinished(), s.Rotation.Run
+	if pending == "" || !s.Rotation.Enabled || !s.Deletion.IsZero() || run.held(now) || run.underWay() && !run.Due.After(now) {
+		return Change{Secret: s, Nothing: true}
+	}
+	s.Rotation.Run = Run{Token: pending, Test: run.Test && run.Token == pending, Due: now}
+	return Change{Secret: s}
+}
+
+// held says whether a runner has the lease.
+func (r Run) held(now time.Time) bool { return r.Runner != "" && r.Due.After(now) }
+
+// CancelRotation turns rotation off. Function and rules stay, and so do the labels
+// of a rotation under way (CancelRotateSecret), but for the copy made for a test.
+func (s Secret) CancelRotation(now time.Time) (Change, error) {
+	if err := s.Active(); err != nil {
+		return Change{}, err
+	}
+	if s.Rotation.Lambda == "" {
+		return Change{}, errNoFunction // which code and words is a guess
+	}
+	if !s.Rotation.Enabled && s.Rotation.Run == (Run{}) {
+		return Change{Secret: s, Nothing: true}, nil
+	}
+	run := s.Rotation.Run
+	s = s.changed(now)
+	s.Rotation.Enabled, s.Rotation.Next, s.Rotation.Run = false, Window{}, Run{}
+	if run.Test {
+		return s.withoutCopy(run.Token), nil
+	}
+	return Change{Secret: s}, nil
+}
+
+// withoutCopy takes away the copy that a test was made on, unless somebody has use
+// for it.
+func (s Secret) withoutCopy(version string) Change {
+	if s.Stages[Pending] == version {
+		s.Stages = s.Stages.Detach(Pending)
+	}
+	if len(s.Stages.Of(version)) > 0 {
+		return Change{Secret: s}
+	}
+	s.Versions--
+	s.Prunings++
+	return Change{Secret: s, Discard: version}
+}
+
+// A Lease is the right of one runner to a rotation, for a time.
+type Lease struct {
+	Runner string
+	Proof  string
+	Until  time.Time
+	// Token is for the version, where the schedule begins a rotation.
+	Token string
+	// Next is the window after this one.
+	Next Window
+}
+
+// Lease gives a runner the rotation that is due: one that was begun, of which the
+// runner before may have died, or the schedule's next. When none is due, nothing
+// changes. One that a runner died of at the last attempt is given up.
+func (s Secret) Lease(l Lease, now time.Time) Change {
+	if s.RotationDue().IsZero() || s.RotationDue().After(now) {
+		return Change{Secret: s, Nothing: true}
+	}
+	if !s.Rotation.Run.underWay() {
+		return s.begin(l)
+	}
+	if s.Rotation.Run.Attempts >= MaxAttempts {
+		return s.giveUp(RunnerDied)
+	}
+	s.Rotation.Run = s.Rotation.Run.attempt(l)
+	return Change{Secret: s}
+}
+
+// begin begins the schedule's next rotation, or goes on with one that was left
+// unfinished. A secret with as many labels as it may have is left until the next
+// window.
+func (s Secret) begin(l Lease) Change {
+	s.Rotation.Next = l.Next
+	token := s.unfinished()
+	if token == "" {
+		token = l.Token
+	}
+	stages := s.Stages.Attach(Pending, token)
+	if stages.limit(s.Stages) != nil {
+		return Change{Secret: s}
+	}
+	s.Stages = stages
+	s.Rotation.Run = Run{Token: token}.attempt(l)
+	return Change{Secret: s}
+}
+
+func (r Run) attempt(l Lease) Run {
+	r.Attempts++
+	r.Runner, r.Proof, r.Due = l.Runner, l.Proof, l.Until
+	return r
+}
+
+// giveUp leaves a rotation for the next window, with its labels as they are; a test
+// it ends.
+func (s Secret) giveUp(why string) Change {
+	run := s.Rotation.Run
+	if run.Test {
+		s.Rotation.Run = Run{}
+		return s.withoutCopy(run.Token)
+	}
+	run.Runner, run.Proof, run.Due, run.Failure = "", "", time.Time{}, why
+	s.Rotation.Run = run
+	return Change{Secret: s}
+}
+
+// Overslept says whether the window that was next has closed before the rotation
+// began.
+func (s Secret) Overslept(now time.Time) bool {
+	next := s.Rotation.Next
+	return !s.Rotation.Run.underWay() && !next.Opens.IsZero() && !next.Closes.After(now)
+}
+
+// Postpone leaves the schedule's next rotation to a later window.
+func (s Secret) Postpone(next Window) Change {
+	s.Rotation.Next = next
+	return Change{Secret: s}
+}
+
+// RunBy returns the rotation that a runner has the lease of, or ErrNotTheirs.
+func (s Secret) RunBy(runner string) (Run, error) {
+	if run := s.Rotation.Run; s.Deletion.IsZero() && run.Token != "" && run.Runner == runner {
+		return run, nil
+	}
+	return Run{}, ErrNotTheirs
+}
+
+// Rotated ends a rotation well. AWSPENDING comes off, from the current version
+// (recorded) or from the copy that was tested. It refuses when the function has
+// not made its version the current one.
+func (s Secret) Rotated(runner string, next Window, now time.Time) (Change, error) {
+	run, err := s.RunBy(runner)
+	if err != nil {
+		return Change{}, err
+	}
+	if !run.Test && s.Stages[Current] != run.Token {
+		return Change{}, ErrNotCurrent
+	}
+	s = s.changed(now)
+	s.Rotation.Run = Run{}
+	if run.Test {
+		return s.withoutCopy(run.Token), nil
+	}
+	s.Rotation.Last, s.Rotation.Next = now, next
+	if s.Stages[Pending] == run.Token {
+		s.Stages = s.Stages.Detach(Pending)
+	}
+	return Change{Secret: s}, nil
+}
+
+// ErrNotCurrent says that finishSecret went well and did not move AWSCURRENT.
+var ErrNotCurrent = Errorf(InvalidRequest, "The rotation function did not move AWSCURRENT to the new version.")
+
+// Failed ends an attempt. The rotation is tried again after retry, or given up when
+// it was the last attempt; its labels stay as they are.
+func (s Secret) Failed(runner, why string, retry time.Duration, now time.Time) (Change, error) {
+	run, err := s.RunBy(runner)
+	if err != nil {
+		return Change{}, err
+	}
+	if run.Attempts >= MaxAttempts {
+		return s.giveUp(why), nil
+	}
+	run.Runner, run.Proof, run.Failure, run.Due = "", "", why, now.Add(retry)
+	s.Rotation.Run = run
+	return Change{Secret: s}, nil
+}
+
+// CheckRotationToken refuses the token of another rotation, or of one whose lease
+// has ended, and one for another version. Without a rotation under way it is not
+// looked at, as an ordinary caller's.
+func (s Secret) CheckRotationToken(token, version string, now time.Time) error {
+	if run := s.Rotation.Run; run.Token == "" || s.IsRotating(token, version, now) {
+		return nil
+	}
+	return errRotationToken
+}
+
+// IsRotating says whether a request that carries this rotation token comes from
+// the function that makes this version now.
+func (s Secret) IsRotating(token, version string, now time.Time) bool {
+	run := s.Rotation.Run
+	same := subtle.ConstantTimeCompare([]byte(run.Proof), []byte(ProofOf(token))) == 1
+	return same && token != "" && run.held(now) && run.Token == version
+}
+
+// ProofOf is what is kept of a rotation token. The token has 256 random bits, so
+// its hash tells nobody what it was.
+func ProofOf(token string) string {
+	sum := sha256.Sum256([]byte(token))
+	return hex.EncodeToString(sum[:])
+}
+
+// restaged is s with other labels. A rotation ends when its version has neither
+// AWSPENDING nor AWSCURRENT any more: somebody made another version the current
+// one (CloudTrail: RotationAbandoned), or took the label off.
+func (s Secret) restaged(stages Stages, now time.Time) Secret {
+	run := s.Rotation.Run
+	done := run.Token != "" && s.Stages[Current] == run.Token
+	s.Stages = stages
+	if run.Token == "" || stages[Pending] == run.Token || stages[Current] == run.Token {
+		return s
+	}
+	if done && !run.Test {
+		s.Rotation.Last = now
+	}
+	s.Rotation.Run = Run{}
+	return s
+}
+
+// counted is s after a new current value at now: rules in days count from the last
+// one (RotateSecret), however it came.
+func (s Secret) counted(now time.Time) Secret {
+	r := &s.Rotation
+	if !r.Enabled || r.Rules.AutomaticallyAfterDays == 0 || r.Next.Opens.IsZero() {
+		return s
+	}
+	open := r.Next.Closes.Sub(r.Next.Opens)
+	opens := now.UTC().Truncate(24*time.Hour).AddDate(0, 0, r.Rules.AutomaticallyAfterDays)
+	r.Next = Window{opens, opens.Add(open)}
+	return s
+}
+
+// Ended says whether a change ended the rotation that was under way before, and
+// left its version not the current one.
+func (s Secret) Ended(before Secret) bool {
+	run := before.Rotation.Run
+	return run.Token != "" && s.Rotation.Run.Token != run.Token && s.Stages[Current] != run.Token && !run.Test
 }

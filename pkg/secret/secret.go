@@ -45,6 +45,8 @@ type Secret struct {
 	PolicyHash string
 	// Tags is nil for a secret never tagged, and empty after the last tag is gone.
 	Tags []Tag
+	// Rotation is how it is rotated.
+	Rotation Rotation
 
 	Created time.Time
 	Changed time.Time
@@ -79,6 +81,11 @@ type Change struct {
 	Policy string
 	// Exists lists the versions without which the change must not happen.
 	Exists []string
+	// Absent is a version that must not be there yet, empty for none.
+	Absent string
+	// Discard is a version that goes with the change, empty for none. No label may
+	// be on it.
+	Discard string
 	// Look says that a schedule is to look at the secret soon, if nothing is noted
 	// yet; Anew says so whatever is noted, since it may be wrong now.
 	Look, Anew bool

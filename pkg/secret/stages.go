@@ -145,7 +145,5 @@ func mayMove(label, holder, from, to string) error {
 }
 
 func (s Secret) restage(stages Stages, now time.Time) Change {
-	s = s.changed(now)
-	s.Stages = stages
-	return Change{Secret: s}
+	return Change{Secret: s.changed(now).restaged(stages, now)}
 }

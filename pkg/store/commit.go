@@ -85,6 +85,14 @@ func (s *Store) writes(seen, next secret.Secret, change secret.Change, commit st
 		return nil, err
 	}
 	writes = append(writes, policy...)
+	rotation, err := s.rotationWrite(seen, next)
+	if err != nil {
+		return nil, err
+	}
+	writes = append(writes, rotation...)
+	if id := change.Discard; id != "" {
+		writes = append(writes, s.delete(versionKey(next.Name, next.Suffix(), id)))
+	}
 	if seen.Revision == 0 {
 		for _, k := range directory(next) {
 			row, err := s.put(directoryItem{key: k, Schema: schema, Name: next.Name, Suffix: next.Suffix()})
@@ -94,10 +102,24 @@ func (s *Store) writes(seen, next secret.Secret, change secret.Change, commit st
 			writes = append(writes, row)
 		}
 	}
-	for _, id := range change.Exists {
-		writes = append(writes, s.check(versionKey(next.Name, next.Suffix(), id)))
+	for _, c := range checksOf(change) {
+		writes = append(writes, s.check(versionKey(next.Name, next.Suffix(), c.version), c.condition))
 	}
 	return writes, nil
+}
+
+// A check is a version that must be there, or must not, for a change to happen.
+type check struct{ version, condition string }
+
+func checksOf(change secret.Change) []check {
+	var checks []check
+	for _, id := range change.Exists {
+		checks = append(checks, check{id, exists})
+	}
+	if change.Absent != "" {
+		checks = append(checks, check{change.Absent, isNew})
+	}
+	return checks
 }
 
 // headWrite writes a new head, or the next revision of the one that was seen.
@@ -111,9 +133,15 @@ func (s *Store) headWrite(seen, next secret.Secret, change secret.Change, commit
 	if err != nil {
 		return types.TransactWriteItem{}, err
 	}
+	if head.Rotation == nil {
+		attributes["rotation"] = &types.AttributeValueMemberNULL{Value: true}
+	}
 	attributes["seen"] = num(seen.Revision)
-	attributes["added"] = num(0)
+	attributes["added"], attributes["once"] = num(0), num(0)
 	condition := isSeen
+	if change.Discard != "" {
+		attributes["added"], attributes["once"] = num(-1), num(1)
+	}
 	if change.Version != nil {
 		attributes["added"] = num(1)
 		if change.Quota > 0 {
@@ -136,7 +164,7 @@ func (s *Store) headWrite(seen, next secret.Secret, change secret.Change, commit
 	case change.Look:
 		set = noteDue
 	}
-	attributes["shard"], attributes["due"] = str(shardOf(next.Name)), str(stamp(due).String())
+	attributes["shard"], attributes["due"] = str(Prunings.shardOf(next.Name)), str(stamp(due).String())
 	return types.TransactWriteItem{Update: &types.Update{
 		TableName:                           &s.table,
 		Key:                                 head.item(),
@@ -170,9 +198,29 @@ func (s *Store) policyWrite(seen, next secret.Secret, text string) ([]types.Tran
 		attributes, err := marshal(policyItem{key: k, Schema: schema, Text: text})
 		return []types.TransactWriteItem{{Put: &types.Put{TableName: &s.table, Item: attributes}}}, err
 	case seen.PolicyHash != "" && next.PolicyHash == "":
-		return []types.TransactWriteItem{{Delete: &types.Delete{TableName: &s.table, Key: k.item()}}}, nil
+		return []types.TransactWriteItem{s.delete(k)}, nil
 	}
 	return nil, nil
+}
+
+// rotationWrite keeps the note of the rotation that is due next in step with the
+// head. A secret whose rotation is due as before costs nothing.
+func (s *Store) rotationWrite(seen, next secret.Secret) ([]types.TransactWriteItem, error) {
+	before, at := seen.RotationDue(), next.RotationDue()
+	k := rotationKey(next.Name, next.Suffix())
+	switch {
+	case before.Equal(at):
+		return nil, nil
+	case at.IsZero():
+		return []types.TransactWriteItem{s.delete(k)}, nil
+	}
+	attributes, err := marshal(noteItem{key: k, Schema: schema, due: due{Rotations.shardOf(next.Name), stamp(at)}})
+	return []types.TransactWriteItem{{Put: &types.Put{TableName: &s.table, Item: attributes}}}, err
+}
+
+// delete takes an item away, if it is there.
+func (s *Store) delete(k key) types.TransactWriteItem {
+	return types.TransactWriteItem{Delete: &types.Delete{TableName: &s.table, Key: k.item()}}
 }
 
 // removal takes away a secret and its rows in the directory, and notes that
@@ -196,16 +244,19 @@ func (s *Store) removal(seen secret.Secret, now time.Time) ([]types.TransactWrit
 	if seen.PolicyHash != "" {
 		gone = append(gone, policyKey(seen.Name, seen.Suffix()))
 	}
+	if !seen.RotationDue().IsZero() {
+		gone = append(gone, rotationKey(seen.Name, seen.Suffix()))
+	}
 	for _, k := range gone {
-		writes = append(writes, types.TransactWriteItem{Delete: &types.Delete{TableName: &s.table, Key: k.item()}})
+		writes = append(writes, s.delete(k))
 	}
 	if seen.Versions == 0 {
 		return writes, nil
 	}
-	left, err := marshal(leftoverItem{
+	left, err := marshal(noteItem{
 		key:    leftoverKey(seen.Name, seen.Suffix()),
 		Schema: schema,
-		due:    due{shardOf(seen.Name), stamp(now)},
+		due:    due{Prunings.shardOf(seen.Name), stamp(now)},
 	})
 	if err != nil {
 		return nil, err
@@ -228,12 +279,12 @@ func (s *Store) put(v any) (types.TransactWriteItem, error) {
 	}}, nil
 }
 
-func (s *Store) check(k key) types.TransactWriteItem {
+func (s *Store) check(k key, condition string) types.TransactWriteItem {
 	return types.TransactWriteItem{ConditionCheck: &types.ConditionCheck{
 		TableName:                &s.table,
 		Key:                      k.item(),
-		ConditionExpression:      aws.String(exists),
-		ExpressionAttributeNames: namesIn(exists),
+		ConditionExpression:      aws.String(condition),
+		ExpressionAttributeNames: namesIn(condition),
 	}}
 }
 
@@ -268,9 +319,14 @@ func (s *Store) lost(err error, writes []types.TransactWriteItem, next secret.Se
 	case change.Version != nil && failed(1):
 		return secret.Secret{}, lostVersion(reasons[1].Item, next, change)
 	}
-	for i, id := range change.Exists {
-		if failed(len(writes) - len(change.Exists) + i) {
-			return secret.Secret{}, secret.NoSuchVersion(id)
+	checks := checksOf(change)
+	for i, c := range checks {
+		switch {
+		case !failed(len(writes) - len(checks) + i):
+		case c.condition == exists:
+			return secret.Secret{}, secret.NoSuchVersion(c.version)
+		default:
+			return secret.Secret{}, &VersionExists{Version: secret.Version{ID: c.version}}
 		}
 	}
 	return secret.Secret{}, fmt.Errorf("commit secret %s: %w", next.Name, err)

@@ -29,8 +29,8 @@ const (
 
 	setHead = "SET #schema = :schema, #suffix = :suffix, #revision = :revision, #commit = :commit, #token = :token," +
 		" #description = :description, #type = :type, #kms_key = :kms_key, #keyed = :keyed, #stages = :stages, #moves = :moves," +
-		" #policy_hash = :policy_hash, #tags = :tags, #created = :created, #changed = :changed, #deletion = :deletion"
-	addVersion = " ADD #versions :added"
+		" #policy_hash = :policy_hash, #tags = :tags, #rotation = :rotation, #created = :created, #changed = :changed, #deletion = :deletion"
+	addVersion = " ADD #versions :added, #prunings :once"
 	keepDue    = setHead + addVersion
 	noteDue    = setHead + ", #shard = if_not_exists(#shard, :shard), #due = if_not_exists(#due, :due)" + addVersion
 	setDue     = setHead + ", #shard = :shard, #due = :due" + addVersion

@@ -51,6 +51,12 @@ const leftoverPrefix = "LEFTOVER#"
 // still to be removed.
 func leftoverKey(name, suffix string) key { return key{partition + name, leftoverPrefix + suffix} }
 
+const rotationPrefix = "ROTATION#"
+
+// rotationKey is the place of the note that a secret is to be rotated. The head
+// itself is in the index when it is to be pruned, and can be there once only.
+func rotationKey(name, suffix string) key { return key{partition + name, rotationPrefix + suffix} }
+
 // directory is where a secret's rows in the directory are: by name, and by creation.
 func directory(sec secret.Secret) []key {
 	return []key{
@@ -77,6 +83,7 @@ type headItem struct {
 	Moves       int64             `dynamodbav:"moves"`
 	PolicyHash  string            `dynamodbav:"policy_hash"`
 	Tags        []tagItem         `dynamodbav:"tags"`
+	Rotation    *rotationItem     `dynamodbav:"rotation,omitempty"`
 	Created     stamp             `dynamodbav:"created"`
 	Changed     stamp             `dynamodbav:"changed"`
 	Deletion    stamp             `dynamodbav:"deletion"`
@@ -88,6 +95,28 @@ type headItem struct {
 type tagItem struct {
 	Key   string `dynamodbav:"key"`
 	Value string `dynamodbav:"value"`
+}
+
+// A rotationItem is how a secret is rotated, and its rotation under way. What has
+// no value is left out.
+type rotationItem struct {
+	Enabled    bool   `dynamodbav:"enabled"`
+	Lambda     string `dynamodbav:"lambda"`
+	Days       int    `dynamodbav:"days,omitempty"`
+	Expression string `dynamodbav:"expression,omitempty"`
+	Duration   string `dynamodbav:"duration,omitempty"`
+	Anchor     stamp  `dynamodbav:"anchor,omitempty"`
+	Last       stamp  `dynamodbav:"last,omitempty"`
+	Opens      stamp  `dynamodbav:"opens,omitempty"`
+	Closes     stamp  `dynamodbav:"closes,omitempty"`
+
+	Token    string `dynamodbav:"token,omitempty"`
+	Test     bool   `dynamodbav:"test,omitempty"`
+	Attempts int    `dynamodbav:"attempts,omitempty"`
+	Due      stamp  `dynamodbav:"due,omitempty"`
+	Runner   string `dynamodbav:"runner,omitempty"`
+	Proof    string `dynamodbav:"proof,omitempty"`
+	Failure  string `dynamodbav:"failure,omitempty"`
 }
 
 // due puts an item into the index of what the schedules must do next. It is
@@ -130,8 +159,9 @@ type policyItem struct {
 	Text   string `dynamodbav:"text"`
 }
 
-// A leftoverItem says that a removed secret's versions are still there.
-type leftoverItem struct {
+// A noteItem says beside the head what is to be done: that a removed secret's
+// versions are still there, or that a secret is to be rotated.
+type noteItem struct {
 	key
 	Schema int `dynamodbav:"schema"`
 	due
@@ -168,6 +198,7 @@ func headOf(sec secret.Secret, commit string) headItem {
 	for _, t := range sec.Tags {
 		h.Tags = append(h.Tags, tagItem(t))
 	}
+	h.Rotation = rotationOf(sec.Rotation)
 	return h
 }
 
@@ -198,7 +229,54 @@ func (h headItem) secret(arns secret.ARNs) secret.Secret {
 	for _, t := range h.Tags {
 		sec.Tags = append(sec.Tags, secret.Tag(t))
 	}
+	if h.Rotation != nil {
+		sec.Rotation = h.Rotation.rotation()
+	}
 	return sec
+}
+
+func rotationOf(r secret.Rotation) *rotationItem {
+	if r == (secret.Rotation{}) {
+		return nil
+	}
+	return &rotationItem{
+		Enabled:    r.Enabled,
+		Lambda:     r.Lambda,
+		Days:       r.Rules.AutomaticallyAfterDays,
+		Expression: r.Rules.ScheduleExpression,
+		Duration:   r.Rules.Duration,
+		Anchor:     stamp(r.Anchor),
+		Last:       stamp(r.Last),
+		Opens:      stamp(r.Next.Opens),
+		Closes:     stamp(r.Next.Closes),
+		Token:      r.Run.Token,
+		Test:       r.Run.Test,
+		Attempts:   r.Run.Attempts,
+		Due:        stamp(r.Run.Due),
+		Runner:     r.Run.Runner,
+		Proof:      r.Run.Proof,
+		Failure:    r.Run.Failure,
+	}
+}
+
+func (r rotationItem) rotation() secret.Rotation {
+	return secret.Rotation{
+		Enabled: r.Enabled,
+		Lambda:  r.Lambda,
+		Rules:   secret.RotationRules{AutomaticallyAfterDays: r.Days, ScheduleExpression: r.Expression, Duration: r.Duration},
+		Anchor:  time.Time(r.Anchor),
+		Last:    time.Time(r.Last),
+		Next:    secret.Window{Opens: time.Time(r.Opens), Closes: time.Time(r.Closes)},
+		Run: secret.Run{
+			Token:    r.Token,
+			Test:     r.Test,
+			Attempts: r.Attempts,
+			Due:      time.Time(r.Due),
+			Runner:   r.Runner,
+			Proof:    r.Proof,
+			Failure:  r.Failure,
+		},
+	}
 }
 
 func versionOf(sec secret.Secret, v secret.Version) versionItem {
@@ -232,16 +310,25 @@ func (v versionItem) version() secret.Version {
 	}
 }
 
-// Shards is how many parts the index of what is due has. Each can be read, and
-// written, at the full speed of a DynamoDB partition.
+// A Queue is a kind of work in the index of what is due.
+type Queue string
+
+// What the schedules have to do.
+const (
+	Prunings  Queue = "DUE"
+	Rotations Queue = "ROTATE"
+)
+
+// Shards is how many parts each queue has. Each part can be read, and written, at
+// the full speed of a DynamoDB partition.
 const Shards = 8
 
-func shard(n int) string { return fmt.Sprintf("DUE#%d", n) }
+func (q Queue) shard(n int) string { return fmt.Sprintf("%s#%d", q, n) }
 
-func shardOf(name string) string {
+func (q Queue) shardOf(name string) string {
 	h := fnv.New32a()
 	_, _ = h.Write([]byte(name))
-	return shard(int(h.Sum32() % Shards))
+	return q.shard(int(h.Sum32() % Shards))
 }
 
 // A stamp is a time as it is stored: UTC, to the millisecond, in an order that

@@ -43,17 +43,17 @@ var ErrMoved = errors.New("the secret has changed")
 
 // A Task is something that the schedules have to do.
 type Task struct {
-	ID  secret.ID // its suffix is known for leftovers only
+	ID  secret.ID // its suffix is not known for prunings of a secret that is there
 	Due time.Time
 	// Leftover is set for the versions of a secret that was removed.
 	Leftover bool
 }
 
-// Due lists a hundred of what a shard has due until now, the oldest first, and
+// Due lists a hundred of what a part of a queue has due until now, the oldest first, and
 // where to go on: nil for nowhere. The index it reads trails: what it says is to
 // be looked at, not believed.
-func (s *Store) Due(ctx context.Context, part int, now time.Time, from Cursor) ([]Task, Cursor, error) {
-	values := item{"shard": str(shard(part)), "due": str(stamp(now).String())}
+func (s *Store) Due(ctx context.Context, queue Queue, part int, now time.Time, from Cursor) ([]Task, Cursor, error) {
+	values := item{"shard": str(queue.shard(part)), "due": str(stamp(now).String())}
 	out, err := s.db.Query(ctx, &dynamodb.QueryInput{
 		TableName:                 &s.table,
 		IndexName:                 aws.String("due"),
@@ -77,9 +77,10 @@ func (s *Store) Due(ctx context.Context, part int, now time.Time, from Cursor) (
 			return nil, nil, fmt.Errorf("due item: %w", err)
 		}
 		task := Task{ID: secret.ID{Name: nameIn(row.PK)}, Due: time.Time(row.Due)}
-		task.ID.Suffix, task.Leftover = strings.CutPrefix(row.SK, leftoverPrefix)
-		if !task.Leftover {
-			task.ID.Suffix = ""
+		if suffix, ok := strings.CutPrefix(row.SK, leftoverPrefix); ok {
+			task.ID.Suffix, task.Leftover = suffix, true
+		} else if suffix, ok := strings.CutPrefix(row.SK, rotationPrefix); ok {
+			task.ID.Suffix = suffix
 		}
 		tasks = append(tasks, task)
 	}

@@ -72,7 +72,7 @@ func due(t testing.TB, room *localtest.Room, until time.Time) []store.Task {
 	for part := range store.Shards {
 		var from store.Cursor
 		for {
-			tasks, next, err := room.Store.Due(t.Context(), part, until, from)
+			tasks, next, err := room.Store.Due(t.Context(), store.Prunings, part, until, from)
 			if err != nil {
 				t.Fatal(err)
 			}

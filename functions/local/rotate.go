@@ -1,0 +1,59 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
+
+	"github.com/strongroom/strongroom/pkg/api"
+	"github.com/strongroom/strongroom/pkg/local"
+	"github.com/strongroom/strongroom/pkg/rotate"
+)
+
+const (
+	// rotateAtOnce is how many rotations run at the same time.
+	rotateAtOnce = 10
+	// stepTimeout is the default of the deployed function.
+	stepTimeout = time.Minute
+)
+
+func newRotator(ctx context.Context, engines *local.Engines, server *api.Server) *rotate.Background {
+	var functions rotate.Lambda = nowhere{}
+	if client := engines.Lambda(rotate.Options); client != nil {
+		functions = client
+	}
+	return &rotate.Background{
+		Rotator: &rotate.Rotator{
+			Store:       server.Store,
+			Lambda:      functions,
+			StepTimeout: stepTimeout,
+			RetryDelay:  time.Minute,
+			Parallel:    rotateAtOnce,
+			Log:         server.Log,
+			Tell: func(_ context.Context, e rotate.Event) {
+				server.Log.Info(e.Name, slog.String("secret", e.ARN))
+			},
+		},
+		Context: ctx,
+		ARNs:    server.ARNs,
+	}
+}
+
+// rotateNowAndThen runs what is due, as the schedule does in the cloud, until the
+// context ends.
+func rotateNowAndThen(ctx context.Context, rotator *rotate.Background) <-chan struct{} {
+	return nowAndThen(ctx, rotateEvery, func() {
+		_, _ = rotator.Run(ctx) // what came of it was told, and its errors are in the log
+	})
+}
+
+// nowhere is the Lambda of a server that was not told where rotation functions are.
+type nowhere struct{}
+
+// Invoke says what to do about it.
+func (nowhere) Invoke(context.Context, *lambda.InvokeInput, ...func(*lambda.Options)) (*lambda.InvokeOutput, error) {
+	return nil, errors.New("AWS_ENDPOINT_URL_LAMBDA is not set; it says where rotation functions are invoked")
+}

@@ -1,0 +1,30 @@
+package api
+
+import (
+	"context"
+
+	"github.com/strongroom/strongroom/pkg/secret"
+)
+
+type cancelRotateSecretInput struct {
+	SecretId string `aws:"required,len=1-2048"`
+}
+
+type cancelRotateSecretOutput struct {
+	ARN, Name string
+	// VersionId is the version of the rotation under way.
+	VersionId string `json:",omitempty"`
+}
+
+func (s *Server) cancelRotateSecret(ctx context.Context, in cancelRotateSecretInput) (out cancelRotateSecretOutput, err error) {
+	now := s.now()
+	var version string
+	sec, err := s.update(ctx, in.SecretId, func(sec secret.Secret) (secret.Change, error) {
+		version = sec.Rotation.Run.Token
+		return sec.CancelRotation(now)
+	})
+	if err != nil {
+		return out, err
+	}
+	return cancelRotateSecretOutput{sec.ARN, sec.Name, version}, nil
+}

@@ -1,0 +1,174 @@
+package api
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/strongroom/strongroom/pkg/envelope"
+	"github.com/strongroom/strongroom/pkg/schedule"
+	"github.com/strongroom/strongroom/pkg/secret"
+	"github.com/strongroom/strongroom/pkg/store"
+)
+
+type rotateSecretInput struct {
+	SecretId                       string `aws:"required,len=1-2048"`
+	ClientRequestToken             string `aws:"len=32-64"`
+	RotationLambdaARN              string `aws:"len=0-2048"`
+	RotationRules                  *rotationRules
+	RotateImmediately              *bool
+	ExternalSecretRotationMetadata []externalRotationItem
+	ExternalSecretRotationRoleArn  string `aws:"len=20-2048"`
+}
+
+type rotationRules struct {
+	AutomaticallyAfterDays *int   `aws:"range=1-1000" json:",omitempty"`
+	Duration               string `aws:"len=2-3,pattern=duration" json:",omitempty"`
+	ScheduleExpression     string `aws:"len=1-256,pattern=schedule" json:",omitempty"`
+}
+
+type externalRotationItem struct {
+	Key   string `aws:"required,len=1-256"`
+	Value string `aws:"required,len=1-2048"`
+}
+
+type rotateSecretOutput struct{ ARN, Name, VersionId string }
+
+// A Rotator runs the rotations that RotateSecret asks for.
+type Rotator interface {
+	// Check returns [secret.NotInvokable] for a function that cannot be invoked.
+	Check(ctx context.Context, function string) error
+	// Start begins the rotation of a secret that is due, and does not wait for its
+	// end. When it fails, the schedule begins it a little later.
+	Start(ctx context.Context, arn string) error
+}
+
+func (s *Server) rotateSecret(ctx context.Context, in rotateSecretInput) (out rotateSecretOutput, err error) {
+	id, err := s.ARNs.Parse(in.SecretId)
+	if err != nil {
+		return out, err
+	}
+	switch {
+	case in.ClientRequestToken == "": // another code than elsewhere (recorded)
+		return out, secret.Errorf(secret.InvalidParameter, "%s", errNoToken.Message)
+	case in.ExternalSecretRotationRoleArn != "" || in.ExternalSecretRotationMetadata != nil:
+		return out, secret.Errorf(secret.InvalidRequest, "The rotation of managed external secrets is not available.")
+	}
+	sec, err := s.Store.Update(ctx, id, s.rotation(ctx, in))
+	if exists, ok := errors.AsType[*store.VersionExists](err); ok {
+		return rotateSecretOutput{exists.Secret.ARN, exists.Secret.Name, in.ClientRequestToken}, nil // by a request made before
+	}
+	if errors.Is(err, secret.ErrIncomplete) {
+		return out, s.reattempt(ctx, id, err)
+	}
+	if err != nil {
+		return out, err
+	}
+	s.startRotation(ctx, sec)
+	return rotateSecretOutput{sec.ARN, sec.Name, in.ClientRequestToken}, nil
+}
+
+// rotation decides on the rotation that a request asks for. The function is asked
+// for once, and the copy for a test is made once, however often it is decided.
+func (s *Server) rotation(ctx context.Context, in rotateSecretInput) decision {
+	now := s.now()
+	asked := secret.Rotate{
+		Token:  in.ClientRequestToken,
+		Lambda: in.RotationLambdaARN,
+		Rules:  in.RotationRules.rules(),
+		Test:   in.RotateImmediately != nil && !*in.RotateImmediately,
+		Next: func(rules secret.RotationRules, anchor time.Time) (secret.Window, error) {
+			return schedule.Next(rules, cmp.Or(s.MinRotationInterval, schedule.Least), schedule.Times{Anchor: anchor, Last: now, Now: now})
+		},
+	}
+	invokable := s.invokable()
+	copied := s.copyOnce(in.ClientRequestToken)
+	return func(sec secret.Secret) (secret.Change, error) {
+		change, err := sec.Rotate(asked, now)
+		if err != nil || change.Nothing {
+			return change, err
+		}
+		if err := invokable(ctx, change.Secret.Rotation.Lambda); err != nil {
+			return change, err
+		}
+		if change.Version != nil {
+			change.Version.Sealed, err = copied(ctx, sec)
+		}
+		return change, err
+	}
+}
+
+// invokable returns a function that asks once for each rotation function whether it
+// can be invoked.
+func (s *Server) invokable() func(context.Context, string) error {
+	var asked string
+	return func(ctx context.Context, function string) error {
+		if s.Rotator == nil || asked == function {
+			return nil
+		}
+		if err := s.Rotator.Check(ctx, function); err != nil {
+			return err
+		}
+		asked = function
+		return nil
+	}
+}
+
+// copyOnce returns a function that seals the current value of a secret as another
+// version, and again only when that turns out to be another value.
+func (s *Server) copyOnce(token string) func(context.Context, secret.Secret) (secret.Sealed, error) {
+	var of string
+	var seal func(context.Context, secret.Secret) (secret.Sealed, error)
+	return func(ctx context.Context, sec secret.Secret) (secret.Sealed, error) {
+		current := sec.Stages[secret.Current]
+		if of != sec.ARN+current {
+			version, found, err := s.Store.Version(ctx, sec, current)
+			if err != nil {
+				return secret.Sealed{}, err
+			}
+			if !found {
+				return secret.Sealed{}, secret.NoSuchStage(secret.Current)
+			}
+			value, err := s.Sealer.Open(ctx, envelope.Place{ARN: sec.ARN, VersionID: current}, version.Sealed)
+			if err != nil {
+				return secret.Sealed{}, err
+			}
+			of, seal = sec.ARN+current, s.sealOnce(token, value)
+		}
+		return seal(ctx, sec)
+	}
+}
+
+func (s *Server) startRotation(ctx context.Context, sec secret.Secret) {
+	if s.Rotator == nil || sec.RotationDue().IsZero() || sec.RotationDue().After(s.now()) {
+		return
+	}
+	if err := s.Rotator.Start(ctx, sec.ARN); err != nil && s.Log != nil {
+		s.Log.WarnContext(ctx, "rotation is left to the schedule", slog.String("secret", sec.Name), slog.String("error", err.Error()))
+	}
+}
+
+// reattempt tries a rotation again that was given up, as the refusal of another one
+// says.
+func (s *Server) reattempt(ctx context.Context, id secret.ID, refusal error) error {
+	now := s.now()
+	sec, err := s.Store.Update(ctx, id, func(sec secret.Secret) (secret.Change, error) { return sec.Reattempt(now), nil })
+	if err != nil {
+		return err
+	}
+	s.startRotation(ctx, sec)
+	return refusal
+}
+
+func (r *rotationRules) rules() *secret.RotationRules {
+	if r == nil {
+		return nil
+	}
+	return &secret.RotationRules{
+		AutomaticallyAfterDays: orDefault(r.AutomaticallyAfterDays, 0),
+		ScheduleExpression:     r.ScheduleExpression,
+		Duration:               r.Duration,
+	}
+}

@@ -1,0 +1,32 @@
+package rotate
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/strongroom/strongroom/pkg/metrics"
+)
+
+// The metrics that alarms look at: attempts that failed, rotations that are not
+// tried again before their next window, and for how many seconds the oldest of those
+// that a run left has been due.
+const (
+	FailedMetric  = "RotationsFailed"
+	GivenUpMetric = "RotationsGivenUp"
+	OldestDue     = "OldestRotationDueSeconds"
+)
+
+// Metrics are a summary for a table as the attributes of a log line.
+func Metrics(table string, sum Summary, now time.Time) []slog.Attr {
+	return metrics.Attrs(
+		table, now,
+		metrics.Count("RotationsLookedAt", sum.Secrets),
+		metrics.Count("RotationsSucceeded", sum.Outcomes[Succeeded]),
+		metrics.Count(FailedMetric, sum.Outcomes[Failed]+sum.Outcomes[GivenUp]),
+		metrics.Count(GivenUpMetric, sum.Outcomes[GivenUp]),
+		metrics.Count("RotationsAbandoned", sum.Outcomes[Abandoned]),
+		metrics.Count("RotationsPostponed", sum.Outcomes[Postponed]),
+		metrics.Count("RotationsLeftOver", sum.Left),
+		metrics.Behind(OldestDue, sum.OldestDue, now),
+	)
+}
