@@ -50,7 +50,7 @@ func compare(t *testing.T, text string, s Schedule, last time.Time) {
 		if !slow(text, hour) {
 			continue
 		}
-		w, ok := s.Next(last, last, last)
+		w, ok := s.Next(Times{last, last, last})
 		if !ok || !w.Opens.Equal(hour) {
 			t.Fatalf("%s after %v: got %v, %v, want %v", text, last, w, ok, hour)
 		}
@@ -59,7 +59,7 @@ func compare(t *testing.T, text string, s Schedule, last time.Time) {
 		}
 		last, found = hour, found+1
 	}
-	w, ok := s.Next(last, last, last)
+	w, ok := s.Next(Times{last, last, last})
 	if ok && (!w.Opens.After(hour) || !slow(text, w.Opens)) {
 		t.Fatalf("%s after %v: got %v, want none until %v", text, last, w, hour)
 	}
@@ -74,12 +74,12 @@ func gaps(t *testing.T, text string, s Schedule) {
 	if err != nil && err.(secret.Error).Message != under4h {
 		return
 	}
-	last, ok := s.Next(cycle, cycle, cycle)
+	last, ok := s.Next(Times{cycle, cycle, cycle})
 	for n := 0; ok && last.Opens.Before(cycle.AddDate(28, 0, 0)); n++ {
 		if taken && n > 2000 {
 			return
 		}
-		w, more := s.Next(cycle, last.Opens, last.Opens)
+		w, more := s.Next(Times{cycle, last.Opens, last.Opens})
 		if more && w.Opens.Sub(last.Opens) < Least {
 			if taken {
 				t.Fatalf("%s is taken, with %v and %v", text, last, w)
@@ -298,17 +298,17 @@ func follow(t *testing.T, rules secret.RotationRules, s Schedule, anchor, last t
 		t.Fatalf("%+v: %d days", rules, n)
 	}
 	minutes := strings.Contains(rules.ScheduleExpression, "minute")
-	var before Window
+	var before secret.Window
 	for range 20 {
 		now := before.Closes // when the last one was missed
-		w, ok := s.Next(anchor, last, now)
+		w, ok := s.Next(Times{anchor, last, now})
 		if !ok || !w.Opens.After(last) || !w.Closes.After(now) || !w.Opens.Before(w.Closes) || w.Opens.Before(before.Closes) {
 			t.Fatalf("%+v: got %v, %v, after %v, last %v", rules, w, ok, before, last)
 		}
 		if !minutes && w.Closes.After(midnight(w.Opens).AddDate(0, 0, 1)) {
 			t.Fatalf("%+v: %v reaches the next day", rules, w)
 		}
-		if again, _ := s.Next(anchor, last, w.Closes.Add(-1)); again != w {
+		if again, _ := s.Next(Times{anchor, last, w.Closes.Add(-1)}); again != w {
 			t.Fatalf("%+v: got %v as it closes, want %v", rules, again, w)
 		}
 		before = w

@@ -86,8 +86,8 @@ func TestNext(t *testing.T) {
 		{"the first Monday and the last Friday", every("cron(0 0 ? * MON#1,FRIL *)"), set, "2026-03-28 00:00", "2026-04-06 00:00", "2026-04-07 00:00"},
 		{"over the year's end", every("cron(0 0 ? * MON *)"), "2026-12-29 00:00", "2026-12-31 00:00", "2027-01-04 00:00", "2027-01-05 00:00"},
 	} {
-		want := Window{at(t, tt.opens), at(t, tt.closes)}
-		got, ok := parse(t, tt.rules).Next(at(t, set), at(t, tt.last), at(t, tt.now))
+		want := secret.Window{Opens: at(t, tt.opens), Closes: at(t, tt.closes)}
+		got, ok := parse(t, tt.rules).Next(Times{at(t, set), at(t, tt.last), at(t, tt.now)})
 		if !ok || got != want {
 			t.Errorf("%s: got %v, %v, want %v", tt.name, got, ok, want)
 		}
@@ -97,7 +97,7 @@ func TestNext(t *testing.T) {
 func TestNextWithoutSchedule(t *testing.T) {
 	t.Parallel()
 	s, now := parse(t, secret.RotationRules{}), at(t, "2026-03-04 12:30")
-	if got, ok := s.Next(now, now, now); ok || got != (Window{}) {
+	if got, ok := s.Next(Times{now, now, now}); ok || got != (secret.Window{}) {
 		t.Errorf("got %v, %v, want none", got, ok)
 	}
 	if got := s.Days(now); got != 0 {
@@ -123,7 +123,7 @@ func TestNextIsUTC(t *testing.T) {
 		{every("cron(0 12 L * ? *)"), "2026-03-31 12:00"},
 		{every("cron(0 0 1 * ? *)"), "2026-04-01 00:00"},
 	} {
-		got, _ := parse(t, tt.rules).Next(set, set, now)
+		got, _ := parse(t, tt.rules).Next(Times{set, set, now})
 		if got.Opens != at(t, tt.want) {
 			t.Errorf("%+v: got %v, want %s", tt.rules, got, tt.want)
 		}

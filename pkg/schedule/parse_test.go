@@ -58,6 +58,7 @@ func TestParse(t *testing.T) {
 		{days(1, "3h0m"), badDuration},
 		{days(1, "1 h"), badDuration},
 		{days(1, "100h"), badDuration},
+		{days(1, "003h"), badDuration},
 		{days(1, "9999999h"), badDuration},
 
 		{every("rate(1 day)"), ""},

@@ -22,6 +22,10 @@ import (
 // Least is the shortest interval between two windows that AWS takes.
 const Least = 4 * time.Hour
 
+// Shortest is the shortest that a deployment may allow: how often is looked what is
+// due. Rules that were taken once are read with it.
+const Shortest = time.Minute
+
 const day = 24 * time.Hour
 
 // A Schedule says when the windows of a secret are. The zero one has none.
@@ -30,8 +34,9 @@ type Schedule struct {
 	open     time.Duration // from the opening of a window to its close
 }
 
-// A Window is when a rotation may begin: from Opens until before Closes.
-type Window struct{ Opens, Closes time.Time }
+// Times are those that the next window follows from: when the schedule was set, when
+// the secret was rotated last, and now.
+type Times struct{ Anchor, Last, Now time.Time }
 
 // openings are the times at which windows open.
 type openings interface {
@@ -61,7 +66,7 @@ func Parse(rules secret.RotationRules, least time.Duration) (Schedule, error) {
 	if rules == (secret.RotationRules{}) {
 		return Schedule{}, nil
 	}
-	o, err := parseOpenings(rules, max(least, time.Minute))
+	o, err := parseOpenings(rules, max(least, Shortest))
 	if err != nil {
 		return Schedule{}, err
 	}
@@ -111,7 +116,7 @@ func parseDuration(text string, limit limits) (time.Duration, error) {
 	n, isNumber := number(digits)
 	open := time.Duration(n) * time.Hour
 	switch {
-	case !ok || !isNumber || n < 1 || n > 99:
+	case !ok || !isNumber || n < 1 || len(text) > 3:
 		return 0, refusal("The duration of the rotation window must be a number of hours, at least one, such as 3h.")
 	case open > limit.window:
 		return 0, refusal("The rotation window must not extend into the next rotation window.")
@@ -121,22 +126,31 @@ func parseDuration(text string, limit limits) (time.Duration, error) {
 	return open, nil
 }
 
-// Next is the first window that opens after last and closes after now, for a
-// schedule that was set at anchor; false if there is none any more. last is zero
-// for a secret that was never rotated.
-func (s Schedule) Next(anchor, last, now time.Time) (Window, bool) {
+// Next is the next window of rules, as [Schedule.Next] has it; zero where there is none.
+func Next(rules secret.RotationRules, least time.Duration, t Times) (secret.Window, error) {
+	s, err := Parse(rules, least)
+	if err != nil {
+		return secret.Window{}, err
+	}
+	w, _ := s.Next(t)
+	return w, nil
+}
+
+// Next is the first window that opens after the last rotation and closes after now;
+// false if there is none any more.
+func (s Schedule) Next(t Times) (secret.Window, bool) {
 	if s.openings == nil {
-		return Window{}, false
+		return secret.Window{}, false
 	}
-	after := now.Add(-s.open)
-	if last.After(after) {
-		after = last
+	after := t.Now.Add(-s.open)
+	if t.Last.After(after) {
+		after = t.Last
 	}
-	opens, ok := s.openings.next(anchor, last, after)
+	opens, ok := s.openings.next(t.Anchor, t.Last, after)
 	if !ok {
-		return Window{}, false
+		return secret.Window{}, false
 	}
-	return Window{opens, opens.Add(s.open)}, true
+	return secret.Window{Opens: opens, Closes: opens.Add(s.open)}, true
 }
 
 // Days is how many days lie between two windows, those that follow from, rounded

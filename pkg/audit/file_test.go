@@ -1,0 +1,254 @@
+package audit
+
+import (
+	"compress/gzip"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+)
+
+func open(t *testing.T, path string, maxMB int) *RotatingFile {
+	t.Helper()
+	f, err := openFile(path, maxMB)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := f.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return f
+}
+
+func keep(t *testing.T, trail Trail, records ...Record) {
+	t.Helper()
+	if err := trail.Keep(t.Context(), records...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+func TestFileIsItsOwnersAlone(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "new", "audit.jsonl")
+	keep(t, open(t, path, 1), aCall())
+	if got := strings.Count(read(t, path), "\n"); got != 1 {
+		t.Errorf("got %d lines", got)
+	}
+	if runtime.GOOS == "windows" {
+		return // it has no such modes
+	}
+	for path, want := range map[string]fs.FileMode{path: 0o600, filepath.Dir(path): 0o700} {
+		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != want {
+			t.Errorf("%s: got %v (%v), want %v", path, info.Mode(), err, want)
+		}
+	}
+}
+
+func TestFileGoesOn(t *testing.T) {
+	for name, c := range map[string]struct{ before, want string }{
+		"nothing":     {"", ""},
+		"a record":    {"{}\n", "{}\n"},
+		"half a line": {`{"eventVer`, `{"eventVer` + "\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "audit.jsonl")
+			if err := os.WriteFile(path, []byte(c.before), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			keep(t, open(t, path, 1), aCall())
+			line, _ := aCall().line()
+			if got, want := read(t, path), c.want+string(line); got != want {
+				t.Errorf("got %q, want %q", got, want)
+			}
+			if info, _ := os.Stat(path); runtime.GOOS != "windows" && info.Mode().Perm() != 0o600 {
+				t.Errorf("got mode %v", info.Mode())
+			}
+		})
+	}
+}
+
+func TestFileThatCannotBeWritten(t *testing.T) {
+	folder := t.TempDir()
+	plain := filepath.Join(folder, "plain")
+	if err := os.WriteFile(plain, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, path := range map[string]string{"in what is no folder": filepath.Join(plain, "audit.jsonl"), "a folder": folder} {
+		t.Run(name, func(t *testing.T) {
+			_, err := File(path)
+			if err == nil || !strings.HasPrefix(err.Error(), "the audit log "+path+" cannot be written: ") {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+	// Modes do not stop root, as whom tests run in a container.
+	if os.Getuid() > 0 {
+		sealed := filepath.Join(folder, "sealed")
+		if err := os.Mkdir(sealed, 0o500); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := File(filepath.Join(sealed, "audit.jsonl")); !errors.Is(err, fs.ErrPermission) {
+			t.Errorf("a folder that takes no files: got %v", err)
+		}
+	}
+	left, err := filepath.Glob(filepath.Join(folder, ".audit-*"))
+	if err != nil || len(left) != 0 {
+		t.Errorf("left %v (%v)", left, err)
+	}
+}
+
+// Every record is in one of the files, whole.
+func TestFileIsPutAsideWhenFull(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.jsonl")
+	f := open(t, path, 1)
+	large := aCall()
+	large.RequestParameters["description"] = strings.Repeat("x", 200*1024)
+	const records = 12
+	for range records {
+		keep(t, f, large)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	aside, err := filepath.Glob(filepath.Join(filepath.Dir(path), "audit-*-size*.jsonl.gz"))
+	if err != nil || len(aside) != 2 {
+		t.Fatalf("put aside %v (%v), want two files", aside, err)
+	}
+	got := strings.Count(read(t, path), "\n")
+	for _, name := range aside {
+		if info, err := os.Stat(name); err != nil || runtime.GOOS != "windows" && info.Mode().Perm() != 0o600 {
+			t.Errorf("%s: mode %v (%v)", name, info.Mode(), err)
+		}
+		text := unzip(t, name)
+		if !strings.HasSuffix(text, "\n") {
+			t.Errorf("%s ends within a line", name)
+		}
+		got += strings.Count(text, "\n")
+	}
+	if got != records {
+		t.Errorf("got %d records, want %d", got, records)
+	}
+}
+
+func unzip(t *testing.T, path string) string {
+	t.Helper()
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	r, err := gzip.NewReader(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+func TestFileThatIsTakenAway(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		return // an open file cannot be removed there
+	}
+	path := filepath.Join(t.TempDir(), "new", "audit.jsonl")
+	f := open(t, path, 1)
+	for _, remove := range []func() error{
+		func() error { return os.Remove(path) }, // before the first record
+		func() error { return os.Remove(path) },
+		func() error { return os.Rename(path, path+".moved") },
+		func() error { return os.RemoveAll(filepath.Dir(path)) },
+	} {
+		if err := remove(); err != nil {
+			t.Fatal(err)
+		}
+		keep(t, f, aCall())
+		if got := strings.Count(read(t, path), "\n"); got != 1 {
+			t.Errorf("got %d lines, want 1", got)
+		}
+	}
+	// Where the folder was is something else now.
+	if err := os.RemoveAll(filepath.Dir(path)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Dir(path), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Keep(t.Context(), aCall()); err == nil {
+		t.Error("nothing can be written, and Keep says nothing")
+	}
+}
+
+func TestFileThatCannotBePutAside(t *testing.T) {
+	if os.Getuid() == 0 || runtime.GOOS == "windows" {
+		t.Log("modes do not stop root: this was not tested")
+		return
+	}
+	path := filepath.Join(t.TempDir(), "audit.jsonl")
+	f := open(t, path, 1)
+	if err := os.Chmod(filepath.Dir(path), 0o500); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.Chmod(filepath.Dir(path), 0o700) })
+	large := aCall()
+	large.RequestParameters["description"] = strings.Repeat("x", 200*1024)
+	var err error
+	for i := 0; i < 10 && err == nil; i++ {
+		err = f.Keep(t.Context(), large)
+	}
+	if err == nil {
+		t.Error("the file grows without end, or records are lost")
+	}
+}
+
+func TestFileConcurrently(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.jsonl")
+	f := open(t, path, 1)
+	if n, got := keepMany(t, f), strings.Count(read(t, path), "\n"); got != n {
+		t.Errorf("got %d lines, want %d", got, n)
+	}
+}
+
+func TestNothingIsLeftAfterClose(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.jsonl")
+	f := open(t, path, 1)
+	large := aCall()
+	large.RequestParameters["description"] = strings.Repeat("x", 200*1024)
+	for range 6 {
+		keep(t, f, large)
+	}
+	for range 2 {
+		if err := f.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := f.Keep(t.Context(), aCall()); !errors.Is(err, fs.ErrClosed) {
+		t.Errorf("Keep after Close: got %v", err)
+	}
+	// A goroutine that is done may take a moment to be gone.
+	for range 100 {
+		stacks := make([]byte, 1<<20)
+		stacks = stacks[:runtime.Stack(stacks, true)]
+		if !strings.Contains(string(stacks), "timberjack") {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Error("a goroutine of timberjack is left")
+}

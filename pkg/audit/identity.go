@@ -1,0 +1,94 @@
+package audit
+
+import (
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws/arn"
+)
+
+// The types of an Identity.
+const (
+	IAMUser       = "IAMUser"
+	AssumedRole   = "AssumedRole"
+	Root          = "Root"
+	FederatedUser = "FederatedUser"
+	AWSService    = "AWSService"
+	Unknown       = "Unknown"
+)
+
+// An Identity is who called. That of an event of the service itself has no type.
+//
+// https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-user-identity.html
+type Identity struct {
+	Type           string          `json:"type,omitempty"`
+	PrincipalID    string          `json:"principalId,omitempty"`
+	ARN            string          `json:"arn,omitempty"`
+	AccountID      string          `json:"accountId,omitempty"`
+	AccessKeyID    string          `json:"accessKeyId,omitempty"`
+	UserName       string          `json:"userName,omitempty"`
+	SessionContext *SessionContext `json:"sessionContext,omitempty"`
+	InvokedBy      string          `json:"invokedBy,omitempty"`
+}
+
+// A SessionContext is where temporary credentials came from.
+type SessionContext struct {
+	SessionIssuer SessionIssuer `json:"sessionIssuer"`
+}
+
+// A SessionIssuer is the role that was assumed.
+type SessionIssuer struct {
+	Type        string `json:"type"`
+	PrincipalID string `json:"principalId,omitempty"`
+	ARN         string `json:"arn,omitempty"`
+	AccountID   string `json:"accountId,omitempty"`
+	UserName    string `json:"userName,omitempty"`
+}
+
+// IdentityOf is the caller as API Gateway tells of one whose signature it checked:
+// identity.userArn, accountId, user and accessKey of the request's context. A caller
+// of another account is told in full, where CloudTrail would say AWSAccount and no
+// more; the account differs from that of the resources.
+//
+//	arn:aws:iam::123456789012:user/team/ann            IAMUser ann
+//	arn:aws:sts::123456789012:assumed-role/app/i-0abc  AssumedRole, issued by role app
+//	arn:aws:sts::123456789012:federated-user/bob       FederatedUser
+//	arn:aws:iam::123456789012:root                     Root
+//	anything else                                      Unknown
+func IdentityOf(userARN, account, userID, accessKey string) Identity {
+	id := Identity{Type: Unknown, PrincipalID: userID, ARN: userARN, AccountID: account, AccessKeyID: accessKey}
+	parsed, err := arn.Parse(userARN)
+	if err != nil {
+		return id
+	}
+	if id.AccountID == "" {
+		id.AccountID = parsed.AccountID
+	}
+	kind, rest, _ := strings.Cut(parsed.Resource, "/")
+	switch {
+	case parsed.Service == "iam" && parsed.Resource == "root":
+		id.Type = Root
+	case parsed.Service == "iam" && kind == "user" && rest != "":
+		id.Type = IAMUser
+		id.UserName = rest[strings.LastIndex(rest, "/")+1:] // what comes before is the user's path
+	case parsed.Service == "sts" && kind == "federated-user" && rest != "":
+		id.Type = FederatedUser // by whom is not told
+	case parsed.Service == "sts" && kind == "assumed-role" && rest != "":
+		id.Type = AssumedRole
+		role, _, _ := strings.Cut(rest, "/")
+		// The ARN of a session has no place for the role's path, so neither has
+		// this ARN of the role.
+		issuer := arn.ARN{Partition: parsed.Partition, Service: "iam", AccountID: parsed.AccountID, Resource: "role/" + role}
+		// The user's ID is that of the role, a colon, and the session's name.
+		roleID, _, _ := strings.Cut(userID, ":")
+		id.SessionContext = &SessionContext{SessionIssuer: SessionIssuer{
+			Type: "Role", PrincipalID: roleID, ARN: issuer.String(), AccountID: parsed.AccountID, UserName: role,
+		}}
+	}
+	return id
+}
+
+// Service is a service of AWS that called on somebody's behalf, such as
+// "events.amazonaws.com".
+func Service(name string) Identity {
+	return Identity{Type: AWSService, InvokedBy: name}
+}

@@ -1,0 +1,170 @@
+package audit
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func lineOf(t *testing.T, r Record) string {
+	t.Helper()
+	line, err := r.line()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(line)
+}
+
+func show(t *testing.T, text string, n int) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "audit.jsonl")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	if err := Show(&out, path, n); err != nil {
+		t.Fatal(err)
+	}
+	return out.String()
+}
+
+func TestShow(t *testing.T) {
+	call, refusal, event := lineOf(t, aCall()), lineOf(t, aRefusal()), lineOf(t, anEvent())
+	const (
+		shownCall    = "2026-03-04T12:00:00Z  app/i-0abc  PutSecretValue  prod/db  ok  192.0.2.7\n"
+		shownRefusal = "2026-03-04T12:00:00Z  ann  GetSecretValue  prod/db  AccessDeniedException  198.51.100.1\n"
+	)
+	for _, c := range []struct {
+		name, text string
+		n          int
+		want       string
+	}{
+		{"nothing", "", 10, ""},
+		{"no records wanted", call, 0, ""},
+		{"one", call, 10, shownCall},
+		{"the last", call + refusal, 1, shownRefusal},
+		{
+			"all in columns", refusal + call, 10,
+			"2026-03-04T12:00:00Z  ann         GetSecretValue  prod/db  AccessDeniedException  198.51.100.1\n" +
+				"2026-03-04T12:00:00Z  app/i-0abc  PutSecretValue  prod/db  ok                     192.0.2.7\n",
+		},
+		{
+			"an event", event, 10,
+			"2026-03-04T12:00:00Z  secretsmanager.amazonaws.com  RotationFailed  prod/db  Error when executing lambda arn:aws:lambda:eu-central-1:123456789012:function:ro…  secretsmanager.amazonaws.com\n",
+		},
+		{"torn at the end", call + refusal[:100], 10, shownCall + "1 line was passed over that is no record\n"},
+		{"without its end, but whole", strings.TrimSuffix(call, "\n"), 10, shownCall},
+		{"torn in the middle", refusal[:50] + "\n" + call, 10, shownCall + "1 line was passed over that is no record\n"},
+		{"before those wanted", refusal[:50] + "\n" + call, 1, shownCall},
+		{"empty lines", "\n\n" + call + "\n", 10, shownCall},
+		{"no records", "hello\n{}\n[1]\nnull\n{\"eventName\":\"x\"}\n" + `{"eventName":"x","eventTime":"y"}` + "\n" + call, 10, shownCall + "6 lines were passed over that are no records\n"},
+		{"a very long line", call + strings.Repeat("x", 3*maxLine) + "\n" + call, 10, shownCall + shownCall + "1 line was passed over that is no record\n"},
+		{"a very long line at the start", strings.Repeat("x", 3*maxLine) + "\n" + call, 10, shownCall + "1 line was passed over that is no record\n"},
+		{"nothing but a very long line", strings.Repeat("x", 3*maxLine), 10, "1 line was passed over that is no record\n"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if got := show(t, c.text, c.n); got != c.want {
+				t.Errorf("got\n%s\nwant\n%s", got, c.want)
+			}
+		})
+	}
+}
+
+func TestShowWithoutFile(t *testing.T) {
+	if err := Show(io.Discard, filepath.Join(t.TempDir(), "none"), 1); !errors.Is(err, fs.ErrNotExist) || !strings.HasPrefix(err.Error(), "there is no audit log yet") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// Control characters do nothing to a terminal, nor does what turns text around.
+func TestShowMakesHarmless(t *testing.T) {
+	bad := "a\x1b[2Jb\r\n\t\u202ec\u2028\v\f"
+	r := aRefusal()
+	r.EventName, r.ErrorCode, r.SourceIPAddress = bad, bad, bad
+	r.UserIdentity.UserName = bad
+	r.RequestParameters["secretId"] = bad
+	got := show(t, lineOf(t, r), 1)
+	const harmless = "a?[2Jb????c???"
+	if want := "2026-03-04T12:00:00Z" + strings.Repeat("  "+harmless, 5) + "\n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func TestShowNames(t *testing.T) {
+	user := func(arn, account string) Record {
+		r := aRefusal()
+		r.UserIdentity = IdentityOf(arn, account, "ID", "")
+		return r
+	}
+	for want, r := range map[string]Record{
+		"ann":                          user("arn:aws:iam::123456789012:user/team/ann", ""),
+		"app/i-0abc":                   user("arn:aws:sts::123456789012:assumed-role/app/i-0abc", ""),
+		"bob":                          user("arn:aws:sts::123456789012:federated-user/bob", ""),
+		"root":                         user("arn:aws:iam::123456789012:root", ""),
+		"111122223333:ann":             user("arn:aws:iam::111122223333:user/ann", ""),
+		"ID":                           user("", ""),
+		"unknown":                      {UserIdentity: Identity{Type: Unknown}},
+		"events.amazonaws.com":         {UserIdentity: Service("events.amazonaws.com")},
+		"secretsmanager.amazonaws.com": anEvent(),
+	} {
+		if got := who(r); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+	parameter := func(name, value string) Record {
+		return Record{RequestParameters: map[string]any{name: value}}
+	}
+	for want, r := range map[string]Record{
+		"prod/db":        anEvent(),
+		"prod/db +1":     {Resources: Secrets(secretARN, secretARN)},
+		"called-a1B2c3":  parameter("secretId", "called-a1B2c3"),
+		"created":        parameter("name", "created"),
+		"-":              {},
+		"whole":          parameter("secretId", "arn:aws:secretsmanager:eu-central-1:1:secret:whole-a1B2c3"),
+		"a-b":            parameter("secretId", "arn:aws:secretsmanager:eu-central-1:1:secret:a-b"),
+		"arn:aws:iam::1": parameter("secretId", "arn:aws:iam::1"),
+	} {
+		if got := secretOf(r); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
+
+// A file of many blocks is read from its end, and no further than need be.
+func TestShowReadsFromTheEnd(t *testing.T) {
+	var text bytes.Buffer
+	for i := range 2000 {
+		r := aRefusal()
+		r.SourceIPAddress = fmt.Sprint(i)
+		text.WriteString(lineOf(t, r))
+	}
+	f := counting{r: bytes.NewReader(text.Bytes())}
+	records, passed, err := last(&f, int64(text.Len()), 150)
+	if err != nil || passed != 0 || len(records) != 150 {
+		t.Fatalf("got %d records, %d passed over, %v", len(records), passed, err)
+	}
+	for i, r := range records {
+		if want := fmt.Sprint(1850 + i); r.SourceIPAddress != want {
+			t.Fatalf("record %d: got %s, want %s", i, r.SourceIPAddress, want)
+		}
+	}
+	if f.read > text.Len()/4 {
+		t.Errorf("read %d of %d bytes", f.read, text.Len())
+	}
+}
+
+type counting struct {
+	r    io.ReaderAt
+	read int
+}
+
+func (c *counting) ReadAt(p []byte, at int64) (int, error) {
+	c.read += len(p)
+	return c.r.ReadAt(p, at)
+}
