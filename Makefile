@@ -36,10 +36,21 @@ prune: engine ## remove once what need not be kept of the local data, while noth
 	@go build -o bin/local ./functions/local
 	@exec bin/local --prune $(ARGS)
 
+# Who may do what, apart from the policies on secrets: deployed with functions/api,
+# which may read only what everybody may.
+POLICIES := policies.json
+
+.PHONY: audit
+audit: engine ## show the last calls of the local server: who did what, and what came of it
+	@go build -o bin/local ./functions/local
+	@bin/local --show-audit 20 $(ARGS)
+
 .PHONY: build
 build: ## build the functions for Lambda into bin/
 	$(LAMBDA) -o bin/api/bootstrap ./functions/api
 	$(LAMBDA) -o bin/prune/bootstrap ./functions/prune
+	$(LAMBDA) -o bin/rotate/bootstrap ./functions/rotate
+	install -m 644 $(POLICIES) bin/api/policies.json
 
 .PHONY: test
 test: engine ## test everything but infra, under the race detector

@@ -125,7 +125,7 @@ func TestEvents(t *testing.T) {
 	}
 	api := runtimetest.New(t)
 	// Of a variable given twice the last counts: the Region is ours.
-	p := runtimetest.Start(t, api, append(engines.Env(), environ(but(map[string]string{"KMS_KEY_ID": engines.KeyID()}))...))
+	p := runtimetest.Start(t, api, append(engines.Env(), environ(but(map[string]string{"KMS_KEY_ID": engines.KeyID(), "LAMBDA_TASK_ROOT": root(t)}))...))
 
 	untried := maps.Clone(samples)
 	for _, test := range tests {
@@ -162,6 +162,16 @@ func TestEvents(t *testing.T) {
 			}
 		}
 	}
+}
+
+// root is the folder with the policies that are deployed unless others are chosen.
+func root(t *testing.T) string {
+	t.Helper()
+	path, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
 
 func readEvents(t *testing.T) map[string][]byte {

@@ -6,17 +6,26 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"regexp"
 	"time"
 
 	"github.com/aws/aws-lambda-go/lambda"
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
+	awslambda "github.com/aws/aws-sdk-go-v2/service/lambda"
+	"github.com/google/uuid"
 
 	"github.com/strongroom/strongroom/pkg/api"
+	"github.com/strongroom/strongroom/pkg/audit"
 	"github.com/strongroom/strongroom/pkg/envelope"
 	"github.com/strongroom/strongroom/pkg/gateway"
+	"github.com/strongroom/strongroom/pkg/policy"
+	"github.com/strongroom/strongroom/pkg/rotate"
+	"github.com/strongroom/strongroom/pkg/schedule"
 	"github.com/strongroom/strongroom/pkg/secret"
 	"github.com/strongroom/strongroom/pkg/settings"
 	"github.com/strongroom/strongroom/pkg/store"
@@ -40,19 +49,55 @@ func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (*
 	if err != nil {
 		return nil, err
 	}
+	policies, err := readPolicies(filepath.Join(getenv("LAMBDA_TASK_ROOT"), o.Policies))
+	if err != nil {
+		return nil, err
+	}
 	cfg, err := config.LoadDefaultConfig(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return &api.Server{
+	server := &api.Server{
 		Store:  store.New(dynamodb.NewFromConfig(cfg), o.Table, o.ARNs),
 		Sealer: &envelope.Sealer{KMS: kms.NewFromConfig(cfg), DefaultKey: o.Key, Keep: o.KeepDataKeys},
 		ARNs:   o.ARNs,
 		Log:    log,
 
-		Retention:    o.Retention,
-		VersionQuota: o.VersionQuota,
-	}, nil
+		Retention:           o.Retention,
+		VersionQuota:        o.VersionQuota,
+		MinRotationInterval: o.MinRotationInterval,
+
+		Policies:      policies,
+		Resources:     policy.NewCache(rememberedPolicies),
+		Trail:         trail(cfg, o.AuditLogGroup),
+		AuditRequired: o.AuditRequired,
+	}
+	if o.RotateFunction != "" {
+		server.Rotator = rotate.Remote{Lambda: awslambda.NewFromConfig(cfg, rotate.Options), Function: o.RotateFunction}
+	}
+	return server, nil
+}
+
+// rememberedPolicies is how many policies on secrets a process remembers: the
+// largest takes some 600 kB.
+const rememberedPolicies = 64
+
+// trail is where audit records go: a log group of their own, or the function's log.
+func trail(cfg aws.Config, group string) audit.Trail {
+	if group == "" {
+		return audit.Lines(os.Stdout)
+	}
+	return &audit.Logs{
+		Client: cloudwatchlogs.NewFromConfig(cfg), Group: group, Stream: audit.StreamName(time.Now(), uuid.NewString()),
+	}
+}
+
+func readPolicies(path string) (*policy.Set, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("the principal policies cannot be read: %w", err)
+	}
+	return policy.ParseSet(filepath.Base(path), text)
 }
 
 // options are what the environment says.
@@ -63,10 +108,21 @@ type options struct {
 	ARNs         secret.ARNs      // PARTITION, AWS_REGION, ACCOUNT_ID
 	Retention    secret.Retention // MAX_VERSIONS, MIN_AGE
 	VersionQuota int              // VERSION_QUOTA, 0 for none
+
+	Policies            string        // POLICIES, a file beside the program
+	RotateFunction      string        // ROTATE_FUNCTION, empty to leave rotations to its schedule
+	MinRotationInterval time.Duration // MIN_ROTATION_INTERVAL
+	AuditLogGroup       string        // AUDIT_LOG_GROUP
+	AuditRequired       bool          // AUDIT_REQUIRED
 }
 
 // An alias could be moved to another key under the secrets' feet.
 var keyID = regexp.MustCompile(`^(arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/)?[A-Za-z0-9-]+$`)
+
+var (
+	fileName       = regexp.MustCompile(`^[A-Za-z0-9_.-]+$`)
+	rotateFunction = regexp.MustCompile(`^[A-Za-z0-9:_-]{1,170}$`)
+)
 
 func readOptions(getenv func(string) string) (options, error) {
 	r := settings.Reader{Get: getenv}
@@ -77,7 +133,12 @@ func readOptions(getenv func(string) string) (options, error) {
 		ARNs:         r.ARNs(),
 		Retention:    r.Retention(),
 		VersionQuota: r.Number("VERSION_QUOTA", 0, 1_000_000, "versions"),
+
+		Policies:            r.Text("POLICIES", "policies.json", fileName, "the name of a file beside the program"),
+		RotateFunction:      r.Optional("ROTATE_FUNCTION", rotateFunction, "the ARN or the name of a Lambda function"),
+		MinRotationInterval: r.Between("MIN_ROTATION_INTERVAL", schedule.Least, schedule.Shortest, schedule.Least),
 	}
+	o.AuditLogGroup, o.AuditRequired = r.Audit()
 	err := r.Err()
 	if err == nil && o.VersionQuota > 0 && o.VersionQuota <= o.Retention.MaxVersions {
 		err = fmt.Errorf("VERSION_QUOTA is %d, and must be more than MAX_VERSIONS, %d: what is kept would be refused", o.VersionQuota, o.Retention.MaxVersions)

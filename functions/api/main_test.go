@@ -35,6 +35,10 @@ func TestSettings(t *testing.T) {
 		KeepDataKeys: time.Minute,
 		ARNs:         secret.ARNs{Partition: "aws", Region: "eu-central-1", Account: "111122223333"},
 		Retention:    secret.DefaultRetention,
+
+		Policies:            "policies.json",
+		MinRotationInterval: 4 * time.Hour,
+		AuditRequired:       true,
 	}
 	tests := []struct {
 		name    string
@@ -44,6 +48,17 @@ func TestSettings(t *testing.T) {
 		{"defaults", nil, func(*options) {}},
 		{"no data key is kept", map[string]string{"DATA_KEY_SECONDS": "0"}, func(s *options) { s.KeepDataKeys = 0 }},
 		{"for as long as may be", map[string]string{"DATA_KEY_SECONDS": "3600"}, func(s *options) { s.KeepDataKeys = time.Hour }},
+		{
+			"rotation, audit and policies",
+			map[string]string{
+				"ROTATE_FUNCTION": "arn:aws:lambda:eu-central-1:111122223333:function:rotate", "MIN_ROTATION_INTERVAL": "1m",
+				"AUDIT_LOG_GROUP": "/strongroom/a1b2c3/audit", "AUDIT_REQUIRED": "false", "POLICIES": "who.json",
+			},
+			func(s *options) {
+				s.RotateFunction, s.MinRotationInterval = "arn:aws:lambda:eu-central-1:111122223333:function:rotate", time.Minute
+				s.AuditLogGroup, s.AuditRequired, s.Policies = "/strongroom/a1b2c3/audit", false, "who.json"
+			},
+		},
 		{
 			"a key by its id",
 			map[string]string{"KMS_KEY_ID": "mrk-1234abcd12ab34cd56ef1234567890ab"},
@@ -71,6 +86,12 @@ func TestSettings(t *testing.T) {
 func TestWrongSettings(t *testing.T) {
 	t.Parallel()
 	tests := []struct{ name, value, want string }{
+		{"POLICIES", "../policies.json", `POLICIES is "../policies.json", and must be the name of a file beside the program`},
+		{"ROTATE_FUNCTION", "rotate!", `ROTATE_FUNCTION is "rotate!", and must be the ARN or the name of a Lambda function`},
+		{"MIN_ROTATION_INTERVAL", "5h", `MIN_ROTATION_INTERVAL is "5h", and must be a duration from 1m0s to 4h0m0s`},
+		{"MIN_ROTATION_INTERVAL", "59s", `MIN_ROTATION_INTERVAL is "59s", and must be a duration from 1m0s to 4h0m0s`},
+		{"AUDIT_LOG_GROUP", "a group", `AUDIT_LOG_GROUP is "a group", and must be the name of a log group`},
+		{"AUDIT_REQUIRED", "yes", `AUDIT_REQUIRED is "yes", and must be true or false`},
 		{"TABLE_NAME", "", `TABLE_NAME is not set, and must be the name of a DynamoDB table`},
 		{"TABLE_NAME", "my table", `TABLE_NAME is "my table", and must be the name of a DynamoDB table`},
 		{"TABLE_NAME", "ab", `TABLE_NAME is "ab", and must be the name of a DynamoDB table`},

@@ -60,9 +60,9 @@ func requestLine(operation string, values map[string]slog.Value) string {
 		operation = "-"
 	}
 	line := fmt.Sprintf("%3d %8.1f ms  %-25s %s", values["status"].Int64(), values["ms"].Float64(), printable(operation), printable(values["secret"].String()))
-	for _, key := range []string{"code", "error"} {
+	for _, key := range []string{"code", "error", "denied"} {
 		if v, ok := values[key]; ok {
-			line += "  " + v.String()
+			line += "  " + printable(v.String())
 		}
 	}
 	return strings.TrimRight(line, " ")

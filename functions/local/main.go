@@ -17,8 +17,10 @@ import (
 	"time"
 
 	"github.com/strongroom/strongroom/pkg/api"
+	"github.com/strongroom/strongroom/pkg/audit"
 	"github.com/strongroom/strongroom/pkg/envelope"
 	"github.com/strongroom/strongroom/pkg/local"
+	"github.com/strongroom/strongroom/pkg/policy"
 	"github.com/strongroom/strongroom/pkg/schedule"
 	"github.com/strongroom/strongroom/pkg/secret"
 	"github.com/strongroom/strongroom/pkg/store"
@@ -36,6 +38,12 @@ func main() {
 
 const (
 	table = "strongroom"
+	// defaultData is the folder of the data, beside which is the audit file.
+	defaultData = ".local/data"
+	// defaultRate is how many calls a second a caller may make.
+	defaultRate = 1000
+	// rememberedPolicies is how many policies on secrets are remembered.
+	rememberedPolicies = 256
 	// keepDataKeys is the default of the deployed function.
 	keepDataKeys = time.Minute
 	// pruneEvery and rotateEvery are how often is looked what is due.
@@ -46,9 +54,14 @@ const (
 type settings struct {
 	addr        string
 	data        string
+	audit       string // file of the audit records, empty for none
 	retention   secret.Retention
 	minRotation time.Duration
+	rate        float64 // calls of one caller a second, 0 for any number
+	policies    string  // file of principal policies, empty to allow everything
+	credentials string  // file of credentials, empty to check none
 	pruneOnce   bool
+	showAudit   int // how many records to show, and end
 	engines     local.Options
 }
 
@@ -61,8 +74,15 @@ func run(args []string, getenv func(string) string, out io.Writer, log *slog.Log
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if set.pruneOnce {
+	switch {
+	case set.showAudit > 0:
+		return audit.Show(out, set.audit, set.showAudit)
+	case set.pruneOnce:
 		return pruneOnce(ctx, set, out, log)
+	}
+	who, err := readWho(set)
+	if err != nil {
+		return err
 	}
 	listener, err := net.Listen("tcp", set.addr)
 	if err != nil {
@@ -77,16 +97,21 @@ func run(args []string, getenv func(string) string, out io.Writer, log *slog.Log
 	if err != nil {
 		return errors.Join(err, engines.Close())
 	}
+	trail, err := openTrail(set.audit)
+	if err != nil {
+		return errors.Join(err, engines.Close())
+	}
+	server.Trail, server.Policies = trail, who.policies
 	rotator := newRotator(ctx, engines, server)
 	server.Rotator = rotator
 	greet(out, listener.Addr(), set.data)
 	pruning, rotating := pruneNowAndThen(ctx, server), rotateNowAndThen(ctx, rotator)
-	err = serve(ctx, stop, listener, server, engines)
+	err = serve(ctx, stop, listener, who.gate(server, set.rate), engines)
 	stop()
 	<-pruning
 	<-rotating
 	rotator.Wait()
-	return errors.Join(err, engines.Close())
+	return errors.Join(err, engines.Close(), trail.Close())
 }
 
 func newServer(ctx context.Context, engines *local.Engines, set settings, log *slog.Logger) (*api.Server, error) {
@@ -102,6 +127,10 @@ func newServer(ctx context.Context, engines *local.Engines, set settings, log *s
 
 		Retention:           set.retention,
 		MinRotationInterval: set.minRotation,
+
+		Policies:      policy.AllowAll(),
+		Resources:     policy.NewCache(rememberedPolicies),
+		AuditRequired: true,
 	}, nil
 }
 
@@ -130,10 +159,15 @@ func readSettings(args []string, getenv func(string) string, out io.Writer, log 
 	flags := flag.NewFlagSet("local", flag.ContinueOnError)
 	flags.SetOutput(io.Discard) // an error is said once, by main
 	flags.StringVar(&set.addr, "addr", "127.0.0.1:4566", "loopback `address` and port to answer on")
-	flags.StringVar(&set.data, "data", ".local/data", "`folder` of the table and the keys; only one process at a time may use it")
+	flags.StringVar(&set.data, "data", defaultData, "`folder` of the table and the keys; only one process at a time may use it")
 	flags.IntVar(&set.retention.MaxVersions, "max-versions", secret.DefaultRetention.MaxVersions, "how many `versions` without a label a secret keeps")
 	flags.DurationVar(&set.retention.MinAge, "min-age", secret.DefaultRetention.MinAge, "`duration` for which a version stays, however many there are")
 	flags.DurationVar(&set.minRotation, "min-rotation-interval", schedule.Least, "shortest `duration` between two rotations that a schedule may ask for; AWS's is 4h")
+	flags.StringVar(&set.audit, "audit", "", "`file` of the audit records; without it .local/audit.jsonl, or audit.jsonl in the --data folder, or none with --memory")
+	flags.IntVar(&set.showAudit, "show-audit", 0, "show the last `records` of the audit and end")
+	flags.StringVar(&set.policies, "policies", "", "`file` of principal policies; without it everybody may do everything")
+	flags.StringVar(&set.credentials, "verify-credentials", "", "`file` of the access keys whose signatures are checked; without it none is")
+	flags.Float64Var(&set.rate, "rate", defaultRate, "how many `calls` a second each caller may make, and twice as many at once; 0 for any number")
 	flags.BoolVar(&set.pruneOnce, "prune", false, "remove once what need not be kept any more, and end")
 	flags.BoolVar(&memory, "memory", false, "keep everything in memory, and nothing when it stops")
 	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
@@ -160,6 +194,12 @@ func readSettings(args []string, getenv func(string) string, out io.Writer, log 
 		KMS:      getenv("AWS_ENDPOINT_URL_KMS"),
 		Lambda:   getenv("AWS_ENDPOINT_URL_LAMBDA"),
 		Log:      log,
+	}
+	if set.audit == "" {
+		set.audit = auditFile(set.engines)
+	}
+	if set.showAudit < 0 || set.showAudit > 0 && set.audit == "" {
+		return set, errors.New("--show-audit needs a number of records, and a file of them: there is none with --memory")
 	}
 	return set, checkAddr(set.addr)
 }

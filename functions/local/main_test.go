@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -51,7 +52,25 @@ func withProgram(m *testing.M) int {
 type running struct {
 	*exec.Cmd
 	url    string
-	errors *bytes.Buffer
+	errors *output
+}
+
+// An output is what a process has written so far.
+type output struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
 }
 
 var answersOn = regexp.MustCompile(`answers on (http://\S+),`)
@@ -65,7 +84,7 @@ func start(t *testing.T, args ...string) running {
 // startWith adds variables to the environment.
 func startWith(t *testing.T, env []string, args ...string) running {
 	t.Helper()
-	r := running{Cmd: exec.Command(program, append([]string{"--addr", "127.0.0.1:0"}, args...)...), errors: new(bytes.Buffer)}
+	r := running{Cmd: exec.Command(program, append([]string{"--addr", "127.0.0.1:0"}, args...)...), errors: new(output)}
 	r.Env = append(os.Environ(), env...)
 	r.Stderr = r.errors
 	out, err := r.StdoutPipe()

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
@@ -33,9 +32,7 @@ func newRotator(ctx context.Context, engines *local.Engines, server *api.Server)
 			RetryDelay:  time.Minute,
 			Parallel:    rotateAtOnce,
 			Log:         server.Log,
-			Tell: func(_ context.Context, e rotate.Event) {
-				server.Log.Info(e.Name, slog.String("secret", e.ARN))
-			},
+			Tell:        rotate.Record(server.Trail, server.Log),
 		},
 		Context: ctx,
 		ARNs:    server.ARNs,

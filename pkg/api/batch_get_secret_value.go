@@ -23,7 +23,7 @@ type batchGetSecretValueOutput struct {
 // A batchError is the answer that GetSecretValue would have given.
 type batchError struct{ SecretId, ErrorCode, Message string }
 
-func (s *Server) batchGetSecretValue(ctx context.Context, in batchGetSecretValueInput) (out batchGetSecretValueOutput, err error) {
+func (c *call) batchGetSecretValue(ctx context.Context, in batchGetSecretValueInput) (out batchGetSecretValueOutput, err error) {
 	switch {
 	case (in.SecretIdList == nil) == (in.Filters == nil):
 		return out, secret.Errorf(secret.InvalidParameter, "Either 'SecretIdList' or 'Filters' must be provided, but not both.")
@@ -32,19 +32,20 @@ func (s *Server) batchGetSecretValue(ctx context.Context, in batchGetSecretValue
 	}
 	var asked []batchItem
 	if in.Filters == nil {
-		asked, err = s.named(ctx, in.SecretIdList)
+		asked, err = c.byID(ctx, in.SecretIdList)
 	} else {
-		asked, out.NextToken, err = s.filtered(ctx, in)
+		asked, out.NextToken, err = c.filtered(ctx, in)
 	}
 	if err != nil {
 		return out, err
 	}
-	values, err := s.revealAll(ctx, asked)
+	values, err := c.revealAll(ctx, asked)
 	if err != nil {
 		return out, err
 	}
 	out.SecretValues, out.Errors = []getSecretValueOutput{}, []batchError{}
 	for i, item := range asked {
+		c.recordRead(item, values[i].VersionId)
 		if item.err == (secret.Error{}) {
 			out.SecretValues = append(out.SecretValues, values[i])
 		} else {
@@ -56,26 +57,38 @@ func (s *Server) batchGetSecretValue(ctx context.Context, in batchGetSecretValue
 
 // A batchItem is one secret of a batch, or why there is no answer for it.
 type batchItem struct {
-	id     string // as asked
-	secret secret.Secret
-	err    secret.Error
+	id      string // as asked
+	secret  secret.Secret
+	missing bool
+	err     secret.Error
+	// statement is the one of a policy that allowed or denied it.
+	statement string
 }
 
-// named reads the secrets of a list of IDs in one call.
-func (s *Server) named(ctx context.Context, ids []string) ([]batchItem, error) {
+// refuse notes why there is no answer, when that is for the caller to know.
+func (b *batchItem) refuse(err error) error {
+	if refusal, ok := errors.AsType[secret.Error](err); ok {
+		b.err = refusal
+		return nil
+	}
+	return err
+}
+
+// byID reads the secrets of a list of IDs in one call.
+func (c *call) byID(ctx context.Context, ids []string) ([]batchItem, error) {
 	items := make([]batchItem, len(ids))
 	parsed := make([]secret.ID, len(ids))
 	var names []string
 	for i, id := range ids {
 		items[i].id = id
 		var err error
-		if parsed[i], err = s.ARNs.Parse(id); err != nil {
+		if parsed[i], err = c.ARNs.Parse(id); err != nil {
 			items[i].err, _ = errors.AsType[secret.Error](err) // Parse returns no others
 			continue
 		}
 		names = append(names, parsed[i].Name)
 	}
-	secrets, err := s.Store.Secrets(ctx, names)
+	secrets, err := c.Store.Secrets(ctx, names)
 	if err != nil {
 		return nil, err
 	}
@@ -84,7 +97,7 @@ func (s *Server) named(ctx context.Context, ids []string) ([]batchItem, error) {
 		switch {
 		case items[i].err != (secret.Error{}):
 		case !ok || !sec.Is(parsed[i]):
-			items[i].err = secret.NotFound
+			items[i].secret, items[i].missing = c.ghost(parsed[i]), true
 		default:
 			items[i].secret = sec
 		}
@@ -93,9 +106,12 @@ func (s *Server) named(ctx context.Context, ids []string) ([]batchItem, error) {
 }
 
 // filtered reads a page of the secrets that pass the filters.
-func (s *Server) filtered(ctx context.Context, in batchGetSecretValueInput) (items []batchItem, next string, err error) {
+func (c *call) filtered(ctx context.Context, in batchGetSecretValueInput) (items []batchItem, next string, err error) {
 	filters, err := filtersOf(in.Filters)
 	if err != nil {
+		return nil, "", err
+	}
+	if err := c.mayAtAll("ListSecrets"); err != nil {
 		return nil, "", err
 	}
 	scope := scopeOf("BatchGetSecretValue", filters)
@@ -103,27 +119,43 @@ func (s *Server) filtered(ctx context.Context, in batchGetSecretValueInput) (ite
 	if err != nil {
 		return nil, "", err
 	}
-	found, last, err := s.list(ctx, query{filters: filters, after: after, limit: orDefault(in.MaxResults, 20)})
+	found, last, err := c.list(ctx, query{filters: filters, after: after, limit: orDefault(in.MaxResults, 20)})
 	for _, sec := range found {
 		items = append(items, batchItem{id: sec.ARN, secret: sec})
 	}
 	return items, scope.write(last), err
 }
 
-// revealAll opens the current versions, some at a time. What is refused for one
-// is noted with it; any other error ends the whole.
-func (s *Server) revealAll(ctx context.Context, items []batchItem) ([]getSecretValueOutput, error) {
+// revealAll opens the current versions, some at a time, of those that the caller may
+// read. What is refused for one is noted with it; any other error ends the whole.
+func (c *call) revealAll(ctx context.Context, items []batchItem) ([]getSecretValueOutput, error) {
 	values := make([]getSecretValueOutput, len(items))
 	err := parallel(len(items), func(i int) (err error) {
-		if items[i].err != (secret.Error{}) {
+		item := &items[i]
+		if item.err != (secret.Error{}) {
 			return nil
 		}
-		values[i], err = s.reveal(ctx, items[i].secret, "", "")
-		if refusal, ok := errors.AsType[secret.Error](err); ok {
-			items[i].err = refusal
-			return nil
+		if err := c.mayRead(ctx, item); err != nil {
+			return item.refuse(err)
 		}
-		return err
+		values[i], err = c.reveal(ctx, item.secret, "", "")
+		return item.refuse(err)
 	})
 	return values, err
+}
+
+// mayRead refuses a secret of a batch as GetSecretValue would.
+func (c *call) mayRead(ctx context.Context, item *batchItem) error {
+	d, err := c.decide(ctx, "GetSecretValue", item.id, item.secret)
+	if err != nil {
+		return err
+	}
+	item.statement = d.Statement
+	switch {
+	case !d.Allowed:
+		return d.Denied()
+	case item.missing:
+		return secret.NotFound
+	}
+	return nil
 }

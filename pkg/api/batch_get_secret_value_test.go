@@ -19,6 +19,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 	"github.com/aws/smithy-go"
 
+	"github.com/strongroom/strongroom/pkg/envelope"
 	"github.com/strongroom/strongroom/pkg/local/localtest"
 )
 
@@ -271,7 +272,7 @@ func TestBatchGetSecretValueUnprocessed(t *testing.T) {
 	call.Header.Set("Content-Type", "application/x-amz-json-1.1")
 	call.Header.Set("X-Amz-Target", "secretsmanager.BatchGetSecretValue")
 	answer := httptest.NewRecorder()
-	room.Server.ServeHTTP(answer, call)
+	room.ServeHTTP(answer, call)
 	checkAnswer(t, answer.Result(), answer.Body.String(), rateExceeded)
 }
 
@@ -314,7 +315,7 @@ func TestBatchGetSecretValuePanic(t *testing.T) {
 	room := localtest.New(t)
 	names, want := numbered(t, room, 3)
 	broken := room.Another(t)
-	broken.Server.Now = func() time.Time { panic("no time") }
+	broken.Server.Sealer = &envelope.Sealer{} // whose KMS is nil
 	_, err := broken.SDK.BatchGetSecretValue(t.Context(), batchOf(names...), once)
 	checkRefused(t, err, serverFault)
 	checkNames(t, "after", valuesOf(batch(t, room, batchOf(names...))), want...)

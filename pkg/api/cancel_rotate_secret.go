@@ -16,10 +16,10 @@ type cancelRotateSecretOutput struct {
 	VersionId string `json:",omitempty"`
 }
 
-func (s *Server) cancelRotateSecret(ctx context.Context, in cancelRotateSecretInput) (out cancelRotateSecretOutput, err error) {
-	now := s.now()
+func (c *call) cancelRotateSecret(ctx context.Context, in cancelRotateSecretInput) (out cancelRotateSecretOutput, err error) {
+	now := c.now()
 	var version string
-	sec, err := s.update(ctx, in.SecretId, func(sec secret.Secret) (secret.Change, error) {
+	sec, err := c.update(ctx, in.SecretId, func(sec secret.Secret) (secret.Change, error) {
 		version = sec.Rotation.Run.Token
 		return sec.CancelRotation(now)
 	})

@@ -30,7 +30,7 @@ type createSecretOutput struct {
 	VersionId string `json:",omitempty"`
 }
 
-func (s *Server) createSecret(ctx context.Context, in createSecretInput) (out createSecretOutput, err error) {
+func (c *call) createSecret(ctx context.Context, in createSecretInput) (out createSecretOutput, err error) {
 	if err := secret.CheckNewName(in.Name); err != nil {
 		return out, err
 	}
@@ -41,19 +41,22 @@ func (s *Server) createSecret(ctx context.Context, in createSecretInput) (out cr
 	if len(in.AddReplicaRegions) > 0 {
 		return out, secret.Errorf(secret.InvalidParameter, "Replication to other Regions is not available.")
 	}
-	change, err := s.newSecret(in, given)
+	change, err := c.newSecret(in, given)
 	if err != nil {
 		return out, err
 	}
+	if err := c.mayCreate(ctx, change.Secret); err != nil {
+		return out, err
+	}
 	if given {
-		change.Version.Sealed, err = s.sealOnce(in.ClientRequestToken, value)(ctx, change.Secret)
+		change.Version.Sealed, err = c.sealOnce(in.ClientRequestToken, value)(ctx, change.Secret)
 		if err != nil {
 			return out, err
 		}
 	}
-	sec, err := s.Store.Create(ctx, change)
+	sec, err := c.Store.Create(ctx, change)
 	if taken, ok := errors.AsType[*store.Exists](err); ok {
-		sec, err = taken.Secret, s.createdBefore(ctx, taken.Secret, in, value, given)
+		sec, err = taken.Secret, c.createdBefore(ctx, taken.Secret, in, value, given)
 	}
 	if err != nil {
 		return out, err
@@ -65,10 +68,24 @@ func (s *Server) createSecret(ctx context.Context, in createSecretInput) (out cr
 	return out, nil
 }
 
+// mayCreate refuses a caller who may not make the secret, or may not tag it
+// (CreateSecret: tags need the right to TagResource).
+func (c *call) mayCreate(ctx context.Context, sec secret.Secret) error {
+	ghost := secret.Secret{Name: sec.Name, ARN: sec.ARN}
+	if err := c.may(ctx, ghost); err != nil || len(sec.Tags) == 0 {
+		return err
+	}
+	d, err := c.decide(ctx, "TagResource", c.named, ghost)
+	if err == nil && !d.Allowed {
+		c.decision, err = d, d.Denied()
+	}
+	return err
+}
+
 // newSecret decides on the secret, and on its first version if there is a value.
-func (s *Server) newSecret(in createSecretInput, given bool) (secret.Change, error) {
-	now := s.now()
-	sec := secret.New(in.Name, s.ARNs.Of(in.Name, s.newSuffix()), in.ClientRequestToken, now)
+func (c *call) newSecret(in createSecretInput, given bool) (secret.Change, error) {
+	now := c.now()
+	sec := secret.New(in.Name, c.ARNs.Of(in.Name, c.newSuffix()), in.ClientRequestToken, now)
 	sec.Description, sec.Type, sec.KMSKey = in.Description, in.Type, kmsKey(in.KmsKeyId)
 	sec, err := sec.Tag(tagsOf(in.Tags), now)
 	if err != nil {
@@ -82,19 +99,19 @@ func (s *Server) newSecret(in createSecretInput, given bool) (secret.Change, err
 
 // createdBefore refuses a name that is taken, unless it was this same request
 // that took it.
-func (s *Server) createdBefore(ctx context.Context, sec secret.Secret, in createSecretInput, value secret.Value, given bool) error {
+func (c *call) createdBefore(ctx context.Context, sec secret.Secret, in createSecretInput, value secret.Value, given bool) error {
 	if !sec.Deletion.IsZero() {
 		return secret.Errorf(secret.InvalidRequest, "You can't create this secret because a secret with this name is already scheduled for deletion.")
 	}
 	if in.ClientRequestToken == "" {
 		return secret.Exists(sec.Name)
 	}
-	version, found, err := s.Store.Version(ctx, sec, in.ClientRequestToken)
+	version, found, err := c.Store.Version(ctx, sec, in.ClientRequestToken)
 	switch {
 	case err != nil:
 		return err
 	case found && given:
-		return s.sameValue(ctx, sec, version, value)
+		return c.sameValue(ctx, sec, version, value)
 	case found:
 		return secret.TokenInUse(in.ClientRequestToken, sec.ARN)
 	case !given && in.ClientRequestToken == sec.Token:

@@ -207,11 +207,11 @@ func kindOf(t reflect.Type) string {
 	return "a whole number"
 }
 
-// subject is the secret that a request is about, for the log.
-func (s *shape) subject(in any) string {
+// subject is the secret that a request is about, as the caller named it.
+func (s *shape) subject(in reflect.Value) string {
 	for _, m := range s.members {
 		if m.name == "SecretId" || m.name == "Name" {
-			return reflect.ValueOf(in).Elem().Field(m.index).String()
+			return in.Field(m.index).String()
 		}
 	}
 	return ""

@@ -12,9 +12,9 @@ type deleteResourcePolicyInput struct {
 
 type deleteResourcePolicyOutput struct{ ARN, Name string }
 
-func (s *Server) deleteResourcePolicy(ctx context.Context, in deleteResourcePolicyInput) (out deleteResourcePolicyOutput, err error) {
-	now := s.now()
-	sec, err := s.update(ctx, in.SecretId, func(sec secret.Secret) (secret.Change, error) {
+func (c *call) deleteResourcePolicy(ctx context.Context, in deleteResourcePolicyInput) (out deleteResourcePolicyOutput, err error) {
+	now := c.now()
+	sec, err := c.update(ctx, in.SecretId, func(sec secret.Secret) (secret.Change, error) {
 		return sec.DeletePolicy(now)
 	})
 	if err != nil {

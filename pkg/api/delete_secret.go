@@ -19,19 +19,19 @@ type deleteSecretOutput struct {
 	DeletionDate timestamp
 }
 
-func (s *Server) deleteSecret(ctx context.Context, in deleteSecretInput) (out deleteSecretOutput, err error) {
-	id, err := s.ARNs.Parse(in.SecretId)
+func (c *call) deleteSecret(ctx context.Context, in deleteSecretInput) (out deleteSecretOutput, err error) {
+	id, err := c.ARNs.Parse(in.SecretId)
 	if err != nil {
 		return out, err
 	}
 	if in.ForceDeleteWithoutRecovery && in.RecoveryWindowInDays != nil {
 		return out, secret.Errorf(secret.InvalidParameter, "You can't use ForceDeleteWithoutRecovery in conjunction with RecoveryWindowInDays.")
 	}
-	now := s.now()
+	now := c.now()
 	if in.ForceDeleteWithoutRecovery {
-		return s.removeSecret(ctx, id, now)
+		return c.removeSecret(ctx, id, now)
 	}
-	sec, err := s.Store.Update(ctx, id, func(sec secret.Secret) (secret.Change, error) {
+	sec, err := c.change(ctx, id, func(sec secret.Secret) (secret.Change, error) {
 		return sec.Delete(orDefault(in.RecoveryWindowInDays, secret.DefaultRecoveryDays), now)
 	})
 	if err != nil {
@@ -42,16 +42,16 @@ func (s *Server) deleteSecret(ctx context.Context, in deleteSecretInput) (out de
 
 // removeSecret deletes at once. A secret that is not there is deleted as well, under
 // an ARN made up for the answer (recorded).
-func (s *Server) removeSecret(ctx context.Context, id secret.ID, now time.Time) (out deleteSecretOutput, err error) {
-	sec, err := s.Store.Update(ctx, id, func(sec secret.Secret) (secret.Change, error) {
+func (c *call) removeSecret(ctx context.Context, id secret.ID, now time.Time) (out deleteSecretOutput, err error) {
+	sec, err := c.change(ctx, id, func(sec secret.Secret) (secret.Change, error) {
 		return sec.Remove(now), nil
 	})
 	if errors.Is(err, secret.NotFound) {
 		suffix := id.Suffix
 		if suffix == "" {
-			suffix = s.newSuffix()
+			suffix = c.newSuffix()
 		}
-		return deleteSecretOutput{s.ARNs.Of(id.Name, suffix), id.Name, timestamp(now)}, nil
+		return deleteSecretOutput{c.ARNs.Of(id.Name, suffix), id.Name, timestamp(now)}, nil
 	}
 	return deleteSecretOutput{sec.ARN, sec.Name, timestamp(now)}, err
 }

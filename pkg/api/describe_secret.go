@@ -40,8 +40,8 @@ type secretEntry struct {
 	NextRotationDate  timestamp      `json:",omitzero"`
 }
 
-func (s *Server) describeSecret(ctx context.Context, in describeSecretInput) (out describeSecretOutput, err error) {
-	sec, err := s.find(ctx, in.SecretId)
+func (c *call) describeSecret(ctx context.Context, in describeSecretInput) (out describeSecretOutput, err error) {
+	sec, err := c.find(ctx, in.SecretId)
 	if err != nil {
 		return out, err
 	}

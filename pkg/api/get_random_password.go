@@ -21,7 +21,7 @@ type getRandomPasswordInput struct {
 
 type getRandomPasswordOutput struct{ RandomPassword string }
 
-func (s *Server) getRandomPassword(_ context.Context, in getRandomPasswordInput) (out getRandomPasswordOutput, err error) {
+func (c *call) getRandomPassword(_ context.Context, in getRandomPasswordInput) (out getRandomPasswordOutput, err error) {
 	sets := characterSets(in)
 	length := orDefault(in.PasswordLength, 32)
 	var required []string

@@ -11,15 +11,15 @@ type getResourcePolicyOutput struct {
 	ResourcePolicy string `json:",omitempty"`
 }
 
-func (s *Server) getResourcePolicy(ctx context.Context, in getResourcePolicyInput) (out getResourcePolicyOutput, err error) {
-	sec, err := s.find(ctx, in.SecretId)
+func (c *call) getResourcePolicy(ctx context.Context, in getResourcePolicyInput) (out getResourcePolicyOutput, err error) {
+	sec, err := c.find(ctx, in.SecretId)
 	if err != nil {
 		return out, err
 	}
 	if err := sec.Active(); err != nil {
 		return out, err
 	}
-	text, err := s.Store.Policy(ctx, sec)
+	text, err := c.policyText(ctx, sec)
 	if err != nil {
 		return out, err
 	}

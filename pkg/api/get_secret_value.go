@@ -23,32 +23,37 @@ type getSecretValueOutput struct {
 	CreatedDate          timestamp
 }
 
-func (s *Server) getSecretValue(ctx context.Context, in getSecretValueInput) (out getSecretValueOutput, err error) {
-	sec, err := s.find(ctx, in.SecretId)
+func (c *call) getSecretValue(ctx context.Context, in getSecretValueInput) (out getSecretValueOutput, err error) {
+	sec, err := c.find(ctx, in.SecretId)
 	if err != nil {
 		return out, err
 	}
-	return s.reveal(ctx, sec, in.VersionId, in.VersionStage)
+	out, err = c.reveal(ctx, sec, in.VersionId, in.VersionStage)
+	c.version = out.VersionId
+	return out, err
 }
 
 // reveal opens the version of a secret that is asked for.
-func (s *Server) reveal(ctx context.Context, sec secret.Secret, versionID, stage string) (out getSecretValueOutput, err error) {
+func (c *call) reveal(ctx context.Context, sec secret.Secret, versionID, stage string) (out getSecretValueOutput, err error) {
 	asked, missing, err := sec.Version(versionID, stage)
 	if err != nil {
 		return out, err
 	}
-	version, found, err := s.Store.Version(ctx, sec, asked)
+	if err := c.crossAccount(sec); err != nil {
+		return out, err
+	}
+	version, found, err := c.Store.Version(ctx, sec, asked)
 	if err != nil {
 		return out, err
 	}
 	if !found {
-		return s.revealAnew(ctx, sec, versionID, stage, missing)
+		return c.revealAnew(ctx, sec, versionID, stage, missing)
 	}
-	value, err := s.Sealer.Open(ctx, envelope.Place{ARN: sec.ARN, VersionID: version.ID}, version.Sealed)
+	value, err := c.Sealer.Open(ctx, envelope.Place{ARN: sec.ARN, VersionID: version.ID}, version.Sealed)
 	if err != nil {
 		return out, err
 	}
-	s.touch(ctx, sec, version)
+	c.touch(ctx, sec, version)
 	out = getSecretValueOutput{
 		ARN: sec.ARN, Name: sec.Name, VersionId: version.ID,
 		VersionStages: sec.Stages.Of(version.ID),
@@ -65,23 +70,23 @@ func (s *Server) reveal(ctx context.Context, sec secret.Secret, versionID, stage
 // revealAnew answers for a version that is not there. Where the secret has changed
 // since it was read, its label may have moved on and the version been removed
 // between the two reads; then what stands now is asked for.
-func (s *Server) revealAnew(ctx context.Context, sec secret.Secret, versionID, stage string, missing error) (out getSecretValueOutput, err error) {
-	now, err := s.Store.Get(ctx, secret.ID{Name: sec.Name, Suffix: sec.Suffix()})
+func (c *call) revealAnew(ctx context.Context, sec secret.Secret, versionID, stage string, missing error) (out getSecretValueOutput, err error) {
+	now, err := c.Store.Get(ctx, secret.ID{Name: sec.Name, Suffix: sec.Suffix()})
 	switch {
 	case err != nil:
 		return out, err
 	case now.Revision == sec.Revision:
 		return out, missing
 	}
-	return s.reveal(ctx, now, versionID, stage)
+	return c.reveal(ctx, now, versionID, stage)
 }
 
 // touch notes the day of the read. It is a courtesy: it neither fails a read
 // nor holds it up for long.
-func (s *Server) touch(ctx context.Context, sec secret.Secret, version secret.Version) {
+func (c *call) touch(ctx context.Context, sec secret.Secret, version secret.Version) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
-	if err := s.Store.Touch(ctx, sec, version, s.now()); err != nil && s.Log != nil {
-		s.Log.WarnContext(ctx, "last accessed date not noted", slog.String("secret", sec.Name), slog.String("error", err.Error()))
+	if err := c.Store.Touch(ctx, sec, version, c.now()); err != nil && c.Log != nil {
+		c.Log.WarnContext(ctx, "last accessed date not noted", slog.String("secret", sec.Name), slog.String("error", err.Error()))
 	}
 }

@@ -341,7 +341,7 @@ func serve(room *localtest.Room, operation, body string) *httptest.ResponseRecor
 	call.Header.Set("Content-Type", "application/x-amz-json-1.1")
 	call.Header.Set("X-Amz-Target", "secretsmanager."+operation)
 	answer := httptest.NewRecorder()
-	room.Server.ServeHTTP(answer, call)
+	room.ServeHTTP(answer, call)
 	return answer
 }
 

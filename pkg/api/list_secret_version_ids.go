@@ -29,14 +29,14 @@ type versionEntry struct {
 	KmsKeyIds        []string
 }
 
-func (s *Server) listSecretVersionIDs(ctx context.Context, in listSecretVersionIDsInput) (out listSecretVersionIDsOutput, err error) {
-	sec, err := s.find(ctx, in.SecretId)
+func (c *call) listSecretVersionIDs(ctx context.Context, in listSecretVersionIDsInput) (out listSecretVersionIDsOutput, err error) {
+	sec, err := c.find(ctx, in.SecretId)
 	if err != nil {
 		return out, err
 	}
-	list := s.labelledVersions
+	list := c.labelledVersions
 	if in.IncludeDeprecated {
-		list = s.Store.Versions
+		list = c.Store.Versions
 	}
 	scope := scopeOf("ListSecretVersionIds", sec.ARN, in.IncludeDeprecated)
 	after, err := scope.read(in.NextToken)
@@ -58,8 +58,8 @@ func (s *Server) listSecretVersionIDs(ctx context.Context, in listSecretVersionI
 }
 
 // labelledVersions is a page of the versions with a label, of which there are few.
-func (s *Server) labelledVersions(ctx context.Context, sec secret.Secret, page store.Page) ([]secret.Version, bool, error) {
-	versions, err := s.Store.Labelled(ctx, sec)
+func (c *call) labelledVersions(ctx context.Context, sec secret.Secret, page store.Page) ([]secret.Version, bool, error) {
+	versions, err := c.Store.Labelled(ctx, sec)
 	if err != nil {
 		return nil, false, err
 	}

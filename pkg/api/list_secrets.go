@@ -3,6 +3,7 @@ package api
 import (
 	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -38,7 +39,7 @@ type listEntry struct {
 // listSecrets lists what is there now, a secret created a moment ago included;
 // AWS's list trails by up to five minutes. By name and by creation a page costs
 // what it returns. By the other dates, every page reads all secrets.
-func (s *Server) listSecrets(ctx context.Context, in listSecretsInput) (out listSecretsOutput, err error) {
+func (c *call) listSecrets(ctx context.Context, in listSecretsInput) (out listSecretsOutput, err error) {
 	filters, err := filtersOf(in.Filters)
 	if err != nil {
 		return out, err
@@ -48,7 +49,7 @@ func (s *Server) listSecrets(ctx context.Context, in listSecretsInput) (out list
 	if err != nil {
 		return out, err
 	}
-	found, next, err := s.list(ctx, query{
+	found, next, err := c.list(ctx, query{
 		filters:    filters,
 		sortBy:     in.SortBy,
 		descending: in.SortOrder == "desc",
@@ -103,15 +104,15 @@ func (q query) takes(sec secret.Secret) bool {
 }
 
 // list returns a page and where the next one goes on, empty for nowhere.
-func (s *Server) list(ctx context.Context, q query) (found []secret.Secret, next string, err error) {
+func (c *call) list(ctx context.Context, q query) (found []secret.Secret, next string, err error) {
 	q.matcher = secret.NewMatcher(q.filters)
 	switch q.sortBy {
 	case "last-accessed-date":
-		return s.gather(ctx, q, func(sec secret.Secret) time.Time { return sec.Accessed })
+		return c.gather(ctx, q, func(sec secret.Secret) time.Time { return sec.Accessed })
 	case "last-changed-date":
-		return s.gather(ctx, q, func(sec secret.Secret) time.Time { return sec.Changed })
+		return c.gather(ctx, q, func(sec secret.Secret) time.Time { return sec.Changed })
 	}
-	return s.walk(ctx, q)
+	return c.walk(ctx, q)
 }
 
 const (
@@ -125,7 +126,7 @@ const (
 // walk lists in an order of the directory. It looks at as many secrets as there
 // is room for; where some of them are not for this list, at twice as many each
 // time.
-func (s *Server) walk(ctx context.Context, q query) (found []secret.Secret, next string, err error) {
+func (c *call) walk(ctx context.Context, q query) (found []secret.Secret, next string, err error) {
 	walk := store.Walk{Order: store.ByCreated, Descending: q.descending, After: q.after}
 	if q.sortBy == "name" {
 		walk.Order, walk.Prefix = store.ByName, secret.NamePrefix(q.filters)
@@ -133,14 +134,14 @@ func (s *Server) walk(ctx context.Context, q query) (found []secret.Secret, next
 	for looked := 0; looked < maxLook; {
 		look := min(max(q.limit-len(found), looked), lookAhead)
 		walk.Limit = look + 1 // one more says whether there are more
-		rows, more, err := s.Store.Directory(ctx, walk)
+		rows, more, err := c.Store.Directory(ctx, walk)
 		if err != nil {
 			return nil, "", err
 		}
 		if len(rows) > look {
 			rows, more = rows[:look], true
 		}
-		secrets, err := s.Store.Secrets(ctx, q.names(rows))
+		secrets, err := c.taken(ctx, q, rows)
 		if err != nil {
 			return nil, "", err
 		}
@@ -150,7 +151,7 @@ func (s *Server) walk(ctx context.Context, q query) (found []secret.Secret, next
 			}
 			walk.After = row.Position
 			// A secret that was deleted and made again since has another row.
-			if sec, ok := secrets[row.Name]; ok && row.Of(sec) && q.takes(sec) {
+			if sec, ok := secrets[row.Name]; ok && row.Of(sec) {
 				found = append(found, sec)
 			}
 		}
@@ -163,6 +164,17 @@ func (s *Server) walk(ctx context.Context, q query) (found []secret.Secret, next
 		looked += len(rows)
 	}
 	return found, walk.After, nil
+}
+
+// taken reads the secrets in the rows that the query takes, and that its caller may
+// see.
+func (c *call) taken(ctx context.Context, q query, rows []store.Row) (map[string]secret.Secret, error) {
+	secrets, err := c.Store.Secrets(ctx, q.names(rows))
+	if err != nil {
+		return nil, err
+	}
+	maps.DeleteFunc(secrets, func(_ string, sec secret.Secret) bool { return !q.takes(sec) })
+	return secrets, c.visible(ctx, secrets)
 }
 
 // names are the secrets in the rows that are worth reading.
@@ -196,8 +208,8 @@ func parsePlace(s string) place {
 
 // gather lists in the order of a date that no index has: it reads every secret
 // for each page.
-func (s *Server) gather(ctx context.Context, q query, date func(secret.Secret) time.Time) (found []secret.Secret, next string, err error) {
-	all, err := s.all(ctx, q)
+func (c *call) gather(ctx context.Context, q query, date func(secret.Secret) time.Time) (found []secret.Secret, next string, err error) {
+	all, err := c.all(ctx, q)
 	if err != nil {
 		return nil, "", err
 	}
@@ -218,23 +230,21 @@ func (s *Server) gather(ctx context.Context, q query, date func(secret.Secret) t
 }
 
 // all reads every secret that the query takes, a thousand rows at a time.
-func (s *Server) all(ctx context.Context, q query) ([]secret.Secret, error) {
+func (c *call) all(ctx context.Context, q query) ([]secret.Secret, error) {
 	const rowsAtOnce = 1000
 	walk := store.Walk{Order: store.ByName, Prefix: secret.NamePrefix(q.filters), Limit: rowsAtOnce}
 	var all []secret.Secret
 	for {
-		rows, more, err := s.Store.Directory(ctx, walk)
+		rows, more, err := c.Store.Directory(ctx, walk)
 		if err != nil {
 			return nil, err
 		}
-		secrets, err := s.Store.Secrets(ctx, q.names(rows))
+		secrets, err := c.taken(ctx, q, rows)
 		if err != nil {
 			return nil, err
 		}
 		for _, sec := range secrets {
-			if q.takes(sec) {
-				all = append(all, sec)
-			}
+			all = append(all, sec)
 		}
 		if !more {
 			return all, nil

@@ -15,9 +15,9 @@ type putResourcePolicyInput struct {
 
 type putResourcePolicyOutput struct{ ARN, Name string }
 
-func (s *Server) putResourcePolicy(ctx context.Context, in putResourcePolicyInput) (out putResourcePolicyOutput, err error) {
-	now := s.now()
-	sec, err := s.update(ctx, in.SecretId, func(sec secret.Secret) (secret.Change, error) {
+func (c *call) putResourcePolicy(ctx context.Context, in putResourcePolicyInput) (out putResourcePolicyOutput, err error) {
+	now := c.now()
+	sec, err := c.update(ctx, in.SecretId, func(sec secret.Secret) (secret.Change, error) {
 		// The state comes before the text: a policy for a secret that is not
 		// there is not looked at.
 		change, err := sec.PutPolicy(in.ResourcePolicy, now)
@@ -31,10 +31,15 @@ func (s *Server) putResourcePolicy(ctx context.Context, in putResourcePolicyInpu
 		if in.BlockPublicPolicy && len(document.Broad()) > 0 {
 			return change, policy.Public
 		}
+		if c.Policies.LocksOut(c.request(c.operation, c.named, sec.ARN, c.keysWith(sec)), document) {
+			return change, policy.LockedOut
+		}
 		return change, nil
 	})
 	if err != nil {
 		return out, err
 	}
+	// The next call about the secret need not read what is known here.
+	_, _ = c.Resources.Policy(sec.PolicyHash, func() (string, error) { return in.ResourcePolicy, nil })
 	return putResourcePolicyOutput{sec.ARN, sec.Name}, nil
 }

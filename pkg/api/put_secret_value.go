@@ -21,8 +21,8 @@ type putSecretValueOutput struct {
 	VersionStages        []string `json:",omitempty"`
 }
 
-func (s *Server) putSecretValue(ctx context.Context, in putSecretValueInput) (out putSecretValueOutput, err error) {
-	id, err := s.ARNs.Parse(in.SecretId)
+func (c *call) putSecretValue(ctx context.Context, in putSecretValueInput) (out putSecretValueOutput, err error) {
+	id, err := c.ARNs.Parse(in.SecretId)
 	if err != nil {
 		return out, err
 	}
@@ -36,8 +36,8 @@ func (s *Server) putSecretValue(ctx context.Context, in putSecretValueInput) (ou
 	if !given {
 		return out, secret.Errorf(secret.InvalidRequest, "You must provide either SecretString or SecretBinary.")
 	}
-	now := s.now()
-	sec, err := s.put(ctx, id, in.ClientRequestToken, value, func(sec secret.Secret) (secret.Change, error) {
+	now := c.now()
+	sec, err := c.put(ctx, id, in.ClientRequestToken, value, func(sec secret.Secret) (secret.Change, error) {
 		if in.RotationToken != "" {
 			if err := sec.CheckRotationToken(in.RotationToken, in.ClientRequestToken, now); err != nil {
 				return secret.Change{}, err

@@ -12,9 +12,9 @@ type restoreSecretInput struct {
 
 type restoreSecretOutput struct{ ARN, Name string }
 
-func (s *Server) restoreSecret(ctx context.Context, in restoreSecretInput) (out restoreSecretOutput, err error) {
-	now := s.now()
-	sec, err := s.update(ctx, in.SecretId, func(sec secret.Secret) (secret.Change, error) {
+func (c *call) restoreSecret(ctx context.Context, in restoreSecretInput) (out restoreSecretOutput, err error) {
+	now := c.now()
+	sec, err := c.update(ctx, in.SecretId, func(sec secret.Secret) (secret.Change, error) {
 		return sec.Restore(now), nil
 	})
 	if err != nil {

@@ -45,8 +45,8 @@ type Rotator interface {
 	Start(ctx context.Context, arn string) error
 }
 
-func (s *Server) rotateSecret(ctx context.Context, in rotateSecretInput) (out rotateSecretOutput, err error) {
-	id, err := s.ARNs.Parse(in.SecretId)
+func (c *call) rotateSecret(ctx context.Context, in rotateSecretInput) (out rotateSecretOutput, err error) {
+	id, err := c.ARNs.Parse(in.SecretId)
 	if err != nil {
 		return out, err
 	}
@@ -56,35 +56,35 @@ func (s *Server) rotateSecret(ctx context.Context, in rotateSecretInput) (out ro
 	case in.ExternalSecretRotationRoleArn != "" || in.ExternalSecretRotationMetadata != nil:
 		return out, secret.Errorf(secret.InvalidRequest, "The rotation of managed external secrets is not available.")
 	}
-	sec, err := s.Store.Update(ctx, id, s.rotation(ctx, in))
+	sec, err := c.change(ctx, id, c.rotation(ctx, in))
 	if exists, ok := errors.AsType[*store.VersionExists](err); ok {
 		return rotateSecretOutput{exists.Secret.ARN, exists.Secret.Name, in.ClientRequestToken}, nil // by a request made before
 	}
 	if errors.Is(err, secret.ErrIncomplete) {
-		return out, s.reattempt(ctx, id, err)
+		return out, c.reattempt(ctx, id, err)
 	}
 	if err != nil {
 		return out, err
 	}
-	s.startRotation(ctx, sec)
+	c.startRotation(ctx, sec)
 	return rotateSecretOutput{sec.ARN, sec.Name, in.ClientRequestToken}, nil
 }
 
 // rotation decides on the rotation that a request asks for. The function is asked
 // for once, and the copy for a test is made once, however often it is decided.
-func (s *Server) rotation(ctx context.Context, in rotateSecretInput) decision {
-	now := s.now()
+func (c *call) rotation(ctx context.Context, in rotateSecretInput) decision {
+	now := c.now()
 	asked := secret.Rotate{
 		Token:  in.ClientRequestToken,
 		Lambda: in.RotationLambdaARN,
 		Rules:  in.RotationRules.rules(),
 		Test:   in.RotateImmediately != nil && !*in.RotateImmediately,
 		Next: func(rules secret.RotationRules, anchor time.Time) (secret.Window, error) {
-			return schedule.Next(rules, cmp.Or(s.MinRotationInterval, schedule.Least), schedule.Times{Anchor: anchor, Last: now, Now: now})
+			return schedule.Next(rules, cmp.Or(c.MinRotationInterval, schedule.Least), schedule.Times{Anchor: anchor, Last: now, Now: now})
 		},
 	}
-	invokable := s.invokable()
-	copied := s.copyOnce(in.ClientRequestToken)
+	invokable := c.invokable()
+	copied := c.copyOnce(in.ClientRequestToken)
 	return func(sec secret.Secret) (secret.Change, error) {
 		change, err := sec.Rotate(asked, now)
 		if err != nil || change.Nothing {
@@ -102,13 +102,13 @@ func (s *Server) rotation(ctx context.Context, in rotateSecretInput) decision {
 
 // invokable returns a function that asks once for each rotation function whether it
 // can be invoked.
-func (s *Server) invokable() func(context.Context, string) error {
+func (c *call) invokable() func(context.Context, string) error {
 	var asked string
 	return func(ctx context.Context, function string) error {
-		if s.Rotator == nil || asked == function {
+		if c.Rotator == nil || asked == function {
 			return nil
 		}
-		if err := s.Rotator.Check(ctx, function); err != nil {
+		if err := c.Rotator.Check(ctx, function); err != nil {
 			return err
 		}
 		asked = function
@@ -118,47 +118,47 @@ func (s *Server) invokable() func(context.Context, string) error {
 
 // copyOnce returns a function that seals the current value of a secret as another
 // version, and again only when that turns out to be another value.
-func (s *Server) copyOnce(token string) func(context.Context, secret.Secret) (secret.Sealed, error) {
+func (c *call) copyOnce(token string) func(context.Context, secret.Secret) (secret.Sealed, error) {
 	var of string
 	var seal func(context.Context, secret.Secret) (secret.Sealed, error)
 	return func(ctx context.Context, sec secret.Secret) (secret.Sealed, error) {
 		current := sec.Stages[secret.Current]
 		if of != sec.ARN+current {
-			version, found, err := s.Store.Version(ctx, sec, current)
+			version, found, err := c.Store.Version(ctx, sec, current)
 			if err != nil {
 				return secret.Sealed{}, err
 			}
 			if !found {
 				return secret.Sealed{}, secret.NoSuchStage(secret.Current)
 			}
-			value, err := s.Sealer.Open(ctx, envelope.Place{ARN: sec.ARN, VersionID: current}, version.Sealed)
+			value, err := c.Sealer.Open(ctx, envelope.Place{ARN: sec.ARN, VersionID: current}, version.Sealed)
 			if err != nil {
 				return secret.Sealed{}, err
 			}
-			of, seal = sec.ARN+current, s.sealOnce(token, value)
+			of, seal = sec.ARN+current, c.sealOnce(token, value)
 		}
 		return seal(ctx, sec)
 	}
 }
 
-func (s *Server) startRotation(ctx context.Context, sec secret.Secret) {
-	if s.Rotator == nil || sec.RotationDue().IsZero() || sec.RotationDue().After(s.now()) {
+func (c *call) startRotation(ctx context.Context, sec secret.Secret) {
+	if c.Rotator == nil || sec.RotationDue().IsZero() || sec.RotationDue().After(c.now()) {
 		return
 	}
-	if err := s.Rotator.Start(ctx, sec.ARN); err != nil && s.Log != nil {
-		s.Log.WarnContext(ctx, "rotation is left to the schedule", slog.String("secret", sec.Name), slog.String("error", err.Error()))
+	if err := c.Rotator.Start(ctx, sec.ARN); err != nil && c.Log != nil {
+		c.Log.WarnContext(ctx, "rotation is left to the schedule", slog.String("secret", sec.Name), slog.String("error", err.Error()))
 	}
 }
 
 // reattempt tries a rotation again that was given up, as the refusal of another one
 // says.
-func (s *Server) reattempt(ctx context.Context, id secret.ID, refusal error) error {
-	now := s.now()
-	sec, err := s.Store.Update(ctx, id, func(sec secret.Secret) (secret.Change, error) { return sec.Reattempt(now), nil })
+func (c *call) reattempt(ctx context.Context, id secret.ID, refusal error) error {
+	now := c.now()
+	sec, err := c.change(ctx, id, func(sec secret.Secret) (secret.Change, error) { return sec.Reattempt(now), nil })
 	if err != nil {
 		return err
 	}
-	s.startRotation(ctx, sec)
+	c.startRotation(ctx, sec)
 	return refusal
 }
 

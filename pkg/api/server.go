@@ -15,15 +15,16 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"strings"
 	"time"
 
-	"github.com/google/uuid"
-
+	"github.com/strongroom/strongroom/pkg/audit"
 	"github.com/strongroom/strongroom/pkg/envelope"
+	"github.com/strongroom/strongroom/pkg/policy"
 	"github.com/strongroom/strongroom/pkg/secret"
 	"github.com/strongroom/strongroom/pkg/store"
 )
@@ -45,6 +46,15 @@ type Server struct {
 	MinRotationInterval time.Duration
 	// Rotator runs rotations; without one, all are left to the schedule.
 	Rotator Rotator
+	// Policies say who may do what, besides the policies on the secrets; nil allows
+	// nobody anything.
+	Policies *policy.Set
+	// Resources remembers the policies on secrets.
+	Resources *policy.Cache
+	// Trail keeps the record of each call; nil keeps none. AuditRequired fails a call
+	// whose record cannot be kept.
+	Trail         audit.Trail
+	AuditRequired bool
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 	// NewSuffix makes the six characters at the end of a new secret's ARN; nil
@@ -52,28 +62,28 @@ type Server struct {
 	NewSuffix func() string
 }
 
-// operations are what the service can do.
+// operations are what the service can do, and what the right to each is about.
 var operations = map[string]operation{
-	"BatchGetSecretValue":      handle((*Server).batchGetSecretValue),
-	"CancelRotateSecret":       handle((*Server).cancelRotateSecret),
-	"CreateSecret":             handle((*Server).createSecret),
-	"DeleteResourcePolicy":     handle((*Server).deleteResourcePolicy),
-	"DeleteSecret":             handle((*Server).deleteSecret),
-	"DescribeSecret":           handle((*Server).describeSecret),
-	"GetRandomPassword":        handle((*Server).getRandomPassword),
-	"GetResourcePolicy":        handle((*Server).getResourcePolicy),
-	"GetSecretValue":           handle((*Server).getSecretValue),
-	"ListSecretVersionIds":     handle((*Server).listSecretVersionIDs),
-	"ListSecrets":              handle((*Server).listSecrets),
-	"PutResourcePolicy":        handle((*Server).putResourcePolicy),
-	"PutSecretValue":           handle((*Server).putSecretValue),
-	"RestoreSecret":            handle((*Server).restoreSecret),
-	"RotateSecret":             handle((*Server).rotateSecret),
-	"TagResource":              handle((*Server).tagResource),
-	"UntagResource":            handle((*Server).untagResource),
-	"UpdateSecret":             handle((*Server).updateSecret),
-	"UpdateSecretVersionStage": handle((*Server).updateSecretVersionStage),
-	"ValidateResourcePolicy":   handle((*Server).validateResourcePolicy),
+	"BatchGetSecretValue":      handle(onAny, (*call).batchGetSecretValue),
+	"CancelRotateSecret":       handle(onSecret, (*call).cancelRotateSecret),
+	"CreateSecret":             handle(onNew, (*call).createSecret),
+	"DeleteResourcePolicy":     handle(onSecret, (*call).deleteResourcePolicy),
+	"DeleteSecret":             handle(onSecret, (*call).deleteSecret),
+	"DescribeSecret":           handle(onSecret, (*call).describeSecret),
+	"GetRandomPassword":        handle(onAny, (*call).getRandomPassword),
+	"GetResourcePolicy":        handle(onSecret, (*call).getResourcePolicy),
+	"GetSecretValue":           handle(onSecret, (*call).getSecretValue),
+	"ListSecretVersionIds":     handle(onSecret, (*call).listSecretVersionIDs),
+	"ListSecrets":              handle(onAny, (*call).listSecrets),
+	"PutResourcePolicy":        handle(onSecret, (*call).putResourcePolicy),
+	"PutSecretValue":           handle(onSecret, (*call).putSecretValue),
+	"RestoreSecret":            handle(onSecret, (*call).restoreSecret),
+	"RotateSecret":             handle(onSecret, (*call).rotateSecret),
+	"TagResource":              handle(onSecret, (*call).tagResource),
+	"UntagResource":            handle(onSecret, (*call).untagResource),
+	"UpdateSecret":             handle(onSecret, (*call).updateSecret),
+	"UpdateSecretVersionStage": handle(onSecret, (*call).updateSecretVersionStage),
+	"ValidateResourcePolicy":   handle(onSecret, (*call).validateResourcePolicy),
 }
 
 const (
@@ -86,25 +96,21 @@ const (
 	jsonType = "application/x-amz-json-1.1"
 )
 
-// A request is what is known of a call while it is answered, and what is logged of it.
-type request struct {
-	id        string
-	operation string
-	// secret is the name or ID the caller gave.
-	secret string
-}
-
-// ServeHTTP answers one call.
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+// Answer answers one call. The caller is whom those in front have found him to be;
+// id is the name of the request, theirs if they have one.
+func (s *Server) Answer(w http.ResponseWriter, r *http.Request, id string, caller policy.Caller) {
 	began := time.Now()
-	req := request{id: uuid.NewString()}
-	out, err := s.answer(r, &req)
-	status := write(w, req.id, out, err)
-	s.log(r.Context(), req, status, time.Since(began), err)
+	c := s.newCall(id, caller)
+	out, err := c.answer(r)
+	if lost := c.keepRecord(r.Context(), out, err); lost != nil {
+		out, err = nil, lost
+	}
+	status := write(w, id, out, err)
+	c.log(r.Context(), status, time.Since(began), err)
 }
 
 // answer runs the operation asked for. A panic in it becomes an error.
-func (s *Server) answer(r *http.Request, req *request) (out any, err error) {
+func (c *call) answer(r *http.Request) (out any, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = panicked(p)
@@ -113,6 +119,9 @@ func (s *Server) answer(r *http.Request, req *request) (out any, err error) {
 	if r.Method != http.MethodPost || !isJSON(r.Header.Get("Content-Type")) {
 		return nil, errNotJSON
 	}
+	name, ok := strings.CutPrefix(r.Header.Get("X-Amz-Target"), "secretsmanager.")
+	c.operation = name
+	c.at = c.clock()
 	body, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, maxBody))
 	if err != nil {
 		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
@@ -120,35 +129,60 @@ func (s *Server) answer(r *http.Request, req *request) (out any, err error) {
 		}
 		return nil, secret.Errorf(secret.Serialization, "The request body could not be read.")
 	}
-	name, ok := strings.CutPrefix(r.Header.Get("X-Amz-Target"), "secretsmanager.")
 	run, known := operations[name]
-	req.operation = name
 	if !ok || !known {
 		return nil, secret.Errorf(secret.UnknownOperation, "")
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), timeout)
 	defer cancel()
-	return run(ctx, s, body, req)
+	out, err = run(ctx, c, body)
+	if err == nil && !c.decided {
+		return nil, errUndecided
+	}
+	return out, err
 }
 
-// An operation decodes a request body, does what it asks, and notes in req which
-// secret it is about.
-type operation func(ctx context.Context, s *Server, body []byte, req *request) (any, error)
+// keepRecord keeps the record of a call of the protocol. Its error is that of a call
+// that must not be answered without.
+func (c *call) keepRecord(ctx context.Context, out any, err error) error {
+	if errors.Is(err, errNotJSON) {
+		return nil
+	}
+	lost := c.keep(ctx, out, err)
+	if lost == nil {
+		return nil
+	}
+	if c.AuditRequired {
+		return fmt.Errorf("the audit record is not kept: %w", lost)
+	}
+	if c.Log != nil {
+		c.Log.ErrorContext(ctx, "the audit record is not kept", slog.String("request", c.id), slog.String("error", lost.Error()))
+	}
+	return nil
+}
 
-// handle makes an operation of a method.
-func handle[In, Out any](method func(*Server, context.Context, In) (Out, error)) operation {
+// An operation decodes a request body, and does what it asks.
+type operation func(ctx context.Context, c *call, body []byte) (any, error)
+
+// handle makes an operation of a method, and of what the right to it is about.
+func handle[In, Out any](about right, method func(*call, context.Context, In) (Out, error)) operation {
 	shape := shapeOf[In]()
-	return func(ctx context.Context, s *Server, body []byte, req *request) (any, error) {
+	return func(ctx context.Context, c *call, body []byte) (any, error) {
 		var in In
 		violations, err := shape.decode(body, &in)
 		if err != nil {
 			return nil, err
 		}
-		req.secret = shape.subject(&in)
+		c.asked(shape, &in)
 		if len(violations) > 0 {
 			return nil, violations.error()
 		}
-		return method(s, ctx, in)
+		if about == onAny {
+			if err := c.mayAtAll(c.operation); err != nil {
+				return nil, err
+			}
+		}
+		return method(c, ctx, in)
 	}
 }
 
@@ -194,16 +228,17 @@ func encode(v any) ([]byte, error) {
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
 }
 
-func (s *Server) log(ctx context.Context, req request, status int, took time.Duration, err error) {
-	if s.Log == nil {
+func (c *call) log(ctx context.Context, status int, took time.Duration, err error) {
+	if c.Log == nil {
 		return
 	}
 	attrs := []slog.Attr{
-		slog.String("operation", req.operation),
-		slog.String("secret", req.secret),
+		slog.String("operation", c.operation),
+		slog.String("secret", c.named),
 		slog.Int("status", status),
 		slog.Float64("ms", float64(took.Microseconds())/1000),
-		slog.String("request", req.id),
+		slog.String("caller", c.caller.ARN),
+		slog.String("request", c.id),
 	}
 	level := slog.LevelInfo
 	refusal, isRefusal := errors.AsType[secret.Error](err)
@@ -214,11 +249,14 @@ func (s *Server) log(ctx context.Context, req request, status int, took time.Dur
 		level = slog.LevelError
 		attrs = append(attrs, slog.String("error", err.Error()))
 	}
-	s.Log.LogAttrs(ctx, level, "request", attrs...)
+	if c.decided && !c.decision.Allowed {
+		attrs = append(attrs, slog.String("denied", c.decision.Explain()))
+	}
+	c.Log.LogAttrs(ctx, level, "request", attrs...)
 }
 
-// now is the time of a request, to the millisecond that is stored.
-func (s *Server) now() time.Time {
+// clock is the time, to the millisecond that is stored.
+func (s *Server) clock() time.Time {
 	now := time.Now
 	if s.Now != nil {
 		now = s.Now

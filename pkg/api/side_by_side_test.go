@@ -21,6 +21,7 @@ import (
 	"github.com/strongroom/strongroom/pkg/envelope"
 	"github.com/strongroom/strongroom/pkg/local"
 	"github.com/strongroom/strongroom/pkg/local/localtest"
+	"github.com/strongroom/strongroom/pkg/policy"
 	"github.com/strongroom/strongroom/pkg/store"
 )
 
@@ -67,6 +68,9 @@ func newSideBySide(b *testing.B, engines *local.Engines) *sideBySide {
 		Store:  store.New(recorder, sideBySideTable, localtest.ARNs),
 		Sealer: &envelope.Sealer{KMS: engines.KMS(), DefaultKey: engines.KeyID(), Keep: time.Hour},
 		ARNs:   localtest.ARNs,
+
+		Policies:  policy.AllowAll(),
+		Resources: policy.NewCache(1),
 	}
 	for client := range s.made {
 		for _, name := range []string{"client", "bare"} {
@@ -99,7 +103,7 @@ func (s *sideBySide) call(b *testing.B, operation, body string) {
 	r.Header.Set("Content-Type", "application/x-amz-json-1.1")
 	r.Header.Set("X-Amz-Target", "secretsmanager."+operation)
 	w := httptest.NewRecorder()
-	s.server.ServeHTTP(w, r)
+	localtest.Answer(s.server, w, r)
 	if w.Code != http.StatusOK {
 		b.Errorf("%s: %d %s", operation, w.Code, w.Body)
 	}

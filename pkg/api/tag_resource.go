@@ -14,9 +14,9 @@ type tagResourceInput struct {
 // nothing is the answer of an operation that the service model gives no output.
 type nothing struct{}
 
-func (s *Server) tagResource(ctx context.Context, in tagResourceInput) (out nothing, err error) {
-	now := s.now()
-	_, err = s.update(ctx, in.SecretId, func(sec secret.Secret) (secret.Change, error) {
+func (c *call) tagResource(ctx context.Context, in tagResourceInput) (out nothing, err error) {
+	now := c.now()
+	_, err = c.update(ctx, in.SecretId, func(sec secret.Secret) (secret.Change, error) {
 		return sec.TagResource(tagsOf(in.Tags), now)
 	})
 	return out, err

@@ -11,9 +11,9 @@ type untagResourceInput struct {
 	TagKeys  []string `aws:"required,each=1-128"`
 }
 
-func (s *Server) untagResource(ctx context.Context, in untagResourceInput) (out nothing, err error) {
-	now := s.now()
-	_, err = s.update(ctx, in.SecretId, func(sec secret.Secret) (secret.Change, error) {
+func (c *call) untagResource(ctx context.Context, in untagResourceInput) (out nothing, err error) {
+	now := c.now()
+	_, err = c.update(ctx, in.SecretId, func(sec secret.Secret) (secret.Change, error) {
 		return sec.UntagResource(in.TagKeys, now)
 	})
 	return out, err

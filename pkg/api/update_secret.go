@@ -23,8 +23,8 @@ type updateSecretOutput struct {
 	VersionId string `json:",omitempty"`
 }
 
-func (s *Server) updateSecret(ctx context.Context, in updateSecretInput) (out updateSecretOutput, err error) {
-	id, err := s.ARNs.Parse(in.SecretId)
+func (c *call) updateSecret(ctx context.Context, in updateSecretInput) (out updateSecretOutput, err error) {
+	id, err := c.ARNs.Parse(in.SecretId)
 	if err != nil {
 		return out, err
 	}
@@ -40,7 +40,7 @@ func (s *Server) updateSecret(ctx context.Context, in updateSecretInput) (out up
 	if in.KmsKeyId != nil {
 		update.KMSKey = new(kmsKey(*in.KmsKeyId))
 	}
-	now, rewrap := s.now(), s.rewrapOnce()
+	now, rewrap := c.now(), c.rewrapOnce()
 	decide := func(sec secret.Secret) (change secret.Change, err error) {
 		if change, err = sec.Update(update, version, now); err != nil || change.Secret.KMSKey == sec.KMSKey {
 			return change, err
@@ -50,9 +50,9 @@ func (s *Server) updateSecret(ctx context.Context, in updateSecretInput) (out up
 	}
 	var sec secret.Secret
 	if given {
-		sec, err = s.put(ctx, id, version, value, decide)
+		sec, err = c.put(ctx, id, version, value, decide)
 	} else {
-		sec, err = s.Store.Update(ctx, id, decide)
+		sec, err = c.change(ctx, id, decide)
 	}
 	if err != nil {
 		return out, err
@@ -63,7 +63,7 @@ func (s *Server) updateSecret(ctx context.Context, in updateSecretInput) (out up
 // rewrapOnce returns a function that puts the data keys of the versions that
 // have a label after the change, all but the one it makes, under the secret's new
 // KMS key. One data key of one secret that it did already it does not do again.
-func (s *Server) rewrapOnce() func(context.Context, secret.Secret, secret.Change) ([]secret.Version, error) {
+func (c *call) rewrapOnce() func(context.Context, secret.Secret, secret.Change) ([]secret.Version, error) {
 	type task struct{ arn, id, dataKey, to string }
 	done := map[task]secret.Version{}
 	return func(ctx context.Context, sec secret.Secret, change secret.Change) ([]secret.Version, error) {
@@ -72,7 +72,7 @@ func (s *Server) rewrapOnce() func(context.Context, secret.Secret, secret.Change
 		if v := change.Version; v != nil {
 			maps.DeleteFunc(staying.Stages, func(_, id string) bool { return id == v.ID })
 		}
-		versions, err := s.Store.Labelled(ctx, staying)
+		versions, err := c.Store.Labelled(ctx, staying)
 		if err != nil {
 			return nil, err
 		}
@@ -84,7 +84,7 @@ func (s *Server) rewrapOnce() func(context.Context, secret.Secret, secret.Change
 				return nil
 			}
 			rewrapped[i] = v
-			rewrapped[i].Sealed, err = s.Sealer.Rewrap(ctx, envelope.Place{ARN: sec.ARN, VersionID: v.ID}, v.Sealed, change.Secret.KMSKey)
+			rewrapped[i].Sealed, err = c.Sealer.Rewrap(ctx, envelope.Place{ARN: sec.ARN, VersionID: v.ID}, v.Sealed, change.Secret.KMSKey)
 			return err
 		})
 		if err != nil {

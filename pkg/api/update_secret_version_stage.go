@@ -15,9 +15,9 @@ type updateSecretVersionStageInput struct {
 
 type updateSecretVersionStageOutput struct{ ARN, Name string }
 
-func (s *Server) updateSecretVersionStage(ctx context.Context, in updateSecretVersionStageInput) (out updateSecretVersionStageOutput, err error) {
-	now := s.now()
-	sec, err := s.update(ctx, in.SecretId, func(sec secret.Secret) (secret.Change, error) {
+func (c *call) updateSecretVersionStage(ctx context.Context, in updateSecretVersionStageInput) (out updateSecretVersionStageOutput, err error) {
+	now := c.now()
+	sec, err := c.update(ctx, in.SecretId, func(sec secret.Secret) (secret.Change, error) {
 		return sec.MoveStage(in.VersionStage, in.RemoveFromVersionId, in.MoveToVersionId, now)
 	})
 	if err != nil {

@@ -16,11 +16,14 @@ type validateResourcePolicyOutput struct {
 	ValidationErrors       []policy.Finding
 }
 
-func (s *Server) validateResourcePolicy(ctx context.Context, in validateResourcePolicyInput) (out validateResourcePolicyOutput, err error) {
-	if in.SecretId != "" {
-		if err := s.mayHavePolicy(ctx, in.SecretId); err != nil {
-			return out, err
-		}
+func (c *call) validateResourcePolicy(ctx context.Context, in validateResourcePolicyInput) (out validateResourcePolicyOutput, err error) {
+	if in.SecretId == "" {
+		err = c.mayAtAll(c.operation)
+	} else {
+		err = c.mayHavePolicy(ctx, in.SecretId)
+	}
+	if err != nil {
+		return out, err
 	}
 	document, err := policy.Parse(in.ResourcePolicy)
 	if err != nil {
@@ -31,8 +34,8 @@ func (s *Server) validateResourcePolicy(ctx context.Context, in validateResource
 }
 
 // mayHavePolicy refuses a secret that cannot be given one.
-func (s *Server) mayHavePolicy(ctx context.Context, secretID string) error {
-	sec, err := s.find(ctx, secretID)
+func (c *call) mayHavePolicy(ctx context.Context, secretID string) error {
+	sec, err := c.find(ctx, secretID)
 	if err != nil {
 		return err
 	}

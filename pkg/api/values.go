@@ -33,44 +33,47 @@ var errNoToken = secret.Errorf(secret.InvalidRequest, "You must provide a Client
 // version's ID: when there is one already with the same value, the request was
 // made before, and the secret is returned as it stands; with another value it is
 // refused.
-func (s *Server) put(ctx context.Context, id secret.ID, token string, value secret.Value, decide decision) (secret.Secret, error) {
-	seal := s.sealOnce(token, value)
+func (c *call) put(ctx context.Context, id secret.ID, token string, value secret.Value, decide decision) (secret.Secret, error) {
+	seal := c.sealOnce(token, value)
 	var seen secret.Secret
-	decide = s.watched(decide)
-	sec, err := s.Store.Update(ctx, id, func(sec secret.Secret) (change secret.Change, err error) {
+	decide = c.watched(decide)
+	sec, err := c.change(ctx, id, func(sec secret.Secret) (change secret.Change, err error) {
 		seen = sec
 		if change, err = decide(sec); err != nil {
 			return change, err
 		}
-		change.Quota = s.VersionQuota
+		if err := c.crossAccount(sec); err != nil {
+			return change, err
+		}
+		change.Quota = c.VersionQuota
 		change.Version.Sealed, err = seal(ctx, change.Secret)
 		return change, err
 	})
 	if exists, ok := errors.AsType[*store.VersionExists](err); ok {
-		return exists.Secret, s.sameValue(ctx, exists.Secret, exists.Version, value)
+		return exists.Secret, c.sameValue(ctx, exists.Secret, exists.Version, value)
 	}
 	if refusal, ok := errors.AsType[secret.Error](err); ok && refusal.Code == secret.LimitExceeded {
-		return seen, s.putBefore(ctx, seen, token, value, refusal)
+		return seen, c.putBefore(ctx, seen, token, value, refusal)
 	}
 	return sec, err
 }
 
 // putBefore takes a refusal for a limit back when the version was put by an
 // earlier try: a repeat answers as the first, whatever has come since.
-func (s *Server) putBefore(ctx context.Context, sec secret.Secret, token string, value secret.Value, refusal error) error {
-	version, found, err := s.Store.Version(ctx, sec, token)
+func (c *call) putBefore(ctx context.Context, sec secret.Secret, token string, value secret.Value, refusal error) error {
+	version, found, err := c.Store.Version(ctx, sec, token)
 	if err != nil {
 		return err
 	}
 	if !found {
 		return refusal
 	}
-	return s.sameValue(ctx, sec, version, value)
+	return c.sameValue(ctx, sec, version, value)
 }
 
 // sameValue refuses a token whose version has another value.
-func (s *Server) sameValue(ctx context.Context, sec secret.Secret, version secret.Version, value secret.Value) error {
-	had, err := s.Sealer.Open(ctx, envelope.Place{ARN: sec.ARN, VersionID: version.ID}, version.Sealed)
+func (c *call) sameValue(ctx context.Context, sec secret.Secret, version secret.Version, value secret.Value) error {
+	had, err := c.Sealer.Open(ctx, envelope.Place{ARN: sec.ARN, VersionID: version.ID}, version.Sealed)
 	if err != nil {
 		return err
 	}
@@ -82,14 +85,14 @@ func (s *Server) sameValue(ctx context.Context, sec secret.Secret, version secre
 
 // sealOnce returns a function that seals the value the first time, and again only
 // when the secret turns out to have another ARN or KMS key than it had then.
-func (s *Server) sealOnce(token string, value secret.Value) func(context.Context, secret.Secret) (secret.Sealed, error) {
+func (c *call) sealOnce(token string, value secret.Value) func(context.Context, secret.Secret) (secret.Sealed, error) {
 	var sealed secret.Sealed
 	var arn, key string
 	return func(ctx context.Context, sec secret.Secret) (_ secret.Sealed, err error) {
 		if arn == sec.ARN && key == sec.KMSKey {
 			return sealed, nil
 		}
-		sealed, err = s.Sealer.Seal(ctx, envelope.Place{ARN: sec.ARN, VersionID: token}, sec.KMSKey, value)
+		sealed, err = c.Sealer.Seal(ctx, envelope.Place{ARN: sec.ARN, VersionID: token}, sec.KMSKey, value)
 		if err == nil {
 			arn, key = sec.ARN, sec.KMSKey
 		}

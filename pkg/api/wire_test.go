@@ -224,7 +224,7 @@ func TestBodyCut(t *testing.T) {
 	call.Header.Set("Content-Type", "application/x-amz-json-1.1")
 	call.Header.Set("X-Amz-Target", "secretsmanager.CreateSecret")
 	answer := httptest.NewRecorder()
-	room.Server.ServeHTTP(answer, call)
+	room.ServeHTTP(answer, call)
 	checkAnswer(t, answer.Result(), answer.Body.String(), serialization("The request body could not be read."))
 	checkSame(t, nil, dump(t, room))
 }

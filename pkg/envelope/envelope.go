@@ -41,6 +41,7 @@ type Sealer struct {
 	Keep time.Duration
 
 	keys dataKeys
+	of   *Sealer // whose data keys it uses, nil for its own
 }
 
 // A Place is where a sealed value belongs, and the only place it opens.
@@ -122,7 +123,7 @@ func (s *Sealer) dataKey(ctx context.Context, at Place, sealed secret.Sealed) ([
 	// All that KMS looks at is part of the name: a remembered key opens nothing
 	// that KMS would not have opened.
 	name := string(lengthPrefixed(nil, at.ARN, at.VersionID, sealed.KeyARN, string(sealed.DataKey)))
-	if key, ok := s.keys.get(name); ok {
+	if key, ok := s.memory().get(name); ok {
 		return key, nil
 	}
 	out, err := s.KMS.Decrypt(ctx, &kms.DecryptInput{
@@ -133,7 +134,7 @@ func (s *Sealer) dataKey(ctx context.Context, at Place, sealed secret.Sealed) ([
 	if err != nil {
 		return nil, refusal(secret.DecryptionFailure, err)
 	}
-	s.keys.put(name, out.Plaintext, s.Keep)
+	s.memory().put(name, out.Plaintext, s.Keep)
 	return out.Plaintext, nil
 }
 

@@ -1,7 +1,9 @@
-// Package gateway turns an API Gateway REST proxy event into a request for an
-// [http.Handler], and what the handler writes into the answer API Gateway waits
-// for, so that the code behind it is the same in a Lambda function and behind
-// a socket.
+// Package gateway turns an API Gateway REST proxy event into an HTTP request with
+// its caller, and what is written for it into the answer API Gateway waits for, so
+// that the code behind it is the same in a Lambda function and behind a socket.
+//
+// API Gateway has checked the signature: who the caller is, is taken from what it
+// says of it, and never from a header, which the caller writes.
 //
 // Every event has an answer or an error: an event that is no proxy event is an
 // error of the invocation. Bodies are secrets: nothing of an event or of an
@@ -21,6 +23,8 @@ import (
 	"net/url"
 	"slices"
 	"unicode/utf8"
+
+	"github.com/strongroom/strongroom/pkg/policy"
 )
 
 // event is the part of a proxy event that is used. The types of aws-lambda-go
@@ -37,9 +41,39 @@ type event struct {
 		DomainName string
 		Path       string
 		Identity   struct {
-			SourceIP string
+			UserARN        string
+			AccountID      string
+			Caller         string // aws:userid
+			AccessKey      string
+			PrincipalOrgID string
+			SourceIP       string
+			UserAgent      string
+			VPCID          string
+			VPCEID         string
 		}
 	}
+}
+
+// caller is who API Gateway says it is.
+func (e event) caller() policy.Caller {
+	id := e.RequestContext.Identity
+	return policy.Caller{
+		ARN:       id.UserARN,
+		Account:   id.AccountID,
+		UserID:    id.Caller,
+		OrgID:     id.PrincipalOrgID,
+		AccessKey: id.AccessKey,
+		SourceIP:  id.SourceIP,
+		VPC:       id.VPCID,
+		VPCE:      id.VPCEID,
+		UserAgent: id.UserAgent,
+		Secure:    true, // API Gateway answers nothing else
+	}
+}
+
+// A Handler answers requests, each with its name and its caller.
+type Handler interface {
+	Answer(w http.ResponseWriter, r *http.Request, id string, caller policy.Caller)
 }
 
 // Response is what API Gateway makes its answer of. API Gateway merges
@@ -56,7 +90,7 @@ var errNotProxy = errors.New("this function answers API Gateway REST proxy event
 // Handle returns a Lambda handler that lets h answer proxy events. Anything
 // else, such as the event of a schedule that names the wrong function, is an
 // error.
-func Handle(h http.Handler) func(context.Context, json.RawMessage) (Response, error) {
+func Handle(h Handler) func(context.Context, json.RawMessage) (Response, error) {
 	return func(ctx context.Context, raw json.RawMessage) (Response, error) {
 		var e event
 		// What the decoder objects to can be a piece of the body.
@@ -73,7 +107,7 @@ func Handle(h http.Handler) func(context.Context, json.RawMessage) (Response, er
 			return notBase64, nil
 		}
 		w := &recorder{header: http.Header{}}
-		h.ServeHTTP(w, e.request(ctx, body))
+		h.Answer(w, e.request(ctx, body), e.RequestContext.RequestID, e.caller())
 		res := w.response(e.HTTPMethod)
 		if res.tooLarge() {
 			return tooLarge, nil

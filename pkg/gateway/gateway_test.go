@@ -15,6 +15,8 @@ import (
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"github.com/strongroom/strongroom/pkg/policy"
 )
 
 // proxyEvent is a proxy event with the members of the given JSON object in
@@ -93,7 +95,7 @@ func TestRequest(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			var g got
-			handle := Handle(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			handle := Handle(plain(func(_ http.ResponseWriter, r *http.Request) {
 				body, err := io.ReadAll(r.Body)
 				if err != nil {
 					t.Error(err)
@@ -115,7 +117,7 @@ func TestRequestHasTheContextOfTheInvocation(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	var err error
-	handle := Handle(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { err = r.Context().Err() }))
+	handle := Handle(plain(func(_ http.ResponseWriter, r *http.Request) { err = r.Context().Err() }))
 	if _, err := handle(ctx, proxyEvent(t, `{}`)); err != nil {
 		t.Fatal(err)
 	}
@@ -192,7 +194,7 @@ func TestResponse(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			got, err := Handle(http.HandlerFunc(test.handler))(t.Context(), proxyEvent(t, test.event))
+			got, err := Handle(plain(test.handler))(t.Context(), proxyEvent(t, test.event))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -234,7 +236,7 @@ func TestWhatIsNoProxyEvent(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			called := false
-			handle := Handle(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { called = true }))
+			handle := Handle(plain(func(http.ResponseWriter, *http.Request) { called = true }))
 			_, err := handle(t.Context(), json.RawMessage(test.event))
 			if err == nil || called {
 				t.Fatalf("error %v, handler called: %t; want an error and no call", err, called)
@@ -248,6 +250,42 @@ func TestWhatIsNoProxyEvent(t *testing.T) {
 
 // FuzzHandle reads anything as an event, and its body as what the handler
 // answers: what comes back must be the bytes that went in.
+// plain is a handler that does not ask who calls.
+type plain http.HandlerFunc
+
+func (h plain) Answer(w http.ResponseWriter, r *http.Request, _ string, _ policy.Caller) { h(w, r) }
+
+// asking keeps what it is told of a call.
+type asking struct {
+	id     string
+	caller policy.Caller
+}
+
+func (a *asking) Answer(_ http.ResponseWriter, _ *http.Request, id string, caller policy.Caller) {
+	a.id, a.caller = id, caller
+}
+
+// The caller is whom API Gateway names, whatever the headers say.
+func TestCaller(t *testing.T) {
+	t.Parallel()
+	var got asking
+	_, err := Handle(&got)(t.Context(), proxyEvent(t, `{
+		"headers": {"X-Forwarded-For": "203.0.113.9", "User-Agent": "forged", "Authorization": "AWS4-HMAC-SHA256 Credential=OTHER/x"},
+		"requestContext": {"requestId": "r-1", "identity": {
+			"userArn": "arn:aws:sts::123456789012:assumed-role/app/i-0abc", "accountId": "123456789012", "caller": "AROAEXAMPLE:i-0abc", "user": "AROAEXAMPLE:i-0abc",
+			"accessKey": "ASIAEXAMPLE", "principalOrgId": "o-abc", "sourceIp": "192.0.2.1", "userAgent": "aws-cli/2", "vpcId": "vpc-1", "vpceId": "vpce-1"}}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := asking{"r-1", policy.Caller{
+		ARN: "arn:aws:sts::123456789012:assumed-role/app/i-0abc", Account: "123456789012", UserID: "AROAEXAMPLE:i-0abc", OrgID: "o-abc",
+		AccessKey: "ASIAEXAMPLE", SourceIP: "192.0.2.1", UserAgent: "aws-cli/2", VPC: "vpc-1", VPCE: "vpce-1", Secure: true,
+	}}
+	if got != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+}
+
 func FuzzHandle(f *testing.F) {
 	samples, err := filepath.Glob("../../events/*.json")
 	if err != nil || len(samples) == 0 {
@@ -264,7 +302,7 @@ func FuzzHandle(f *testing.F) {
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		var body []byte
 		var r *http.Request
-		handle := Handle(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		handle := Handle(plain(func(w http.ResponseWriter, req *http.Request) {
 			var err error
 			if body, err = io.ReadAll(req.Body); err != nil {
 				t.Error(err)
@@ -323,7 +361,7 @@ func TestTooLarge(t *testing.T) {
 		{"small, and large when it is quoted", strings.Repeat("\x01", maxResponse/5), http.StatusBadRequest},
 		{"small, quoted too", strings.Repeat("\x01", maxResponse/7), http.StatusOK},
 	} {
-		handle := Handle(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, test.body) }))
+		handle := Handle(plain(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, test.body) }))
 		got, err := handle(t.Context(), proxyEvent(t, `{}`))
 		if err != nil || got.StatusCode != test.status {
 			t.Errorf("%s: got %d, %v, want %d", test.name, got.StatusCode, err, test.status)

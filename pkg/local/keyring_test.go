@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/strongroom/strongroom/pkg/secret"
 )
 
 func ringOf(ks ...key) keys {
@@ -30,8 +32,8 @@ func mustSeal(t testing.TB, k key, plaintext string, context map[string]string) 
 
 func wantCode(t *testing.T, what string, err error, code string) {
 	t.Helper()
-	refused, ok := errors.AsType[*refusal](err)
-	if !ok || refused.code != code {
+	refused, ok := errors.AsType[secret.Error](err)
+	if !ok || string(refused.Code) != code {
 		t.Errorf("%s: got %v, want %s", what, err, code)
 	}
 }

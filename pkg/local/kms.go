@@ -3,6 +3,7 @@ package local
 import (
 	"bytes"
 	"context"
+	"crypto/subtle"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,6 +17,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/google/uuid"
+
+	"github.com/strongroom/strongroom/pkg/secret"
 )
 
 // maxBody is more than any operation needs: Encrypt takes 4 KB.
@@ -32,13 +35,9 @@ type kmsHandler struct {
 	log        *slog.Logger
 }
 
-// refusal is an error that the caller sees, with AWS's code for it.
-type refusal struct{ code, message string }
-
-func (r *refusal) Error() string { return r.code + ": " + r.message }
-
+// refuse makes an error that the caller sees, with AWS's code for it.
 func refuse(code, format string, args ...any) error {
-	return &refusal{code, fmt.Sprintf(format, args...)}
+	return secret.Errorf(secret.Code(code), format, args...)
 }
 
 // ServeHTTP answers one call. The order matters: nothing of a request is
@@ -57,7 +56,7 @@ func (h *kmsHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		return
 	}
-	if err := verify(r, body, h.credential, h.now()); err != nil {
+	if err := h.authenticate(r, body); err != nil {
 		h.answerError(w, r, err)
 		return
 	}
@@ -75,9 +74,25 @@ func (h *kmsHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, out)
 }
 
+// authenticate refuses who has not the credential of this run.
+func (h *kmsHandler) authenticate(r *http.Request, body []byte) error {
+	s, err := readSignature(r, body, h.now(), "kms")
+	if err != nil {
+		return err
+	}
+	signed, err := s.isBy(h.credential.SecretAccessKey, r, body)
+	if err != nil {
+		return err
+	}
+	if sameKey := subtle.ConstantTimeCompare([]byte(h.credential.AccessKeyID), []byte(s.accessKey)) == 1; !sameKey || !signed {
+		return refuse(unrecognizedClient, "The request is not signed with the credential of this run of Strongroom.")
+	}
+	return nil
+}
+
 func (h *kmsHandler) answerError(w http.ResponseWriter, r *http.Request, err error) {
-	if refused, ok := errors.AsType[*refusal](err); ok {
-		writeRefusal(w, http.StatusBadRequest, refused.code, refused.message)
+	if refused, ok := errors.AsType[secret.Error](err); ok {
+		writeRefusal(w, http.StatusBadRequest, string(refused.Code), refused.Message)
 		return
 	}
 	h.log.ErrorContext(r.Context(), "KMS failed", "error", err)

@@ -21,6 +21,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 	"github.com/aws/smithy-go"
+
+	"github.com/strongroom/strongroom/pkg/secret"
 )
 
 // testKMS is a KMS of its own, with a client and the id of its default key.
@@ -374,7 +376,7 @@ func TestGuards(t *testing.T) {
 		"signature of nothing": {"{}", func(_ *testing.T, r *request) {
 			r.Header.Set("X-Amz-Date", now.UTC().Format("20060102T150405Z"))
 			r.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=a, SignedHeaders=b, Signature=c")
-		}, 400, "InvalidSignatureException"},
+		}, 400, "IncompleteSignatureException"},
 		"from a web page": {"{}", func(t *testing.T, r *request) {
 			r.Header.Set("Origin", "http://127.0.0.1:3000")
 			sign(t, r)
@@ -482,7 +484,7 @@ func FuzzKMSRequest(f *testing.F) {
 		}
 		h := &kmsHandler{ring: &keyring{current: first, save: func(keys) error { return nil }}, now: time.Now}
 		if _, err := operation(h, body); err != nil {
-			if _, ok := errors.AsType[*refusal](err); !ok {
+			if _, ok := errors.AsType[secret.Error](err); !ok {
 				t.Errorf("%s: %v is not a refusal", name, err)
 			}
 		}

@@ -5,7 +5,7 @@ import (
 	"crypto/subtle"
 	"encoding/hex"
 	"net/http"
-	"net/textproto"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -14,58 +14,151 @@ import (
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 )
 
-// maxSkew is how old a signature may be, as with AWS.
-const maxSkew = 5 * time.Minute
+const (
+	// maxSkew is how old a signature may be, or how far ahead, as with AWS. For
+	// that long whoever gets hold of a signed request can send it again, as with
+	// AWS too: SigV4 has nothing that is used only once.
+	maxSkew = 5 * time.Minute
 
-// verify checks that r was signed with the credential, by signing it again and
-// comparing. What is signed covers the headers that the caller named, among
-// them those that decide what is done, and the body that was really read.
-// The region is taken as the caller has it: it is the credential that counts.
-func verify(r *http.Request, body []byte, credential aws.Credentials, now time.Time) error {
-	auth, ok := parseAuthorization(r.Header.Get("Authorization"))
-	if !ok {
-		return refuse("MissingAuthenticationTokenException", "The request is not signed with AWS Signature Version 4.")
+	signatureTime = "20060102T150405Z"
+	signatureDate = "20060102"
+	algorithm     = "AWS4-HMAC-SHA256"
+)
+
+// Codes of refusals, as AWS's services have them in common.
+const (
+	missingToken        = "MissingAuthenticationTokenException" //nolint:gosec // the name of an error
+	incompleteSignature = "IncompleteSignatureException"
+	invalidSignature    = "InvalidSignatureException"
+	unrecognizedClient  = "UnrecognizedClientException"
+)
+
+// A signature is what a request says of how it was signed with AWS Signature
+// Version 4. It fits the request and the time, and covers what decides what is
+// done; whether the secret was used that it should be, isBy says.
+type signature struct {
+	accessKey       string
+	region, service string
+	at              time.Time
+	headers         []string // that are signed: lower case, in order
+	payload         string   // hash of the body that was really read
+	value           string
+}
+
+// readSignature reads the signature of a request for one of services. The
+// region is taken as the caller has it: it is the credential that counts.
+//
+// Nothing of the Authorization header is in an error: who takes the secret for
+// the access key has the secret in it.
+func readSignature(r *http.Request, body []byte, now time.Time, services ...string) (signature, error) {
+	headers := r.Header.Values("Authorization")
+	if len(headers) == 0 {
+		return signature{}, refuse(missingToken, "Missing Authentication Token")
 	}
-	signed, err := time.Parse("20060102T150405Z", r.Header.Get("X-Amz-Date"))
-	if err != nil {
-		return refuse("IncompleteSignatureException", "The request has no valid X-Amz-Date.")
+	auth, ok := parseAuthorization(headers[0])
+	if !ok || len(headers) > 1 || !auth.isComplete() {
+		return signature{}, refuse(incompleteSignature, "There must be one Authorization header, and in it, after %s, "+
+			"a 'Credential' parameter, a 'SignedHeaders' parameter with names in lower case and in order, and a 'Signature' parameter.", algorithm)
+	}
+	date := r.Header.Get("X-Amz-Date")
+	at, err := time.Parse(signatureTime, date)
+	if err != nil || at.Format(signatureTime) != date { // Parse takes fractions of a second, too
+		return signature{}, refuse(incompleteSignature, "Authorization header requires existence of a 'X-Amz-Date' header, such as %s.", signatureTime)
 	}
 	scope := strings.Split(auth.credential, "/")
-	if len(scope) != 5 || scope[1] != signed.Format("20060102") || scope[3] != "kms" || scope[4] != "aws4_request" {
-		return refuse("InvalidSignatureException", "The request is not signed for KMS.")
+	if len(scope) != 5 {
+		return signature{}, refuse(incompleteSignature, "Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term.")
 	}
-	if now.Sub(signed).Abs() > maxSkew {
-		return refuse("InvalidSignatureException", "Signature expired: the request was signed more than %s ago, or in the future.", maxSkew)
+	sum := sha256.Sum256(body)
+	s := signature{
+		accessKey: scope[0], region: scope[2], service: scope[3],
+		at: at, headers: auth.headers, payload: hex.EncodeToString(sum[:]), value: auth.signature,
 	}
-	for _, needed := range []string{"host", "x-amz-date", "x-amz-target"} {
-		if !slices.Contains(auth.headers, needed) {
-			return refuse("InvalidSignatureException", "The signature does not cover the header %s.", needed)
+	switch {
+	case scope[1] != at.Format(signatureDate):
+		return s, refuse(invalidSignature, "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP.")
+	case !slices.Contains(services, s.service):
+		return s, refuse(invalidSignature, "Credential should be scoped to correct service: '%s'.", strings.Join(services, "' or '"))
+	case scope[4] != "aws4_request":
+		return s, refuse(invalidSignature, "Credential should be scoped with a valid terminator: 'aws4_request'.")
+	}
+	if err := checkAge(at, now); err != nil {
+		return s, err
+	}
+	return s, s.checkCover(r)
+}
+
+func checkAge(at, now time.Time) error {
+	now = now.UTC()
+	oldest, newest := now.Add(-maxSkew), now.Add(maxSkew)
+	switch {
+	case at.Before(oldest):
+		return refuse(invalidSignature, "Signature expired: %s is now earlier than %s (%s - 5 min.)",
+			at.Format(signatureTime), oldest.Format(signatureTime), now.Format(signatureTime))
+	case at.After(newest):
+		return refuse(invalidSignature, "Signature not yet current: %s is still later than %s (%s + 5 min.)",
+			at.Format(signatureTime), newest.Format(signatureTime), now.Format(signatureTime))
+	}
+	return nil
+}
+
+// checkCover checks that there is nothing in a request that matters, and that
+// could be other than it was when it was signed.
+func (s signature) checkCover(r *http.Request) error {
+	needed := []string{"host", "x-amz-date", "x-amz-target"}
+	if r.Header["X-Amz-Security-Token"] != nil {
+		needed = append(needed, "x-amz-security-token")
+	}
+	for _, name := range needed {
+		if !slices.Contains(s.headers, name) {
+			return refuse(invalidSignature, "'%s' must be a 'SignedHeader' in the AWS Authorization.", name)
+		}
+		// Two headers are signed as one with a comma between them, but read as
+		// two.
+		if len(r.Header.Values(name)) != 1 && name != "host" {
+			return refuse(invalidSignature, "There must be one header '%s'.", name)
 		}
 	}
+	// Whatever is in here that is no hash of the body: UNSIGNED-PAYLOAD, a stream.
+	if sums := r.Header["X-Amz-Content-Sha256"]; sums != nil && !slices.Equal(sums, []string{s.payload}) {
+		return refuse(invalidSignature, "The provided 'x-amz-content-sha256' header does not match what was computed.")
+	}
+	// The signer passes over what it cannot take apart.
+	if _, err := url.ParseQuery(r.URL.RawQuery); err != nil || r.URL.Opaque != "" {
+		return refuse(invalidSignature, "The URL of the request cannot be read.")
+	}
+	return nil
+}
 
-	again := (&http.Request{Method: r.Method, URL: r.URL, Host: r.Host, Header: http.Header{}}).WithContext(r.Context())
-	for _, name := range auth.headers {
+// isBy says whether the request was signed with this secret, by signing it
+// again and comparing. It takes as long for a wrong one as for the right one.
+func (s signature) isBy(secretAccessKey string, r *http.Request, body []byte) (bool, error) {
+	again := &http.Request{
+		Method: r.Method,
+		URL:    &url.URL{Path: r.URL.Path, RawPath: r.URL.RawPath, RawQuery: r.URL.RawQuery}, // the signer writes to it
+		Host:   r.Host,
+		Header: make(http.Header, len(s.headers)),
+	}
+	for _, name := range s.headers {
 		switch name {
-		case "host": // of the request itself
+		case "host", "x-amz-date": // the signer's own
 		case "content-length":
 			again.ContentLength = int64(len(body))
 		default:
-			name = textproto.CanonicalMIMEHeaderKey(name)
-			again.Header[name] = slices.Clone(r.Header[name])
+			// Under a name in lower case the signer signs what it otherwise
+			// leaves alone: User-Agent for one, which SDKs of other languages sign.
+			again.Header[name] = slices.Clone(r.Header.Values(name))
 		}
 	}
-	sum := sha256.Sum256(body)
-	err = v4.NewSigner().SignHTTP(r.Context(), credential, again, hex.EncodeToString(sum[:]), "kms", scope[2], signed)
+	credential := aws.Credentials{AccessKeyID: s.accessKey, SecretAccessKey: secretAccessKey}
+	// A signer remembers a key for each region and service: one that stays would
+	// grow with every region that a caller can think of.
+	err := v4.NewSigner().SignHTTP(r.Context(), credential, again, s.payload, s.service, s.region, s.at)
 	if err != nil {
-		return err
+		return false, err
 	}
 	want, _ := parseAuthorization(again.Header.Get("Authorization"))
-	sameKey := subtle.ConstantTimeCompare([]byte(credential.AccessKeyID), []byte(scope[0]))
-	sameSignature := subtle.ConstantTimeCompare([]byte(want.signature), []byte(auth.signature))
-	if sameKey&sameSignature != 1 {
-		return refuse("UnrecognizedClientException", "The request is not signed with the credential of this run of Strongroom.")
-	}
-	return nil
+	return subtle.ConstantTimeCompare([]byte(want.signature), []byte(s.value)) == 1, nil
 }
 
 type authorization struct {
@@ -77,21 +170,38 @@ type authorization struct {
 // parseAuthorization takes apart
 //
 //	AWS4-HMAC-SHA256 Credential=…/20261121/us-east-1/kms/aws4_request, SignedHeaders=host;x-amz-date, Signature=…
+//
+// in whatever order, with each of the three at most once and nothing else.
 func parseAuthorization(header string) (a authorization, ok bool) {
-	fields, ok := strings.CutPrefix(header, "AWS4-HMAC-SHA256 ")
+	fields, ok := strings.CutPrefix(header, algorithm+" ")
 	if !ok {
 		return a, false
 	}
 	for field := range strings.SplitSeq(fields, ",") {
 		name, value, _ := strings.Cut(strings.TrimSpace(field), "=")
-		switch name {
-		case "Credential":
+		switch {
+		case value == "":
+			return a, false
+		case name == "Credential" && a.credential == "":
 			a.credential = value
-		case "SignedHeaders":
+		case name == "SignedHeaders" && a.headers == nil:
 			a.headers = strings.Split(value, ";")
-		case "Signature":
+		case name == "Signature" && a.signature == "":
 			a.signature = value
+		default:
+			return a, false
 		}
 	}
-	return a, a.credential != "" && a.headers != nil && a.signature != ""
+	return a, true
+}
+
+// isComplete says whether everything is there that makes up a signature, with
+// the headers as they are signed: each once and in order.
+func (a authorization) isComplete() bool {
+	for i, name := range a.headers {
+		if name == "" || name != strings.ToLower(name) || i > 0 && a.headers[i-1] >= name {
+			return false
+		}
+	}
+	return a.credential != "" && a.headers != nil && a.signature != ""
 }

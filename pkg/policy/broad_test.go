@@ -56,9 +56,6 @@ func TestBroadConditions(t *testing.T) {
 		{`{"StringEquals": {"aws:PrincipalAccount": "123456789012"}}`, false},
 		{`{"StringEquals": {"aws:PrincipalAccount": ["123456789012", "444455556666"]}}`, false},
 		{`{"StringEquals": {"aws:PrincipalOrgID": "o-a1b2c3d4e5"}}`, false},
-		{`{"ForAnyValue:StringLike": {"aws:PrincipalOrgPaths": "o-a1b2c3d4e5/r-ab12/ou-ab12-11111111/*"}}`, false},
-		{`{"ForAnyValue:StringLike": {"aws:PrincipalOrgPaths": "o-a1b2c3d4e5/*"}}`, false},
-		{`{"ForAnyValue:StringEquals": {"aws:PrincipalOrgPaths": "o-a1b2c3d4e5/r-ab12/"}}`, false},
 		{`{"StringEquals": {"aws:SourceVpc": "vpc-91237329"}}`, false},
 		{`{"StringEquals": {"aws:sourceVpce": "vpce-1234a5678b9012c"}}`, false},
 		{`{"StringEquals": {"AWS:SOURCEACCOUNT": "123456789012"}}`, false},
@@ -91,12 +88,12 @@ func TestBroadConditions(t *testing.T) {
 		// true of a request without the key
 		{`{"StringEqualsIfExists": {"aws:PrincipalOrgID": "o-a1b2c3d4e5"}}`, true},
 		{`{"IpAddressIfExists": {"aws:SourceIp": "203.0.113.0/24"}}`, true},
-		{`{"ForAllValues:StringLike": {"aws:PrincipalOrgPaths": "o-a1b2c3d4e5/*"}}`, true},
+		{`{"ForAllValues:StringLike": {"aws:PrincipalOrgID": "o-a1b2c3d4e5"}}`, true},
 		{`{"ForAllValues:StringEquals": {"aws:SourceVpc": "vpc-91237329"}}`, true},
-		{`{"ForAnyValue:StringLikeIfExists": {"aws:PrincipalOrgPaths": "o-a1b2c3d4e5/*"}}`, true},
+		{`{"ForAnyValue:StringLikeIfExists": {"aws:PrincipalOrgID": "o-a1b2c3d4e5"}}`, true},
 		// … but not when the key is asked for
 		{`{"StringEqualsIfExists": {"aws:PrincipalOrgID": "o-a1b2c3d4e5"}, "Null": {"aws:principalorgid": false}}`, false},
-		{`{"ForAllValues:StringLike": {"aws:PrincipalOrgPaths": "o-a1b2c3d4e5/*"}, "Null": {"aws:PrincipalOrgPaths": "False"}}`, false},
+		{`{"ForAllValues:StringLike": {"aws:PrincipalOrgID": "o-a1b2c3d4e5"}, "Null": {"aws:PrincipalOrgID": "False"}}`, false},
 		{`{"StringEqualsIfExists": {"aws:PrincipalOrgID": "o-a1b2c3d4e5"}, "Null": {"aws:PrincipalOrgID": "True"}}`, true},
 		{`{"StringEqualsIfExists": {"aws:PrincipalOrgID": "o-a1b2c3d4e5"}, "Null": {"aws:PrincipalOrgID": ["false", "true"]}}`, true},
 		{`{"StringEqualsIfExists": {"aws:PrincipalOrgID": "o-a1b2c3d4e5"}, "Null": {"aws:SourceVpc": "false"}}`, true},
@@ -112,9 +109,7 @@ func TestBroadConditions(t *testing.T) {
 		{`{"StringEquals": {"aws:PrincipalAccount": "${aws:PrincipalAccount}"}}`, true},
 		{`{"StringEquals": {"aws:PrincipalAccount": ["123456789012", "${aws:PrincipalAccount}"]}}`, true},
 		{`{"StringLike": {"aws:PrincipalAccount": ["123456789012", "*"]}}`, true},
-		{`{"ForAnyValue:StringLike": {"aws:PrincipalOrgPaths": "*"}}`, true},
-		{`{"ForAnyValue:StringLike": {"aws:PrincipalOrgPaths": "o-*/r-ab12/*"}}`, true},
-		{`{"ForAnyValue:StringLike": {"aws:PrincipalOrgPaths": "o-a1b2c3d4e5*"}}`, true},
+		{`{"ForAnyValue:StringLike": {"aws:PrincipalOrgID": "o-a1b2c3d4e5*"}}`, true},
 		{`{"StringLike": {"aws:userid": "*:session"}}`, true},
 		{`{"StringLike": {"aws:userid": "AROA*"}}`, true},
 		{`{"StringLike": {"aws:userid": "AROA:*"}}`, true},
@@ -132,7 +127,7 @@ func TestBroadConditions(t *testing.T) {
 		{`{"ArnLike": {"aws:PrincipalArn": ["arn:aws:iam::123456789012:role/app", "arn:aws:iam::*:role/app"]}}`, true},
 		{`{"StringLike": {"aws:PrincipalArn": "arn:aws:*::123456789012:*"}}`, true}, // arn:aws:iam::999999999999:role/::123456789012:/app
 		{`{"StringLike": {"aws:PrincipalArn": "*:123456789012:*"}}`, true},
-		{`{"ArnLike": {"aws:PrincipalArn": "arn:${aws:a}:iam::123456789012:role/*"}}`, true},
+		{`{"ArnLike": {"aws:PrincipalArn": "arn:${aws:userid}:iam::123456789012:role/*"}}`, true},
 		{`{"ArnLike": {"aws:SourceArn": "arn:aws:s3:::bucket*"}}`, true},
 
 		// networks
@@ -154,7 +149,7 @@ func TestBroadConditions(t *testing.T) {
 		{`{"IpAddress": {"aws:VpcSourceIp": "10.0.0.0/24"}}`, true},
 
 		// what anybody can have
-		{`{"StringEquals": {"aws:PrincipalTag/team": "blue"}}`, true},
+		{`{"StringEquals": {"aws:RequestTag/team": "blue"}}`, true},
 		{`{"StringEquals": {"aws:username": "Bob"}}`, true},
 		{`{"StringEquals": {"aws:PrincipalType": "AssumedRole"}}`, true},
 		{`{"StringEquals": {"aws:UserAgent": "ours"}}`, true},
@@ -164,7 +159,7 @@ func TestBroadConditions(t *testing.T) {
 		{`{"StringEquals": {"secretsmanager:VersionStage": "AWSCURRENT"}}`, true},
 
 		// one that narrows among others that do not
-		{`{"Bool": {"aws:SecureTransport": "true"}, "StringEquals": {"aws:PrincipalTag/team": "blue", "aws:PrincipalOrgID": "o-a1b2c3d4e5"}}`, false},
+		{`{"Bool": {"aws:SecureTransport": "true"}, "StringEquals": {"aws:RequestTag/team": "blue", "aws:PrincipalOrgID": "o-a1b2c3d4e5"}}`, false},
 		{`{"StringLike": {"aws:SourceVpc": "vpc-*"}, "IpAddress": {"aws:SourceIp": "203.0.113.0/24"}}`, false},
 	} {
 		t.Run(tt.condition, func(t *testing.T) {
@@ -186,7 +181,7 @@ func TestBroadSaysWhich(t *testing.T) {
 	got := broad(t, `{"Statement": [
 		{`+rest+`, "Principal": {"AWS": "123456789012"}},
 		{`+rest+`, "Principal": "*"},
-		{"Effect": "Deny", "Principal": "*", "Action": "*", "Resource": "*"},
+		{"Effect": "Deny", "Principal": "*", "Action": "secretsmanager:PutSecretValue", "Resource": "*"},
 		{`+rest+`, "NotPrincipal": {"AWS": "123456789012"}}]}`)
 	want := []Finding{
 		{"BROAD_ACCESS", "This resource policy grants broad access to your secret. Statement 2 allows every principal, without a condition that limits it to known principals or networks."},
@@ -197,6 +192,53 @@ func TestBroadSaysWhich(t *testing.T) {
 	}
 	if want := (secret.Error{Code: "PublicPolicyException", Message: "You can't attach a resource-based policy that allows broad access to the secret."}); Public != want {
 		t.Errorf("Public = %v, want %v", Public, want)
+	}
+}
+
+// What a Deny takes back from everyone whom the policy does not name.
+func TestBroadTakenBack(t *testing.T) {
+	t.Parallel()
+	const (
+		all  = `"Action": "*", "Resource": "*"`
+		mine = `"NotPrincipal": {"AWS": "arn:aws:iam::123456789012:root"}`
+	)
+	for _, tt := range []struct {
+		name, allow, deny string
+		broad             bool
+	}{
+		{"everything", `"Principal": "*", ` + rest, `"Principal": "*", ` + all, false},
+		{"from everyone but an account", `"Principal": "*", ` + rest, mine + `, ` + all, false},
+		{"from everyone but everyone", `"Principal": "*", ` + rest, `"NotPrincipal": "*", ` + all, true},
+		{"from an account", `"Principal": "*", ` + rest, `"Principal": {"AWS": "123456789012"}, ` + all, true},
+		{"what it allows", `"Principal": "*", ` + rest, mine + `, "Action": "secretsmanager:GetSecret*", "Resource": "*"`, false},
+		{"by NotAction", `"Principal": "*", ` + rest, mine + `, "NotAction": "secretsmanager:Put*", "Resource": "*"`, false},
+		{"another action", `"Principal": "*", ` + rest, mine + `, "Action": "secretsmanager:PutSecretValue", "Resource": "*"`, true},
+		{"some of what it allows", `"Principal": "*", "Effect": "Allow", "Action": "*", "Resource": "*"`, mine + `, "Action": "secretsmanager:GetSecretValue", "Resource": "*"`, true},
+		{"all of what it allows", `"Principal": "*", "Effect": "Allow", "Action": "*", "Resource": "*"`, mine + `, "Action": "secretsmanager:*", "Resource": "*"`, false},
+		{"one resource of all", `"Principal": "*", ` + rest, mine + `, "Action": "*", "Resource": "arn:aws:secretsmanager:*:*:secret:a-AbCdEf"`, true},
+		{"the same resource", `"Principal": "*", "Effect": "Allow", "Action": "*", "Resource": "arn:aws:secretsmanager:*:*:secret:a-AbCdEf"`,
+			mine + `, "Action": "*", "Resource": "arn:aws:secretsmanager:*:*:secret:a-AbCdEf"`, false},
+		{"but a resource", `"Principal": "*", ` + rest, mine + `, "Action": "*", "NotResource": "arn:aws:secretsmanager:*:*:secret:a-AbCdEf"`, true},
+		{"from all but an organization", `"Principal": "*", ` + rest, `"Principal": "*", ` + all + `, "Condition": {"StringNotEquals": {"aws:PrincipalOrgID": "o-a1b2c3d4e5"}}`, false},
+		{"from all but an account", `"Principal": "*", ` + rest, `"Principal": "*", ` + all + `, "Condition": {"ArnNotLike": {"aws:PrincipalArn": "arn:aws:iam::123456789012:role/*"}}`, false},
+		{"from all but a network", `"Principal": "*", ` + rest, `"Principal": "*", ` + all + `, "Condition": {"NotIpAddress": {"aws:SourceIp": ["203.0.113.0/24"]}, "Bool": {"aws:ViaAWSService": "false"}}`, false},
+		{"from all but the internet", `"Principal": "*", ` + rest, `"Principal": "*", ` + all + `, "Condition": {"NotIpAddress": {"aws:SourceIp": "0.0.0.0/0"}}`, true},
+		{"when it is not there", `"Principal": "*", ` + rest, `"Principal": "*", ` + all + `, "Condition": {"ForAnyValue:StringNotEquals": {"aws:PrincipalOrgID": "o-a1b2c3d4e5"}}`, true},
+		{"when it is not secure", `"Principal": "*", ` + rest, `"Principal": "*", ` + all + `, "Condition": {"Bool": {"aws:SecureTransport": "false"}}`, true},
+		{"from all but an account, when it is not secure", `"Principal": "*", ` + rest, mine + `, ` + all + `, "Condition": {"Bool": {"aws:SecureTransport": "false"}}`, true},
+		{"from a provider", `"Principal": {"Federated": "accounts.google.com"}, ` + rest, `"Principal": {"Federated": "accounts.google.com"}, ` + all, false},
+		{"from another provider", `"Principal": {"Federated": "accounts.google.com"}, ` + rest, `"Principal": {"Federated": "graph.facebook.com"}, ` + all, true},
+		{"from all but a provider", `"Principal": {"Federated": "accounts.google.com"}, ` + rest, `"NotPrincipal": {"Federated": "accounts.google.com"}, ` + all, true},
+		{"from all but an account and a provider", `"Principal": "*", ` + rest, `"NotPrincipal": {"AWS": "123456789012", "Federated": "accounts.google.com"}, ` + all, true},
+		{"from those it does not let in", `"NotPrincipal": {"AWS": "123456789012"}, ` + rest, mine + `, ` + all, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			text := `{"Version": "2012-10-17", "Statement": [{` + tt.allow + `}, {"Effect": "Deny", ` + tt.deny + `}]}`
+			if got := broad(t, text); (len(got) == 1) != tt.broad {
+				t.Errorf("Broad = %+v, want broad: %v", got, tt.broad)
+			}
+		})
 	}
 }
 

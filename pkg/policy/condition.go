@@ -3,7 +3,6 @@ package policy
 import (
 	"encoding/base64"
 	"net/netip"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -34,8 +33,8 @@ const (
 	ForAnyValue  = "ForAnyValue"
 )
 
-// operators says which values an operator compares with. Variables may stand in
-// strings, ARNs and booleans.
+// operators says which values an operator compares with. What it makes of them is
+// in meanings.
 var operators = map[string]func(string) bool{
 	"StringEquals":              anything,
 	"StringNotEquals":           anything,
@@ -55,7 +54,7 @@ var operators = map[string]func(string) bool{
 	"DateLessThanEquals":        isDate,
 	"DateGreaterThan":           isDate,
 	"DateGreaterThanEquals":     isDate,
-	"Bool":                      func(s string) bool { return isTruth(s) || hasVariable(s) },
+	"Bool":                      isTruth,
 	"BinaryEquals":              isBinary,
 	"IpAddress":                 isNetwork,
 	"NotIpAddress":              isNetwork,
@@ -67,8 +66,8 @@ var operators = map[string]func(string) bool{
 }
 
 // parseConditions reads a Condition. One without operators is taken, as AWS's
-// own examples have it; an operator without keys is not in the grammar. Any key
-// that has a prefix is taken: that is for whoever decides to know them.
+// own examples have it; an operator without keys is not in the grammar. Which
+// keys are known is asked when it is compiled.
 func parseConditions(v any) ([]Condition, error) {
 	block, ok := v.(object)
 	if !ok {
@@ -142,28 +141,18 @@ func hasVariable(s string) bool { return strings.Contains(s, "${") }
 
 func isTruth(s string) bool { return strings.EqualFold(s, "true") || strings.EqualFold(s, "false") }
 
-var number = regexp.MustCompile(`^[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?$`)
-
 func isNumber(s string) bool {
-	_, err := strconv.ParseFloat(s, 64)
-	return err == nil && number.MatchString(s) // ParseFloat also reads Inf and 0x1p-2
+	_, ok := parseNumber(s)
+	return ok
 }
 
 // dates are the forms of the W3C's note on ISO 8601; Go reads a fraction of a
 // second where there is none in the form.
 var dates = []string{"2006", "2006-01", time.DateOnly, "2006-01-02T15:04Z07:00", time.RFC3339}
 
-// isDate says whether s is a date, or seconds since 1970.
 func isDate(s string) bool {
-	if _, err := strconv.ParseInt(s, 10, 64); err == nil {
-		return true
-	}
-	for _, form := range dates {
-		if _, err := time.Parse(form, s); err == nil {
-			return true
-		}
-	}
-	return false
+	_, ok := parseDate(s)
+	return ok
 }
 
 func isBinary(s string) bool {

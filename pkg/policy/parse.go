@@ -33,20 +33,35 @@ var (
 	resource = regexp.MustCompile(`^arn:(aws[a-z-]*|\*):(secretsmanager|\*):([^\x00-\x1f]+)$`)
 )
 
+// A reader turns JSON into a policy.
+type reader struct {
+	// where is how the rules say where they are from.
+	where string
+	// stored is that the policy is one that was taken before. Then a condition
+	// key or a variable that is not known is left standing; a rule with one
+	// denies, and does not allow.
+	stored  bool
+	version string
+}
+
 // Parse reads a resource policy. Its length is not its concern.
 func Parse(text string) (*Policy, error) {
-	p, err := parse(text)
+	p, err := parse(text, false)
 	if err != nil {
 		return nil, fmt.Errorf("policy: %w", err)
 	}
 	return p, nil
 }
 
-func parse(text string) (*Policy, error) {
+func parse(text string, stored bool) (*Policy, error) {
 	v, err := read(text)
 	if err != nil {
 		return nil, err
 	}
+	return (&reader{where: "resource policy", stored: stored}).policy(v)
+}
+
+func (r *reader) policy(v any) (*Policy, error) {
 	el, err := elements(v, "Version", "Id", "Statement")
 	if err != nil {
 		return nil, err
@@ -58,47 +73,55 @@ func parse(text string) (*Policy, error) {
 		}
 		p.Version = v.(string)
 	}
+	r.version = p.Version
 	if v, ok := el["Id"]; ok {
 		if p.ID, ok = v.(string); !ok {
 			return nil, malformed("Id is no string")
 		}
 	}
-	if p.Statements, err = parseStatements(el["Statement"]); err != nil {
+	if p.Statements, p.rules, err = r.statements(el["Statement"]); err != nil {
 		return nil, err
 	}
 	return p, nil
 }
 
-func parseStatements(v any) ([]Statement, error) {
+func (r *reader) statements(v any) ([]Statement, []rule, error) {
 	list, err := listed(v)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	all, seen := make([]Statement, len(list)), map[string]bool{}
+	all, rules, seen := make([]Statement, len(list)), make([]rule, len(list)), map[string]bool{}
 	for i, v := range list {
-		s, err := parseStatement(v)
-		if err != nil {
-			return nil, fmt.Errorf("statement %d: %w", i+1, err)
-		}
+		s, rule, err := r.statement(v)
 		// An empty Sid is none: Terraform writes one in every statement.
-		if s.Sid != "" && seen[s.Sid] {
-			return nil, fmt.Errorf("statement %d: %w", i+1, malformed("its Sid is there twice"))
+		name := fmt.Sprintf("statement %d", i+1)
+		if s.Sid != "" {
+			name += fmt.Sprintf(" (%.40q)", s.Sid)
+		}
+		if err == nil && s.Sid != "" && seen[s.Sid] {
+			err = malformed("its Sid is there twice")
+		}
+		if err != nil {
+			return nil, nil, fmt.Errorf("%s: %w", name, err)
 		}
 		seen[s.Sid] = true
-		all[i] = s
+		rule.name = r.where + ", " + name
+		all[i], rules[i] = s, rule
 	}
-	return all, nil
+	return all, rules, nil
 }
 
-func parseStatement(v any) (s Statement, err error) {
+func (r *reader) statement(v any) (s Statement, c rule, err error) {
 	el, err := elements(v, "Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction", "Resource", "NotResource", "Condition")
 	if err != nil {
-		return s, err
+		return s, c, err
 	}
 	if v, ok := el["Sid"]; ok {
-		if s.Sid, ok = v.(string); !ok || !sid.MatchString(s.Sid) {
-			return s, malformed("Sid is not of printable characters")
+		id, ok := v.(string)
+		if !ok || !sid.MatchString(id) {
+			return s, c, malformed("Sid is not of printable characters")
 		}
+		s.Sid = id
 	}
 	switch el["Effect"] {
 	case string(Allow):
@@ -106,22 +129,46 @@ func parseStatement(v any) (s Statement, err error) {
 	case string(Deny):
 		s.Effect = Deny
 	default:
-		return s, malformed("Effect is neither Allow nor Deny")
+		return s, c, malformed("Effect is neither Allow nor Deny")
 	}
 	if s.Actions, err = parsePatterns(el, "Action", action.MatchString); err != nil {
-		return s, err
+		return s, c, err
 	}
 	if s.Resources, err = parsePatterns(el, "Resource", isResource); err != nil {
-		return s, err
+		return s, c, err
 	}
 	if v, ok := el["Condition"]; ok {
 		if s.Conditions, err = parseConditions(v); err != nil {
-			return s, err
+			return s, c, err
 		}
 	}
+	if c, err = r.compile(s); err != nil {
+		return s, c, err
+	}
 	// Last, so that a statement with two faults is refused for its syntax.
-	s.Principals, err = parsePrincipals(el)
-	return s, err
+	if s.Principals, err = parsePrincipals(el); err != nil {
+		return s, c, err
+	}
+	c.principals = compilePrincipals(s.Principals)
+	return s, c, nil
+}
+
+// compile makes a rule of a statement, without its principals.
+func (r *reader) compile(s Statement) (rule, error) {
+	c := rule{effect: s.Effect, actions: compileActions(s.Actions)}
+	var err error
+	if c.resources, err = compileResources(s.Resources, r.version); err != nil && !r.stored {
+		return c, err
+	}
+	for _, one := range s.Conditions {
+		o, err := compileCondition(one, r.version)
+		if err != nil && !r.stored {
+			return c, err
+		}
+		o.obscure = err != nil
+		c.conditions = append(c.conditions, o)
+	}
+	return c, nil
 }
 
 // either is the element of this name or the one that says everything but. A

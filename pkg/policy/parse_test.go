@@ -32,7 +32,7 @@ var good = map[string]string{
 		 "Action": ["secretsmanager:GetSecretValue"], "Resource": "*",
 		 "Condition": {"StringNotEquals": {"aws:sourceVpc": "vpc-2b2b2b2b"}}}]}`,
 	"tags that match": `{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Principal": {"AWS": "123456789012"},
-		"Condition": {"StringEquals": {"aws:ResourceTag/AccessProject": "${ aws:PrincipalTag/AccessProject }"}},
+		"Condition": {"StringEquals": {"aws:ResourceTag/AccessProject": "${ aws:username }"}},
 		"Action": "secretsmanager:GetSecretValue", "Resource": "*"}}`,
 	"another account": `{"Version": "2012-10-17", "Statement": [{"Effect": "Allow",
 		"Principal": {"AWS": "arn:aws:iam::444455556666:role/ApplicationRole"},
@@ -102,7 +102,7 @@ func TestParseUnderstands(t *testing.T) {
 	t.Parallel()
 	got, err := Parse(`{"Id": "p", "Version": "2012-10-17", "Statement": [
 		{"Sid": "one", "Effect": "Allow", "Principal": "*", "Action": "secretsmanager:GetSecretValue", "Resource": ["*"], "Condition": {
-			"ForAnyValue:StringLikeIfExists": {"aws:PrincipalOrgPaths": ["o-a1b2c3d4e5/*", "o-b/*"]},
+			"ForAnyValue:StringLikeIfExists": {"aws:PrincipalOrgID": ["o-a1b2c3d4e5", "o-b*"]},
 			"Bool": {"aws:SecureTransport": true, "aws:ViaAWSService": "False"},
 			"NumericLessThan": {"secretsmanager:RecoveryWindowInDays": [7, "30"]}}},
 		{"Effect": "Deny", "NotPrincipal": {"Service": "rds.amazonaws.com", "AWS": ["123456789012", "*"]},
@@ -117,7 +117,7 @@ func TestParseUnderstands(t *testing.T) {
 			Actions:    Patterns{Any: []string{"secretsmanager:GetSecretValue"}},
 			Resources:  Patterns{Any: []string{"*"}},
 			Conditions: []Condition{
-				{Operator{ForAnyValue, "StringLike", true}, "aws:PrincipalOrgPaths", []string{"o-a1b2c3d4e5/*", "o-b/*"}},
+				{Operator{ForAnyValue, "StringLike", true}, "aws:PrincipalOrgID", []string{"o-a1b2c3d4e5", "o-b*"}},
 				{Operator{"", "Bool", false}, "aws:SecureTransport", []string{"true"}},
 				{Operator{"", "Bool", false}, "aws:ViaAWSService", []string{"false"}},
 				{Operator{"", "NumericLessThan", false}, "secretsmanager:RecoveryWindowInDays", []string{"7", "30"}},
@@ -130,6 +130,7 @@ func TestParseUnderstands(t *testing.T) {
 			Resources:  Patterns{true, []string{"arn:aws:secretsmanager:*"}},
 		},
 	}}
+	got.rules = nil
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("Parse =\n%+v, want\n%+v", got, want)
 	}
@@ -185,10 +186,10 @@ func TestParseRefuses(t *testing.T) {
 		{"Effect twice", stmt(allow, `"Effect": "Deny"`), badSyntax, `"Effect" is there twice`},
 		{"Effect twice, once escaped", stmt(allow, `"\u0045ffect": "Deny"`), badSyntax, `"Effect" is there twice`},
 		{"AWS twice", swap("Principal", `{"AWS": "123456789012", "AWS": "*"}`), badSyntax, `"AWS" is there twice`},
-		{"operator twice", cond(`{"StringEquals": {"aws:a": "1"}, "StringEquals": {"aws:b": "1"}}`), badSyntax, `"StringEquals" is there twice`},
-		{"key twice", cond(`{"StringEquals": {"aws:a": "1", "aws:a": "2"}}`), badSyntax, `"aws:a" is there twice`},
+		{"operator twice", cond(`{"StringEquals": {"aws:userid": "1"}, "StringEquals": {"aws:username": "1"}}`), badSyntax, `"StringEquals" is there twice`},
+		{"key twice", cond(`{"StringEquals": {"aws:userid": "1", "aws:userid": "2"}}`), badSyntax, `"aws:userid" is there twice`},
 		{"key in two cases", cond(`{"StringEquals": {"aws:SourceVpc": "1", "aws:sourcevpc": "2"}}`), badSyntax, "there twice"},
-		{"Sid twice", `{"Statement": [{"Sid": "a", ` + allow + `}, {"Sid": "b", ` + allow + `}, {"Sid": "a", ` + allow + `}]}`, badSyntax, "policy: statement 3: its Sid is there twice"},
+		{"Sid twice", `{"Statement": [{"Sid": "a", ` + allow + `}, {"Sid": "b", ` + allow + `}, {"Sid": "a", ` + allow + `}]}`, badSyntax, `policy: statement 3 ("a"): its Sid is there twice`},
 
 		// the policy
 		{"no statement", `{"Version": "2012-10-17"}`, badSyntax, "it is no object"},
@@ -262,24 +263,24 @@ func TestParseRefuses(t *testing.T) {
 		// conditions
 		{"condition null", cond(`null`), badSyntax, "Condition is no object"},
 		{"condition a list", cond(`[]`), badSyntax, "Condition is no object"},
-		{"unknown operator", cond(`{"StringMatches": {"aws:a": "1"}}`), badSyntax, `unknown condition operator "StringMatches"`},
-		{"operator in another case", cond(`{"stringEquals": {"aws:a": "1"}}`), badSyntax, "unknown condition operator"},
-		{"unknown set operator", cond(`{"ForSomeValues:StringEquals": {"aws:a": "1"}}`), badSyntax, "unknown condition operator"},
-		{"set operator alone", cond(`{"ForAllValues:": {"aws:a": "1"}}`), badSyntax, "unknown condition operator"},
-		{"two set operators", cond(`{"ForAllValues:ForAnyValue:StringEquals": {"aws:a": "1"}}`), badSyntax, "unknown condition operator"},
-		{"Null if it exists", cond(`{"NullIfExists": {"aws:a": "true"}}`), badSyntax, "unknown condition operator"},
-		{"Null of a set", cond(`{"ForAnyValue:Null": {"aws:a": "true"}}`), badSyntax, "unknown condition operator"},
-		{"IfExists twice", cond(`{"BoolIfExistsIfExists": {"aws:a": "true"}}`), badSyntax, "unknown condition operator"},
+		{"unknown operator", cond(`{"StringMatches": {"aws:userid": "1"}}`), badSyntax, `unknown condition operator "StringMatches"`},
+		{"operator in another case", cond(`{"stringEquals": {"aws:userid": "1"}}`), badSyntax, "unknown condition operator"},
+		{"unknown set operator", cond(`{"ForSomeValues:StringEquals": {"aws:userid": "1"}}`), badSyntax, "unknown condition operator"},
+		{"set operator alone", cond(`{"ForAllValues:": {"aws:userid": "1"}}`), badSyntax, "unknown condition operator"},
+		{"two set operators", cond(`{"ForAllValues:ForAnyValue:StringEquals": {"aws:userid": "1"}}`), badSyntax, "unknown condition operator"},
+		{"Null if it exists", cond(`{"NullIfExists": {"aws:userid": "true"}}`), badSyntax, "unknown condition operator"},
+		{"Null of a set", cond(`{"ForAnyValue:Null": {"aws:userid": "true"}}`), badSyntax, "unknown condition operator"},
+		{"IfExists twice", cond(`{"BoolIfExistsIfExists": {"aws:userid": "true"}}`), badSyntax, "unknown condition operator"},
 		{"no keys", cond(`{"StringEquals": {}}`), badSyntax, "has no keys"},
-		{"keys a string", cond(`{"StringEquals": "aws:a"}`), badSyntax, "has no keys"},
+		{"keys a string", cond(`{"StringEquals": "aws:userid"}`), badSyntax, "has no keys"},
 		{"key without a prefix", cond(`{"StringEquals": {"SourceVpc": "1"}}`), badSyntax, "has no prefix"},
 		{"key of a prefix only", cond(`{"StringEquals": {"aws:": "1"}}`), badSyntax, "has no prefix"},
 		{"key with an empty prefix", cond(`{"StringEquals": {":a": "1"}}`), badSyntax, "has no prefix"},
-		{"value null", cond(`{"StringEquals": {"aws:a": null}}`), badSyntax, "no string, number or boolean"},
-		{"value an object", cond(`{"StringEquals": {"aws:a": {}}}`), badSyntax, "no string, number or boolean"},
-		{"no values", cond(`{"StringEquals": {"aws:a": []}}`), badSyntax, "the list is empty"},
-		{"values in lists", cond(`{"StringEquals": {"aws:a": [["1"]]}}`), badSyntax, "no string, number or boolean"},
-		{"one bad value among good", cond(`{"Bool": {"aws:a": ["true", "maybe"]}}`), badSyntax, `Bool can't compare with "maybe"`},
+		{"value null", cond(`{"StringEquals": {"aws:userid": null}}`), badSyntax, "no string, number or boolean"},
+		{"value an object", cond(`{"StringEquals": {"aws:userid": {}}}`), badSyntax, "no string, number or boolean"},
+		{"no values", cond(`{"StringEquals": {"aws:userid": []}}`), badSyntax, "the list is empty"},
+		{"values in lists", cond(`{"StringEquals": {"aws:userid": [["1"]]}}`), badSyntax, "no string, number or boolean"},
+		{"one bad value among good", cond(`{"Bool": {"aws:userid": ["true", "maybe"]}}`), badSyntax, `Bool can't compare with "maybe"`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -304,7 +305,7 @@ func TestParseRefusesBriefly(t *testing.T) {
 	for _, text := range []string{
 		`{"` + long + `": 1}`, `{"` + long + `": 1, "` + long + `": 1}`, stmt(allow, `"`+long+`": 1`), swap("Principal", `{"`+long+`": "*"}`),
 		swap("Principal", `{"AWS": "`+long+`"}`), swap("Action", `"`+long+`"`), cond(`{"` + long + `": {}}`),
-		cond(`{"Bool": {"` + long + `": "true"}}`), cond(`{"Bool": {"aws:a": "` + long + `"}}`),
+		cond(`{"Bool": {"` + long + `": "true"}}`), cond(`{"Bool": {"aws:userid": "` + long + `"}}`),
 	} {
 		if _, err := Parse(text); err == nil || len(err.Error()) > 300 {
 			t.Errorf("Parse(%.20q…) = %.400v, want a short refusal", text, err)
@@ -394,7 +395,7 @@ func TestActionsAndResources(t *testing.T) {
 	for _, s := range []string{
 		"*", "arn:aws:secretsmanager:us-east-1:123456789012:secret:a-AbCdEf", "arn:aws:secretsmanager:*:123456789012:secret:prod/*",
 		"arn:aws-us-gov:secretsmanager:us-gov-west-1:123456789012:secret:a-??????", "arn:aws:secretsmanager:*", "arn:*:secretsmanager:*:*:*",
-		"arn:aws:secretsmanager:us-east-1:123456789012:secret:${aws:PrincipalTag/team}/*", "arn:aws:*:*:*:secret:x",
+		"arn:aws:secretsmanager:us-east-1:123456789012:secret:${aws:username}/*", "arn:aws:*:*:*:secret:x",
 	} {
 		if _, err := Parse(swap("Resource", `"`+s+`"`)); err != nil {
 			t.Errorf("Parse with the resource %q: %v", s, err)
@@ -431,16 +432,16 @@ func TestValues(t *testing.T) {
 		{
 			"NumericEquals NumericNotEquals NumericLessThan NumericLessThanEquals NumericGreaterThan NumericGreaterThanEquals",
 			[]string{`1`, `"1"`, `-1.5`, `"+1"`, `1e3`, `["7", 30]`},
-			[]string{`""`, `"a"`, `"1 "`, `true`, `"NaN"`, `"Inf"`, `"0x1p-2"`, `"1_0"`, `".5"`, `1e400`, `"${aws:a}"`},
+			[]string{`""`, `"a"`, `"1 "`, `true`, `"NaN"`, `"Inf"`, `"0x1p-2"`, `"1_0"`, `".5"`, `1e400`, `"${aws:userid}"`},
 		},
 		{
 			"DateEquals DateNotEquals DateLessThan DateLessThanEquals DateGreaterThan DateGreaterThanEquals",
 			[]string{`"2020-01-01T00:00:01Z"`, `"2020-01-01T00:00:01.5+01:00"`, `"2020-01-01T00:00Z"`, `"2020-01-01"`, `"2020-01"`, `"2020"`, `1577836801`, `"1577836801"`},
 			[]string{`""`, `"today"`, `"2020-13-01"`, `"2020-02-30"`, `"2020-01-01T00:00:01"`, `"2020-01-01 00:00:01Z"`, `1.5`, `true`, `"2020-*"`, `"${aws:CurrentTime}"`},
 		},
-		{"Bool", []string{`true`, `"true"`, `"False"`, `[true, "false"]`, `"${aws:a}"`}, []string{`""`, `"yes"`, `1`, `"*"`}},
-		{"Null", []string{`true`, `"true"`, `"FALSE"`}, []string{`""`, `"null"`, `0`, `"${aws:a}"`}},
-		{"BinaryEquals", []string{`"QmluYXJ5VmFsdWVJbkJhc2U2NA=="`, `""`}, []string{`"*"`, `"QQ"`, `12345`, `"${aws:a}"`}},
+		{"Bool", []string{`true`, `"true"`, `"False"`, `[true, "false"]`}, []string{`""`, `"yes"`, `1`, `"*"`, `"${aws:userid}"`}},
+		{"Null", []string{`true`, `"true"`, `"FALSE"`}, []string{`""`, `"null"`, `0`, `"${aws:userid}"`}},
+		{"BinaryEquals", []string{`"QmluYXJ5VmFsdWVJbkJhc2U2NA=="`, `""`}, []string{`"*"`, `"QQ"`, `12345`, `"${aws:userid}"`}},
 		{
 			"IpAddress NotIpAddress",
 			[]string{`"203.0.113.0/24"`, `"203.0.113.7"`, `"203.0.113.7/24"`, `"2001:DB8:1234:5678::/64"`, `"2001:db8::1"`, `["203.0.113.0/24", "::1"]`},
@@ -454,12 +455,12 @@ func TestValues(t *testing.T) {
 	} {
 		for op := range strings.FieldsSeq(tt.operators) {
 			for _, v := range tt.good {
-				if _, err := Parse(cond(`{"` + op + `": {"aws:a": ` + v + `}}`)); err != nil {
+				if _, err := Parse(cond(`{"` + op + `": {"aws:userid": ` + v + `}}`)); err != nil {
 					t.Errorf("%s takes %s: %v", op, v, err)
 				}
 			}
 			for _, v := range tt.bad {
-				if _, err := Parse(cond(`{"` + op + `": {"aws:a": ` + v + `}}`)); !errors.Is(err, badSyntax) {
+				if _, err := Parse(cond(`{"` + op + `": {"aws:userid": ` + v + `}}`)); !errors.Is(err, badSyntax) {
 					t.Errorf("%s with %s: %v, want %v", op, v, err, badSyntax)
 				}
 			}

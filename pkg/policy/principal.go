@@ -90,7 +90,7 @@ func parsePrincipals(el map[string]any) (p Principals, err error) {
 		for _, id := range ids {
 			one := Principal{Kind(k.name), id}
 			if err := one.check(); err != nil {
-				return p, fmt.Errorf("principal %.80q: %w", id, err)
+				return p, fmt.Errorf("principal %.80q is none that can be named: %w", id, err)
 			}
 			p.Any = append(p.Any, one)
 		}

@@ -28,6 +28,7 @@ import (
 	"github.com/strongroom/strongroom/pkg/envelope"
 	"github.com/strongroom/strongroom/pkg/local"
 	"github.com/strongroom/strongroom/pkg/local/localtest"
+	"github.com/strongroom/strongroom/pkg/policy"
 	"github.com/strongroom/strongroom/pkg/prune"
 	"github.com/strongroom/strongroom/pkg/secret"
 	"github.com/strongroom/strongroom/pkg/store"
@@ -139,6 +140,7 @@ func (s *soak) begin(keep secret.Retention) {
 		Store:  store.New(db, table, localtest.ARNs),
 		Sealer: &envelope.Sealer{KMS: engines.KMS(), DefaultKey: engines.KeyID(), Keep: time.Minute},
 		ARNs:   localtest.ARNs, Retention: keep,
+		Policies: policy.AllowAll(), Resources: policy.NewCache(1),
 	}
 	if code, body := s.call("CreateSecret", map[string]string{"Name": "s"}); code != http.StatusOK {
 		s.t.Fatal(body)
@@ -151,7 +153,7 @@ func (s *soak) call(operation string, in map[string]string) (int, string) {
 	r.Header.Set("Content-Type", "application/x-amz-json-1.1")
 	r.Header.Set("X-Amz-Target", "secretsmanager."+operation)
 	w := httptest.NewRecorder()
-	s.server.ServeHTTP(w, r)
+	localtest.Answer(s.server, w, r)
 	return w.Code, w.Body.String()
 }
 

@@ -33,7 +33,7 @@ func putMany(t *testing.T, room *localtest.Room, c *clock, name string, n int, a
 		call.Header.Set("Content-Type", "application/x-amz-json-1.1")
 		call.Header.Set("X-Amz-Target", "secretsmanager.PutSecretValue")
 		answer := httptest.NewRecorder()
-		if room.Server.ServeHTTP(answer, call); answer.Code != http.StatusOK {
+		if room.ServeHTTP(answer, call); answer.Code != http.StatusOK {
 			t.Fatalf("put %d: %d %s", i, answer.Code, answer.Body)
 		}
 	}

@@ -85,6 +85,41 @@ func (r *Reader) Duration(name string, unset time.Duration) time.Duration {
 	return d
 }
 
+// Yes is true or false.
+func (r *Reader) Yes(name string, unset bool) bool {
+	v := r.value(name, strconv.FormatBool(unset))
+	if v != "true" && v != "false" {
+		r.refuse(name, v, "true or false")
+	}
+	return v == "true"
+}
+
+// Optional is a text of a certain form, or empty.
+func (r *Reader) Optional(name string, like *regexp.Regexp, what string) string {
+	if r.Get(name) == "" {
+		return ""
+	}
+	return r.Text(name, "", like, what)
+}
+
+// Between is a duration within limits.
+func (r *Reader) Between(name string, unset, least, most time.Duration) time.Duration {
+	d := r.Duration(name, unset)
+	if r.Get(name) != "" && len(r.wrong) == 0 && (d < least || d > most) {
+		r.refuse(name, r.Get(name), fmt.Sprintf("a duration from %s to %s", least, most))
+	}
+	return d
+}
+
+var logGroup = regexp.MustCompile(`^[A-Za-z0-9_./#-]{1,512}$`)
+
+// Audit is the log group that audit records go to, in AUDIT_LOG_GROUP, empty for the
+// function's own log; and whether what cannot be recorded must not be done, in
+// AUDIT_REQUIRED.
+func (r *Reader) Audit() (group string, required bool) {
+	return r.Optional("AUDIT_LOG_GROUP", logGroup, "the name of a log group"), r.Yes("AUDIT_REQUIRED", true)
+}
+
 func (r *Reader) value(name, unset string) string {
 	if v := r.Get(name); v != "" {
 		return v

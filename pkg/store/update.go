@@ -34,7 +34,8 @@ func (s *Store) Create(ctx context.Context, change secret.Change) (secret.Secret
 //
 // The first decision may be made on a remembered secret: an acceptance is safe,
 // since the commit proves that nothing has changed. A refusal is not, so it is
-// decided again on a fresh read before it is given.
+// decided again on a fresh read before it is given; and so is an ErrBusy of decide,
+// which may have looked for what is not there any more.
 //
 // Besides what decide returns, Update returns [secret.NotFound], *[VersionExists]
 // and [ErrBusy]. After any other error the change may have happened or not.
@@ -50,7 +51,7 @@ func (s *Store) Update(ctx context.Context, id secret.ID, decide func(secret.Sec
 	commit := uuid.NewString()
 	err := retry(ctx, func() error {
 		change, err := decideOn(sec, id, decide)
-		if remembered && (isRefusal(err) || change.Nothing) {
+		if remembered && (isRefusal(err) || errors.Is(err, ErrBusy) || change.Nothing) {
 			remembered = false
 			if sec, err = s.Get(ctx, id); err != nil {
 				return err

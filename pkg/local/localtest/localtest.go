@@ -23,10 +23,12 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/google/uuid"
 
 	"github.com/strongroom/strongroom/pkg/api"
 	"github.com/strongroom/strongroom/pkg/envelope"
 	"github.com/strongroom/strongroom/pkg/local"
+	"github.com/strongroom/strongroom/pkg/policy"
 	"github.com/strongroom/strongroom/pkg/secret"
 	"github.com/strongroom/strongroom/pkg/store"
 )
@@ -106,12 +108,22 @@ func open(t testing.TB, table string) *Room {
 		ARNs:   ARNs,
 
 		Retention: secret.DefaultRetention,
+		Policies:  policy.AllowAll(),
+		Resources: policy.NewCache(100),
 	}
-	server := httptest.NewServer(r.Server)
+	server := httptest.NewServer(r)
 	t.Cleanup(server.Close)
 	r.URL = server.URL
 	r.SDK = Client(server.URL)
 	return r
+}
+
+// ServeHTTP answers a request.
+func (r *Room) ServeHTTP(w http.ResponseWriter, req *http.Request) { Answer(r.Server, w, req) }
+
+// Answer answers a request of whom its access key says, as the local server does.
+func Answer(s *api.Server, w http.ResponseWriter, req *http.Request) {
+	s.Answer(w, req, uuid.NewString(), local.Caller(req))
 }
 
 // quick is the SDK's own retryer without its long waits.

@@ -1,0 +1,167 @@
+package api
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"maps"
+
+	"github.com/strongroom/strongroom/pkg/policy"
+	"github.com/strongroom/strongroom/pkg/secret"
+	"github.com/strongroom/strongroom/pkg/store"
+)
+
+// A right is what the right to an operation is about. Policies name the operation as
+// an action, secretsmanager:GetSecretValue.
+type right int
+
+const (
+	// onSecret is about the secret that SecretId names, and decided when it is read.
+	onSecret right = iota
+	// onNew is about the secret that is to be made.
+	onNew
+	// onAny is about no secret; in a policy it needs the resource *.
+	onAny
+)
+
+// errUndecided is an answer that was given without asking whether the caller may
+// have it: a fault of ours that must not go out.
+var errUndecided = errors.New("answered without a decision")
+
+// may refuses the call where its caller may not make it about this secret.
+func (c *call) may(ctx context.Context, sec secret.Secret) error {
+	d, err := c.decide(ctx, c.operation, c.named, sec)
+	if err != nil {
+		return err
+	}
+	c.decision, c.decided, c.arn = d, true, sec.ARN
+	if d.Allowed {
+		return nil
+	}
+	return d.Denied()
+}
+
+// mayAtAll refuses an operation about no secret.
+func (c *call) mayAtAll(operation string) error {
+	d := c.Policies.Decide(c.request(operation, "", "*", c.keys), nil)
+	c.decision, c.decided = d, true
+	if d.Allowed {
+		return nil
+	}
+	return d.Denied()
+}
+
+// missing is the answer for a secret that is not there: that it is not, for those
+// who may know.
+func (c *call) missing(ctx context.Context, id secret.ID) error {
+	err := c.may(ctx, c.ghost(id))
+	c.arn = ""
+	if err != nil {
+		return err
+	}
+	return secret.NotFound
+}
+
+// ghost is a secret that is not there, as policies see it.
+func (c *call) ghost(id secret.ID) secret.Secret {
+	const anySuffix = "??????"
+	return secret.Secret{Name: id.Name, ARN: c.ARNs.Of(id.Name, cmp.Or(id.Suffix, anySuffix))}
+}
+
+func isNotFound(err error) bool { return errors.Is(err, secret.NotFound) }
+
+// decide says whether the caller may do something to a secret, which he named so.
+func (c *call) decide(ctx context.Context, operation, named string, sec secret.Secret) (policy.Decision, error) {
+	onSecret, err := c.policyOf(ctx, sec)
+	if err != nil {
+		return policy.Decision{}, err
+	}
+	return c.Policies.Decide(c.request(operation, named, sec.ARN, c.keysWith(sec)), onSecret), nil
+}
+
+func (c *call) request(operation, named, resource string, keys policy.Keys) policy.Request {
+	return policy.Request{
+		Caller:   c.caller,
+		Action:   "secretsmanager:" + operation,
+		Resource: resource,
+		Named:    named,
+		Owner:    c.ARNs.Account,
+		Time:     c.at,
+		Keys:     keys,
+	}
+}
+
+// policyOf is the policy on a secret; nil for none. One that was read lately costs
+// no call, since the secret says which it is.
+func (c *call) policyOf(ctx context.Context, sec secret.Secret) (*policy.Policy, error) {
+	if sec.PolicyHash == "" {
+		return nil, nil
+	}
+	return c.Resources.Policy(sec.PolicyHash, func() (string, error) { return c.policyText(ctx, sec) })
+}
+
+// policyText reads the text of the policy on a secret, once in a call.
+func (c *call) policyText(ctx context.Context, sec secret.Secret) (string, error) {
+	if text, ok := c.texts.Load(sec.PolicyHash); ok {
+		return text.(string), nil
+	}
+	text, err := c.Store.Policy(ctx, sec)
+	if err == nil {
+		c.texts.Store(sec.PolicyHash, text)
+	}
+	return text, err
+}
+
+// keysWith are what policies can ask of the request and of the secret.
+func (c *call) keysWith(sec secret.Secret) policy.Keys {
+	keys := make(policy.Keys, len(c.keys)+len(sec.Tags)+4)
+	maps.Copy(keys, c.keys)
+	keys["secretsmanager:secretid"] = []string{sec.ARN}
+	keys["secretsmanager:secretprimaryregion"] = []string{c.ARNs.Region}
+	if sec.Rotation.Lambda != "" {
+		keys["secretsmanager:resource/allowrotationlambdaarn"] = []string{sec.Rotation.Lambda}
+	}
+	if sec.Type != "" {
+		keys["secretsmanager:resource/type"] = []string{sec.Type}
+	}
+	for _, t := range sec.Tags {
+		name := "aws:resourcetag/" + lower(t.Key)
+		keys[name] = append(keys[name], t.Value)
+	}
+	return keys
+}
+
+// crossAccount refuses a value to a caller of another account when nobody chose the
+// key that it is sealed under (recorded from AWS, whose own key cannot be shared).
+func (c *call) crossAccount(sec secret.Secret) error {
+	if sec.KMSKey == "" && c.caller.Account != c.ARNs.Account {
+		return secret.Errorf(secret.InvalidRequest, "You can't access a secret from a different AWS account if you encrypt the secret with the default KMS service key.")
+	}
+	return nil
+}
+
+// visible leaves out the secrets that DescribeSecret would not tell the caller of.
+func (c *call) visible(ctx context.Context, secrets map[string]secret.Secret) error {
+	names := make([]string, 0, len(secrets))
+	for name := range secrets {
+		names = append(names, name)
+	}
+	hidden := make([]bool, len(names))
+	err := parallel(len(names), func(i int) error {
+		d, err := c.decide(ctx, "DescribeSecret", "", secrets[names[i]])
+		if errors.Is(err, store.ErrBusy) { // its policy was changed between two reads: as if it was read before
+			d, err = policy.Decision{}, nil
+		}
+		hidden[i] = !d.Allowed
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for i, name := range names {
+		if hidden[i] {
+			delete(secrets, name)
+		}
+	}
+	return nil
+}

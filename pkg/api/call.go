@@ -1,0 +1,108 @@
+package api
+
+import (
+	"context"
+	"reflect"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/strongroom/strongroom/pkg/audit"
+	"github.com/strongroom/strongroom/pkg/envelope"
+	"github.com/strongroom/strongroom/pkg/policy"
+	"github.com/strongroom/strongroom/pkg/secret"
+	"github.com/strongroom/strongroom/pkg/store"
+)
+
+// A call is one request while it is answered: who makes it, what is asked, what was
+// decided, and what it costs. Operations are methods of it.
+type call struct {
+	*Server
+	// Store and Sealer are the server's, and note what the call costs.
+	Store  *store.Store
+	Sealer *envelope.Sealer
+
+	id        string
+	operation string
+	caller    policy.Caller
+	at        time.Time
+
+	// named is the secret as the caller named it, keys are what policies can ask of
+	// the request, and parameters what may be recorded of it.
+	named      string
+	keys       policy.Keys
+	parameters map[string]any
+
+	// decision is the last that was made about the call as a whole, about the secret
+	// with this ARN; decided says that one was made.
+	decision policy.Decision
+	decided  bool
+	arn      string
+	texts    sync.Map // of policies that were read, by their hashes
+
+	mu       sync.Mutex
+	units    float64 // of DynamoDB's capacity
+	kmsCalls int
+	version  string         // that was read
+	more     []audit.Record // besides that of the call
+}
+
+func (s *Server) newCall(id string, caller policy.Caller) *call {
+	c := &call{Server: s, id: id, caller: caller}
+	c.Store = s.Store.Metered(func(units float64) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.units += units
+	})
+	c.Sealer = s.Sealer.Metered(func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.kmsCalls++
+	})
+	return c
+}
+
+// now is the time of the call, to the millisecond that is stored: one for all that
+// it does.
+func (c *call) now() time.Time { return c.at }
+
+// asked notes what a request asks for.
+func (c *call) asked(s *shape, in any) {
+	v := reflect.ValueOf(in).Elem()
+	c.named = s.subject(v)
+	c.parameters = s.parameters(v)
+	c.keys = keysOf(s, v)
+	isRead := c.operation == "GetSecretValue" || c.operation == "BatchGetSecretValue"
+	if isRead && c.keys["secretsmanager:versionid"] == nil && c.keys["secretsmanager:versionstage"] == nil {
+		c.keys["secretsmanager:versionstage"] = []string{secret.Current} // which is what is asked for then
+	}
+}
+
+// change changes a secret as decide says, when the caller may make this call about
+// it. Whether he may is part of the decision: it is made anew for every state of the
+// secret.
+func (c *call) change(ctx context.Context, id secret.ID, decide decision) (secret.Secret, error) {
+	var before secret.Secret
+	sec, err := c.Store.Update(ctx, id, func(sec secret.Secret) (secret.Change, error) {
+		before = sec
+		if err := c.may(ctx, sec); err != nil {
+			return secret.Change{}, err
+		}
+		return decide(sec)
+	})
+	if isNotFound(err) {
+		return sec, c.missing(ctx, id)
+	}
+	if err == nil && sec.Ended(before) && c.operation != "CancelRotateSecret" {
+		c.tell(audit.Event(audit.RotationAbandoned, uuid.NewString(), c.at, sec.ARN, ""))
+	}
+	return sec, err
+}
+
+// tell adds a record to that of the call.
+func (c *call) tell(r audit.Record) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.more = append(c.more, r)
+}

@@ -1,0 +1,141 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"reflect"
+	"regexp"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/strongroom/strongroom/pkg/audit"
+	"github.com/strongroom/strongroom/pkg/secret"
+)
+
+// patience is how long a record may take to be kept.
+const patience = 5 * time.Second
+
+// keep keeps the record of a call, and those that go with it, before it is answered;
+// also when the caller has gone meanwhile.
+func (c *call) keep(ctx context.Context, out any, err error) error {
+	if c.Trail == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+	defer cancel()
+	return c.Trail.Keep(ctx, append([]audit.Record{c.record(out, err)}, c.more...)...)
+}
+
+// record is the record of a call, of which out or err is the answer.
+func (c *call) record(out any, err error) audit.Record {
+	r := c.recordOf(c.operation, err)
+	r.RequestParameters = c.parameters
+	r.Resources = audit.Secrets(c.arn)
+	if err == nil && !r.ReadOnly {
+		r.ResponseElements = elements(out)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	r.AdditionalEventData = additional(c.decision.Statement, c.version)
+	if c.units > 0 {
+		r.AdditionalEventData["dynamoDBUnits"] = c.units
+	}
+	if c.kmsCalls > 0 {
+		r.AdditionalEventData["kmsCalls"] = c.kmsCalls
+	}
+	return r
+}
+
+// known is what an operation's name looks like; a caller may send anything.
+var known = regexp.MustCompile(`^[A-Za-z]{1,64}$`)
+
+// recordOf is what the records of a call have in common.
+func (c *call) recordOf(operation string, err error) audit.Record {
+	if !known.MatchString(operation) {
+		operation = "UnknownOperation"
+	}
+	r := audit.Call(operation, uuid.NewString(), c.at)
+	r.UserIdentity = audit.IdentityOf(c.caller.ARN, c.caller.Account, c.caller.UserID, c.caller.AccessKey)
+	r.AWSRegion, r.RecipientAccountID = c.ARNs.Region, c.ARNs.Account
+	r.SourceIPAddress, r.UserAgent = c.caller.SourceIP, c.caller.UserAgent
+	r.RequestID = c.id
+	if err != nil {
+		refusal := refusalOf(err)
+		r.ErrorCode, r.ErrorMessage = string(refusal.Code), refusal.Message
+	}
+	return r
+}
+
+// additional is what a record says beyond CloudTrail's members: the statement of a
+// policy that allowed or denied, and the version whose value was read.
+func additional(statement, version string) map[string]any {
+	data := map[string]any{}
+	if statement != "" {
+		data["policyStatement"] = statement
+	}
+	if version != "" {
+		data["versionId"] = version
+	}
+	return data
+}
+
+// recordRead adds the record of one secret of a batch, as GetSecretValue would have
+// left it.
+func (c *call) recordRead(item batchItem, version string) {
+	var err error
+	if item.err != (secret.Error{}) {
+		err = item.err
+	}
+	r := c.recordOf("GetSecretValue", err)
+	r.RequestParameters = map[string]any{audit.Member("SecretId"): item.id}
+	r.Resources = audit.Secrets(item.secret.ARN)
+	r.AdditionalEventData = additional(item.statement, version)
+	c.tell(r)
+}
+
+// elements are the members of an answer. It is asked for operations that change
+// something: none of these answers with a value.
+func elements(out any) map[string]any {
+	text, err := encode(out)
+	if err != nil {
+		return nil
+	}
+	var members, named map[string]any
+	if json.Unmarshal(text, &members) != nil || len(members) == 0 {
+		return nil
+	}
+	named = map[string]any{}
+	for name, value := range members {
+		named[audit.Member(name)] = value
+	}
+	return named
+}
+
+// parameters are the members of a request that may be recorded: all that are there,
+// but for the sensitive ones.
+func (s *shape) parameters(in reflect.Value) map[string]any {
+	all := map[string]any{}
+	for _, m := range s.members {
+		v := in.Field(m.index)
+		if m.sensitive || v.IsZero() {
+			continue
+		}
+		switch v := reflect.Indirect(v); {
+		case m.element == nil:
+			all[audit.Member(m.name)] = v.Interface()
+		case v.Kind() == reflect.Slice:
+			list := make([]any, v.Len())
+			for i := range list {
+				list[i] = m.element.parameters(v.Index(i))
+			}
+			all[audit.Member(m.name)] = list
+		default:
+			all[audit.Member(m.name)] = m.element.parameters(v)
+		}
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	return all
+}

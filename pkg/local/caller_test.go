@@ -1,0 +1,106 @@
+package local
+
+import (
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+
+	"github.com/strongroom/strongroom/pkg/policy"
+)
+
+func TestCallerNamesTheAccessKey(t *testing.T) {
+	t.Parallel()
+	const rest = "/20261121/us-east-1/secretsmanager/aws4_request, SignedHeaders=host;x-amz-date, Signature=0"
+	for header, want := range map[string]string{
+		algorithm + " Credential=local" + rest:                      "local",
+		algorithm + " Credential=AKIAIOSFODNN7EXAMPLE" + rest:       "AKIAIOSFODNN7EXAMPLE",
+		algorithm + " Credential=local/x":                           "local",
+		algorithm + " Credential=local":                             "local",
+		algorithm + " Credential=a_+=.@-9" + rest:                   "a_+=.@-9",
+		algorithm + " SignedHeaders=Host;A, Credential=local/x":     "local",
+		algorithm + " Credential=" + strings.Repeat("x", 64) + rest: strings.Repeat("x", 64),
+		algorithm + " Credential=" + strings.Repeat("x", 65) + rest: "",
+		algorithm + " Credential=" + strings.Repeat("x", 1<<20):     "",
+		algorithm + " Credential=*" + rest:                          "",
+		algorithm + " Credential=a?" + rest:                         "",
+		algorithm + " Credential=${aws:username}" + rest:            "",
+		algorithm + " Credential=a:b" + rest:                        "",
+		algorithm + " Credential=a b" + rest:                        "",
+		algorithm + " Credential=a\nb" + rest:                       "",
+		algorithm + " Credential=ä" + rest:                          "",
+		algorithm + " Credential=\xff" + rest:                       "",
+		algorithm + " Credential=" + rest:                           "",
+		algorithm + " Credential=root, Credential=local" + rest:     "root",
+		algorithm:        "",
+		"Basic Y3JlZDp4": "",
+		"":               "",
+		"AWS4-ECDSA-P256-SHA256 Credential=local/20261121/secretsmanager/x,": "",
+	} {
+		r := httptest.NewRequest("POST", "/", nil)
+		r.Header.Set("Authorization", header)
+		key := want
+		if want == "" {
+			want = "anonymous"
+		}
+		got := Caller(r)
+		if got.ARN != "arn:aws:iam::000000000000:user/"+want || got.UserID != want || got.AccessKey != key || got.Account != "000000000000" || got.Secure {
+			t.Errorf("%.80q: got %+v, want %s", header, got, want)
+		}
+	}
+
+	r := httptest.NewRequest("POST", "/", nil)
+	if got := Caller(r).UserID; got != "anonymous" {
+		t.Errorf("no header: got %q", got)
+	}
+	r.Header["Authorization"] = []string{algorithm + " Credential=a/x", algorithm + " Credential=b/x"}
+	if got := Caller(r).UserID; got != "anonymous" {
+		t.Errorf("two headers: got %q", got)
+	}
+}
+
+func TestCallerOfTheSDK(t *testing.T) {
+	t.Parallel()
+	g := startGate(t, Unverified, nil)
+	if _, err := g.client("local", "whatever", "", nil).ListSecrets(t.Context(), &secretsmanager.ListSecretsInput{}); err != nil {
+		t.Fatal(err)
+	}
+	want := policy.Caller{
+		ARN: "arn:aws:iam::000000000000:user/local", Account: Account, UserID: "local", AccessKey: "local",
+		SourceIP: "127.0.0.1", UserAgent: g.caller.UserAgent,
+	}
+	if g.caller != want {
+		t.Errorf("got %+v, want %+v", g.caller, want)
+	}
+}
+
+func TestSourceIP(t *testing.T) {
+	t.Parallel()
+	for remote, want := range map[string]string{
+		"127.0.0.1:1": "127.0.0.1", "[::1]:80": "::1", "[::ffff:127.0.0.1]:80": "127.0.0.1", "[fe80::1%eth0]:80": "fe80::1",
+		"": "", "@": "", "127.0.0.1": "", "pipe": "", "localhost:80": "",
+	} {
+		r := httptest.NewRequest("POST", "/", nil)
+		r.RemoteAddr = remote
+		r.Header.Set("X-Forwarded-For", "192.0.2.1")
+		r.Header.Set("Forwarded", "for=192.0.2.1")
+		if got := Caller(r).SourceIP; got != want {
+			t.Errorf("%q: got %q, want %q", remote, got, want)
+		}
+	}
+}
+
+func TestUserAgentIsCut(t *testing.T) {
+	t.Parallel()
+	r := httptest.NewRequest("POST", "/", nil)
+	r.Header.Set("User-Agent", strings.Repeat("x", maxUserAgent))
+	if got := Caller(r).UserAgent; len(got) != maxUserAgent {
+		t.Errorf("got %d bytes, want all %d", len(got), maxUserAgent)
+	}
+	r.Header.Set("User-Agent", strings.Repeat("x", maxUserAgent-1)+"ääää")
+	if got := Caller(r).UserAgent; len(got) != maxUserAgent-1 || !utf8.ValidString(got) {
+		t.Errorf("got %d bytes, want whole characters of %d", len(got), maxUserAgent)
+	}
+}

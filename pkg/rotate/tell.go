@@ -1,0 +1,25 @@
+package rotate
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/strongroom/strongroom/pkg/audit"
+)
+
+// Record is a Tell that keeps a record of each event, in CloudTrail's shape, and
+// logs it. A record that cannot be kept is an error in the log: half a rotation would
+// be worse than one that is told of there only.
+func Record(trail audit.Trail, log *slog.Logger) func(context.Context, Event) {
+	return func(ctx context.Context, e Event) {
+		log.InfoContext(ctx, e.Name, slog.String("secret", e.ARN), slog.String("version", e.Version), slog.String("failure", e.Failure))
+		r := audit.Event(e.Name, uuid.NewString(), time.Now(), e.ARN, e.Failure)
+		r.RequestID = "Rotation-" + e.ARN + "-" + e.Version
+		if err := trail.Keep(ctx, r); err != nil {
+			log.ErrorContext(ctx, "the audit record is not kept", slog.String("event", e.Name), slog.String("secret", e.ARN), slog.String("error", err.Error()))
+		}
+	}
+}
