@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"strconv"
 
 	"github.com/strongroom/strongroom/pkg/policy"
 	"github.com/strongroom/strongroom/pkg/secret"
@@ -123,6 +124,9 @@ func (c *call) keysWith(sec secret.Secret) policy.Keys {
 	}
 	if sec.Type != "" {
 		keys["secretsmanager:resource/type"] = []string{sec.Type}
+	}
+	if c.isRotating != nil {
+		keys["strongroom:rotating"] = []string{strconv.FormatBool(c.isRotating(sec))}
 	}
 	for _, t := range sec.Tags {
 		name := "aws:resourcetag/" + lower(t.Key)

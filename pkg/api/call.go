@@ -33,6 +33,9 @@ type call struct {
 	named      string
 	keys       policy.Keys
 	parameters map[string]any
+	// isRotating says whether the request comes from the function that rotates a
+	// secret; nil when it does not say so.
+	isRotating func(secret.Secret) bool
 
 	// decision is the last that was made about the call as a whole, about the secret
 	// with this ARN; decided says that one was made.

@@ -37,6 +37,11 @@ func (c *call) putSecretValue(ctx context.Context, in putSecretValueInput) (out 
 		return out, secret.Errorf(secret.InvalidRequest, "You must provide either SecretString or SecretBinary.")
 	}
 	now := c.now()
+	if in.RotationToken != "" {
+		c.isRotating = func(sec secret.Secret) bool {
+			return sec.IsRotating(in.RotationToken, in.ClientRequestToken, now)
+		}
+	}
 	sec, err := c.put(ctx, id, in.ClientRequestToken, value, func(sec secret.Secret) (secret.Change, error) {
 		if in.RotationToken != "" {
 			if err := sec.CheckRotationToken(in.RotationToken, in.ClientRequestToken, now); err != nil {
