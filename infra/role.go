@@ -29,6 +29,15 @@ func keepSecrets(table awsdynamodb.Table) awsiam.PolicyStatement {
 		"dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem", "dynamodb:ConditionCheckItem")
 }
 
+// findDue lets the schedules find what there is to do.
+func findDue(table awsdynamodb.Table, indexes ...string) awsiam.PolicyStatement {
+	var arns []string
+	for _, index := range indexes {
+		arns = append(arns, *table.TableArn()+"/index/"+index)
+	}
+	return allow("FindDue", nil, jsii.Strings(arns...), "dynamodb:Query")
+}
+
 // openTable is what DynamoDB needs from whoever reads or writes a table under a
 // customer's key: it decrypts the table's key with the caller's own right, and
 // does the rest with grants it got when the table was made.

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/strongroom/strongroom/pkg/schedule"
 )
 
 // settings are what an operator may choose, in the context of cdk.json or for
@@ -28,6 +30,16 @@ type settings struct {
 	pruneEveryMinutes int    // how often the others are removed
 	alarmTopicArn     string // the SNS topic that alarms are sent to; empty for none
 
+	minRotationInterval  time.Duration // the shortest interval between rotations that a secret may ask for
+	rotationStepSeconds  int           // how long one call of a rotation function may take
+	rotationsAtOnce      int           // how many rotations one run has under way
+	rotationFunctionArns []string      // functions that may be called without the tag; with -c, separated by commas
+
+	auditRetentionDays       int    // how long the audit trail keeps its records: a number as above
+	auditRequired            bool   // whether a call fails when there can be no record of it
+	auditSubscriptionArn     string // where records are sent on to; empty for nowhere
+	auditSubscriptionRoleArn string // the role that CloudWatch Logs writes to a stream with
+
 	// apiGatewayLogsRole is whether the stack sets the role API Gateway logs
 	// with: see [newAccount].
 	apiGatewayLogsRole bool
@@ -44,6 +56,16 @@ var (
 	// A policy that names an alias gives no right to the key behind it.
 	keyARNs   = regexp.MustCompile(`^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+$`)
 	topicARNs = regexp.MustCompile(`^arn:[a-z-]+:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]+$`)
+	// Of a version or an alias the role has no use: it may call all of a function.
+	functionARNs = regexp.MustCompile(`^arn:[a-z-]+:lambda:[a-z0-9-]+:[0-9]{12}:function:[A-Za-z0-9_-]+$`)
+	roleARNs     = regexp.MustCompile(`^arn:[a-z-]+:iam::[0-9]{12}:role/[A-Za-z0-9+=,.@_/-]+$`)
+)
+
+// What CloudWatch Logs sends a log group's events to: by itself, or with a role.
+var (
+	lambdaARNs      = regexp.MustCompile(`^arn:[a-z-]+:lambda:[a-z0-9-]+:[0-9]{12}:function:[A-Za-z0-9_-]+(:[A-Za-z0-9_-]+)?$`)
+	destinationARNs = regexp.MustCompile(`^arn:[a-z-]+:logs:[a-z0-9-]+:[0-9]{12}:destination:[^:*]+$`)
+	streamARNs      = regexp.MustCompile(`^arn:[a-z-]+:(kinesis:[a-z0-9-]+:[0-9]{12}:stream|firehose:[a-z0-9-]+:[0-9]{12}:deliverystream)/[A-Za-z0-9_.-]+$`)
 )
 
 const (
@@ -52,6 +74,10 @@ const (
 	// mostPruneEveryMinutes is six hours: Lambda lets a start wait no longer, and
 	// the alarm for missing runs looks back four times as long, which is a day.
 	mostPruneEveryMinutes = 6 * 60
+	// mostStepSeconds and mostRotationsAtOnce are what functions/rotate takes: the
+	// four steps of a rotation have to fit into a run.
+	mostStepSeconds     = 200
+	mostRotationsAtOnce = 1000
 )
 
 // readSettings reads the settings with lookup, which answers nil for a name
@@ -71,11 +97,23 @@ func readSettings(lookup func(name string) any) (settings, error) {
 		pruneEveryMinutes:  r.number("pruneEveryMinutes", pruneMinutes, mostPruneEveryMinutes),
 		alarmTopicArn:      r.text("alarmTopicArn"),
 		apiGatewayLogsRole: r.yes("apiGatewayLogsRole"),
+
+		minRotationInterval:  r.duration("minRotationInterval"),
+		rotationStepSeconds:  r.number("rotationStepSeconds", 1, mostStepSeconds),
+		rotationsAtOnce:      r.number("rotationsAtOnce", 1, mostRotationsAtOnce),
+		rotationFunctionArns: r.list("rotationFunctionArns"),
+
+		auditRetentionDays:       r.number("auditRetentionDays", 1, 3653),
+		auditRequired:            r.yes("auditRequired"),
+		auditSubscriptionArn:     r.text("auditSubscriptionArn"),
+		auditSubscriptionRoleArn: r.text("auditSubscriptionRoleArn"),
 	}
 	r.check(stackNames.MatchString(set.stackName),
 		"stackName must be letters, digits and hyphens, and begin with a letter")
 	r.check(slices.Contains(retentions, set.logRetentionDays),
 		"logRetentionDays must be one of %v", retentions)
+	r.check(slices.Contains(retentions, set.auditRetentionDays),
+		"auditRetentionDays must be one of %v", retentions)
 	for _, arn := range set.kmsKeyArns {
 		r.check(keyARNs.MatchString(arn), "kmsKeyArns: %q is not the ARN of a key", arn)
 	}
@@ -83,7 +121,24 @@ func readSettings(lookup func(name string) any) (settings, error) {
 		"versionQuota must be 0 or more than maxVersions: what is kept would be refused")
 	r.check(set.alarmTopicArn == "" || topicARNs.MatchString(set.alarmTopicArn),
 		"alarmTopicArn: %q is not the ARN of an SNS topic", set.alarmTopicArn)
+	r.check(schedule.Shortest <= set.minRotationInterval && set.minRotationInterval <= schedule.Least,
+		"minRotationInterval must be from %s to %s", schedule.Shortest, schedule.Least)
+	for _, arn := range set.rotationFunctionArns {
+		r.check(functionARNs.MatchString(arn), "rotationFunctionArns: %q is not the ARN of a function, without version or alias", arn)
+	}
+	r.checkSubscription(set.auditSubscriptionArn, set.auditSubscriptionRoleArn)
 	return set, errors.Join(r.wrong...)
+}
+
+// checkSubscription wants a role for what CloudWatch Logs cannot write to without,
+// and none elsewhere, where nobody would take it.
+func (r *reader) checkSubscription(arn, role string) {
+	stream := streamARNs.MatchString(arn)
+	r.check(arn == "" || stream || lambdaARNs.MatchString(arn) || destinationARNs.MatchString(arn),
+		"auditSubscriptionArn: %q is not the ARN of a Lambda function, a Kinesis or Firehose stream or a destination of CloudWatch Logs", arn)
+	r.check(role == "" || roleARNs.MatchString(role), "auditSubscriptionRoleArn: %q is not the ARN of a role", role)
+	r.check(stream == (role != ""),
+		"auditSubscriptionRoleArn must be set for a Kinesis or Firehose stream in auditSubscriptionArn, and for nothing else")
 }
 
 // A reader reads values as cdk.json has them, or as the strings that -c gives.

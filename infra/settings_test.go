@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/strongroom/strongroom/pkg/schedule"
 	"github.com/strongroom/strongroom/pkg/secret"
 )
 
@@ -30,6 +31,9 @@ func TestSettingsOfTheFile(t *testing.T) {
 	if got := (secret.Retention{MaxVersions: set.maxVersions, MinAge: set.minAge}); got != secret.DefaultRetention {
 		t.Errorf("cdk.json keeps %+v, the code by itself %+v", got, secret.DefaultRetention)
 	}
+	if set.minRotationInterval != schedule.Least {
+		t.Errorf("cdk.json takes rotations every %s, AWS every %s", set.minRotationInterval, schedule.Least)
+	}
 }
 
 // TestSettingsByHand are those of -c, which are all strings.
@@ -40,11 +44,15 @@ func TestSettingsByHand(t *testing.T) {
 		"stackName": "Vault-2", "logRetentionDays": "30", "throttleRate": "10", "throttleBurst": "20",
 		"dataKeySeconds": "0", "kmsKeyArns": one + "," + two, "apiGatewayLogsRole": "false",
 		"maxVersions": "3", "minAge": "90m", "versionQuota": "4", "pruneEveryMinutes": "5", "alarmTopicArn": topic,
+		"minRotationInterval": "1m", "rotationStepSeconds": "200", "rotationsAtOnce": "1", "rotationFunctionArns": mysql + "," + abroad,
+		"auditRetentionDays": "3653", "auditRequired": "true", "auditSubscriptionArn": stream, "auditSubscriptionRoleArn": writer,
 	}))
 	want := settings{
 		stackName: "Vault-2", logRetentionDays: 30, throttleRate: 10, throttleBurst: 20,
 		kmsKeyArns: []string{one, two}, maxVersions: 3, minAge: 90 * time.Minute, versionQuota: 4,
 		pruneEveryMinutes: 5, alarmTopicArn: topic,
+		minRotationInterval: time.Minute, rotationStepSeconds: 200, rotationsAtOnce: 1, rotationFunctionArns: []string{mysql, abroad},
+		auditRetentionDays: 3653, auditRequired: true, auditSubscriptionArn: stream, auditSubscriptionRoleArn: writer,
 	}
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, %v, want %+v", got, err, want)
@@ -66,6 +74,15 @@ func TestWrongSettings(t *testing.T) {
 		"versionQuota":       {nil, -1, 1_000_001, "none", 1, 200},
 		"pruneEveryMinutes":  {nil, 0, 4, 361, 7.5, "15m"},
 		"alarmTopicArn":      {nil, true, "alarms", "arn:aws:sqs:eu-central-1:111122223333:alarms", topic + ":sub"},
+
+		"minRotationInterval":      {nil, "", "59s", "4h1s", "-1h", 4},
+		"rotationStepSeconds":      {nil, 0, 201, "60s"},
+		"rotationsAtOnce":          {nil, 0, 1_001, "all"},
+		"rotationFunctionArns":     {nil, true, "rotator", "*", mysql + ":live", mysql + ":*", strings.Replace(mysql, "mysql", "*", 1), []any{mysql, 1}},
+		"auditRetentionDays":       {nil, 0, 732, "never"},
+		"auditRequired":            {nil, "", "yes", 1},
+		"auditSubscriptionArn":     {nil, true, "audit", topic, mysql + ":*", "arn:aws:s3:::audit", strings.Replace(stream, "stream", "table", 1)},
+		"auditSubscriptionRoleArn": {nil, true, "writer", writer, "arn:aws:iam::111122223333:user/writer"},
 	} {
 		for _, value := range wrong {
 			set := maps.Clone(plain)
@@ -73,6 +90,33 @@ func TestWrongSettings(t *testing.T) {
 			if _, err := readSettings(from(set)); err == nil || !strings.Contains(err.Error(), name) {
 				t.Errorf("%s = %#v: got error %v, want one that names it", name, value, err)
 			}
+		}
+	}
+}
+
+// TestSubscriptions has a role where one is needed, and nowhere else.
+func TestSubscriptions(t *testing.T) {
+	t.Parallel()
+	const destination = "arn:aws:logs:eu-central-1:444455556666:destination:audit"
+	for _, one := range []struct {
+		arn, role string
+		ok        bool
+	}{
+		{"", "", true},
+		{"", writer, false},
+		{mysql, "", true},
+		{mysql + ":live", "", true},
+		{mysql, writer, false},
+		{destination, "", true},
+		{destination, writer, false},
+		{stream, writer, true},
+		{stream, "", false},
+		{"arn:aws-cn:firehose:cn-north-1:111122223333:deliverystream/a.b", "arn:aws-cn:iam::111122223333:role/writer", true},
+	} {
+		set := maps.Clone(plain)
+		set["auditSubscriptionArn"], set["auditSubscriptionRoleArn"] = one.arn, one.role
+		if _, err := readSettings(from(set)); (err == nil) != one.ok {
+			t.Errorf("%q with role %q: got %v, want it taken: %t", one.arn, one.role, err, one.ok)
 		}
 	}
 }
@@ -87,7 +131,13 @@ func TestLargeNumbers(t *testing.T) {
 	}
 }
 
-const topic = "arn:aws:sns:eu-central-1:111122223333:alarms"
+const (
+	topic  = "arn:aws:sns:eu-central-1:111122223333:alarms"
+	mysql  = "arn:aws:lambda:eu-central-1:111122223333:function:mysql_single-user"
+	abroad = "arn:aws:lambda:eu-central-1:444455556666:function:postgres"
+	stream = "arn:aws:kinesis:eu-central-1:111122223333:stream/audit"
+	writer = "arn:aws:iam::111122223333:role/logs/writer"
+)
 
 func from(set object) func(string) any {
 	return func(name string) any { return set[name] }

@@ -11,14 +11,15 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awskms"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsscheduler"
 	"github.com/aws/jsii-runtime-go"
 )
 
-// newStack is everything, with the functions' code taken from the folder bin.
+// newStack is everything.
 //
 // What may be chosen is in cdk.json, or given with -c for one run: see
 // [settings]. What may be called, and by whom, is in [newRole] and [newKey].
-func newStack(app awscdk.App, set settings, bin string) {
+func newStack(app awscdk.App, set settings, from sources) {
 	stack := awscdk.NewStack(app, &set.stackName, &awscdk.StackProps{
 		Description: jsii.String("Strongroom: AWS Secrets Manager that you own"),
 	})
@@ -27,30 +28,53 @@ func newStack(app awscdk.App, set settings, bin string) {
 	api := newAPI(stack, set)
 	names := logNames(api)
 	key := newKey(stack, names)
-	table := newTable(stack, key)
-	logs := newLogGroups(stack, key, names, set.logRetentionDays)
-	serve(api, newFunction(stack, set, table, function{
-		id:          "Api",
-		description: "Strongroom: the AWS Secrets Manager protocol",
-		asset:       filepath.Join(bin, apiName),
-		seconds:     29, // what API Gateway waits
-		logs:        logs.api,
-		role: newRole(stack, "ApiRole", apiName,
-			keepSecrets(table), openTable(stack, key, table), sealValues(stack, key, set.kmsKeyArns), writeLogs(logs.api)),
-		environment: map[string]*string{
-			"KMS_KEY_ID":       key.KeyArn(),
-			"DATA_KEY_SECONDS": jsii.String(strconv.Itoa(set.dataKeySeconds)),
-			"VERSION_QUOTA":    jsii.String(strconv.Itoa(set.versionQuota)),
-		},
-	}))
-	logCalls(api, logs)
-	newPrune(stack, set, filepath.Join(bin, pruneName), key, table, logs.prune)
+	b := base{
+		stack:     stack,
+		set:       set,
+		from:      from,
+		key:       key,
+		table:     newTable(stack, key),
+		logs:      newLogGroups(stack, key, names, set),
+		schedules: awsscheduler.NewCfnScheduleGroup(stack, jsii.String("Schedules"), nil),
+	}
+	rotator, role := newRotate(b)
+	server := newServer(b, rotator)
+	serve(api, server)
+	logCalls(api, b.logs)
+	keepOff(b, role, server, newPrune(b), rotator)
+	newQueries(b)
+	newSubscription(b)
+	layer := newSigningLayer(b)
 	if set.apiGatewayLogsRole {
 		api.DeploymentStage().Node().AddDependency(newAccount(stack))
 	}
 	output(stack, "Endpoint", endpoint(stack, api), "AWS_ENDPOINT_URL_SECRETS_MANAGER for clients; see README on signing")
-	output(stack, "Table", table.TableName(), "The table, which stays when the stack goes")
+	output(stack, "Table", b.table.TableName(), "The table, which stays when the stack goes")
 	output(stack, "Key", key.KeyArn(), "The key, which stays when the stack goes: nothing stored opens without it")
+	output(stack, "SigningLayer", layer.LayerVersionArn(),
+		"A layer for rotation functions in Python; they need AWS_DATA_PATH="+signingPath+" and SECRETS_MANAGER_ENDPOINT, which is the Endpoint")
+}
+
+// newServer makes functions/api.
+func newServer(b base, rotator awslambda.Function) awslambda.Function {
+	return newFunction(b, function{
+		id:          "Api",
+		name:        apiName,
+		description: "Strongroom: the AWS Secrets Manager protocol",
+		seconds:     29, // what API Gateway waits
+		logs:        b.logs.api,
+		role: newRole(b.stack, "ApiRole", apiName,
+			keepSecrets(b.table), openTable(b.stack, b.key, b.table), sealValues(b.stack, b.key, b.set.kmsKeyArns),
+			startRotations(rotator), writeAudit(b.logs.audit), writeLogs(b.logs.api)),
+		environment: joined(retentionOf(b.set), auditOf(b), map[string]*string{
+			"KMS_KEY_ID":            b.key.KeyArn(),
+			"DATA_KEY_SECONDS":      number(b.set.dataKeySeconds),
+			"VERSION_QUOTA":         number(b.set.versionQuota),
+			"ROTATE_FUNCTION":       rotator.FunctionArn(),
+			"MIN_ROTATION_INTERVAL": jsii.String(b.set.minRotationInterval.String()),
+			"POLICIES":              jsii.String(policies), // beside the binary, where Lambda starts it
+		}),
+	})
 }
 
 // newKey makes the one key of the stack: for the table, for the values sealed
@@ -95,7 +119,8 @@ func logsUseKey(stack awscdk.Stack, logs logNameSet) awsiam.PolicyStatement {
 		Resources: jsii.Strings("*"), // in a key's policy, this key
 		Conditions: conditions{"ArnEquals": conditions{
 			"kms:EncryptionContext:aws:logs:arn": jsii.Strings(
-				logARN(stack, logs.api), logARN(stack, logs.prune), logARN(stack, logs.access), logARN(stack, logs.execution)),
+				logARN(stack, logs.api), logARN(stack, logs.prune), logARN(stack, logs.rotate), logARN(stack, logs.audit),
+				logARN(stack, logs.access), logARN(stack, logs.execution)),
 		}}.all(),
 	})
 }
@@ -133,40 +158,48 @@ func text(attribute string) *awsdynamodb.Attribute {
 	return &awsdynamodb.Attribute{Name: &attribute, Type: awsdynamodb.AttributeType_STRING}
 }
 
+// A base is what the functions stand on.
+type base struct {
+	stack     awscdk.Stack
+	set       settings
+	from      sources
+	key       awskms.Key
+	table     awsdynamodb.Table
+	logs      logGroups
+	schedules awsscheduler.CfnScheduleGroup
+}
+
 // The functions, as their folders are called.
 const (
-	apiName   = "api"
-	pruneName = "prune"
+	apiName    = "api"
+	pruneName  = "prune"
+	rotateName = "rotate"
 )
 
 // A function is what one function has that others have not.
 type function struct {
-	id, description string
-	asset           string // the folder that becomes its code
-	seconds         int    // how long it may run
-	role            awsiam.Role
-	logs            awslogs.LogGroup
-	environment     map[string]*string
+	id, name, description string
+	seconds               int // how long it may run
+	role                  awsiam.Role
+	logs                  awslogs.LogGroup
+	environment           map[string]*string
 }
 
 // newFunction makes a function. It is given a role, so that CDK adds no managed
 // policy, and a log group, so that Lambda makes none that is neither encrypted
 // nor ever emptied.
-func newFunction(stack awscdk.Stack, set settings, table awsdynamodb.Table, f function) awslambda.Function {
-	environment := map[string]*string{
-		"TABLE_NAME":   table.TableName(),
-		"ACCOUNT_ID":   stack.Account(),
-		"PARTITION":    stack.Partition(),
-		"MAX_VERSIONS": jsii.String(strconv.Itoa(set.maxVersions)),
-		"MIN_AGE":      jsii.String(set.minAge.String()),
-	}
-	maps.Copy(environment, f.environment)
-	return awslambda.NewFunction(stack, &f.id, &awslambda.FunctionProps{
+func newFunction(b base, f function) awslambda.Function {
+	environment := joined(f.environment, map[string]*string{
+		"TABLE_NAME": b.table.TableName(),
+		"ACCOUNT_ID": b.stack.Account(),
+		"PARTITION":  b.stack.Partition(),
+	})
+	return awslambda.NewFunction(b.stack, &f.id, &awslambda.FunctionProps{
 		Description:  &f.description,
 		Runtime:      awslambda.Runtime_PROVIDED_AL2023(),
 		Architecture: awslambda.Architecture_ARM_64(),
-		Handler:      jsii.String("bootstrap"),
-		Code:         awslambda.Code_FromAsset(&f.asset, nil),
+		Handler:      jsii.String(binary),
+		Code:         awslambda.Code_FromAsset(jsii.String(filepath.Join(b.from.bin, f.name)), nil),
 		MemorySize:   jsii.Number(256),
 		Timeout:      awscdk.Duration_Seconds(jsii.Number(f.seconds)),
 		Role:         f.role,
@@ -174,6 +207,24 @@ func newFunction(stack awscdk.Stack, set settings, table awsdynamodb.Table, f fu
 		Environment:  &environment,
 	})
 }
+
+// retentionOf tells a function which versions to keep.
+func retentionOf(set settings) map[string]*string {
+	return map[string]*string{
+		"MAX_VERSIONS": number(set.maxVersions),
+		"MIN_AGE":      jsii.String(set.minAge.String()),
+	}
+}
+
+func joined(all ...map[string]*string) map[string]*string {
+	environment := map[string]*string{}
+	for _, one := range all {
+		maps.Copy(environment, one)
+	}
+	return environment
+}
+
+func number(n int) *string { return jsii.String(strconv.Itoa(n)) }
 
 func output(stack awscdk.Stack, name string, value *string, description string) {
 	awscdk.NewCfnOutput(stack, jsii.String(name+"Output"), &awscdk.CfnOutputProps{

@@ -32,24 +32,27 @@ func TestInventory(t *testing.T) {
 		"AWS::ApiGateway::Method":          1,
 		"AWS::ApiGateway::RestApi":         1,
 		"AWS::ApiGateway::Stage":           1,
-		"AWS::CloudWatch::Alarm":           4,
+		"AWS::CloudWatch::Alarm":           10,
 		"AWS::DynamoDB::Table":             1,
-		"AWS::IAM::Role":                   4,
+		"AWS::IAM::Policy":                 1,
+		"AWS::IAM::Role":                   6,
 		"AWS::KMS::Key":                    1,
-		"AWS::Lambda::EventInvokeConfig":   1,
-		"AWS::Lambda::Function":            2,
+		"AWS::Lambda::EventInvokeConfig":   2,
+		"AWS::Lambda::Function":            3,
+		"AWS::Lambda::LayerVersion":        1,
 		"AWS::Lambda::Permission":          1,
-		"AWS::Logs::LogGroup":              4,
-		"AWS::SQS::Queue":                  1,
-		"AWS::SQS::QueuePolicy":            1,
-		"AWS::Scheduler::Schedule":         1,
+		"AWS::Logs::LogGroup":              6,
+		"AWS::Logs::QueryDefinition":       6,
+		"AWS::SQS::Queue":                  2,
+		"AWS::SQS::QueuePolicy":            2,
+		"AWS::Scheduler::Schedule":         2,
 		"AWS::Scheduler::ScheduleGroup":    1,
 	})
 }
 
 func TestWhatIsStoredOutlivesTheStack(t *testing.T) {
 	t.Parallel()
-	for _, kind := range []string{"AWS::DynamoDB::Table", "AWS::KMS::Key", "AWS::Logs::LogGroup"} {
+	for _, kind := range []string{"AWS::DynamoDB::Table", "AWS::KMS::Key", "AWS::Logs::LogGroup", "AWS::Lambda::LayerVersion"} {
 		for _, r := range stack(t).all(kind) {
 			same(t, r.ID+" when the stack goes", r.DeletionPolicy, "Retain")
 			same(t, r.ID+" when it is replaced", r.UpdateReplacePolicy, "Retain")
@@ -126,6 +129,12 @@ func TestAPIFunction(t *testing.T) {
 			"MAX_VERSIONS":     "200",
 			"MIN_AGE":          "36h0m0s",
 			"VERSION_QUOTA":    "300",
+
+			"ROTATE_FUNCTION":       "${" + stack(t).function(t, rotateName).ID + ".Arn}",
+			"MIN_ROTATION_INTERVAL": "1h30m0s",
+			"POLICIES":              "policies.json",
+			"AUDIT_LOG_GROUP":       "${" + stack(t).audit(t).ID + "}",
+			"AUDIT_REQUIRED":        "false",
 		}},
 	}
 	for name, want := range settled {
@@ -175,6 +184,13 @@ func TestAPIMay(t *testing.T) {
 			},
 		},
 		{
+			"Sid":      "StartRotations",
+			"Effect":   "Allow",
+			"Action":   "lambda:InvokeFunction",
+			"Resource": "${" + stack(t).function(t, rotateName).ID + ".Arn}",
+		},
+		stack(t).writeAudit(t),
+		{
 			"Sid":      "WriteLogs",
 			"Effect":   "Allow",
 			"Action":   []string{"logs:CreateLogStream", "logs:PutLogEvents"},
@@ -212,7 +228,7 @@ func refusedBy(t *testing.T, name string, environment []string) []string {
 	t.Helper()
 	cmd := exec.Command("go", "run", "../functions/"+name)
 	cmd.Env = os.Environ()
-	for _, variable := range []string{"AWS_REGION", "TABLE_NAME", "ACCOUNT_ID", "KMS_KEY_ID"} {
+	for _, variable := range []string{"AWS_REGION", "TABLE_NAME", "ACCOUNT_ID", "KMS_KEY_ID", "ROTATE_FUNCTION", "AUDIT_LOG_GROUP"} {
 		cmd.Env = append(cmd.Env, variable+"=")
 	}
 	cmd.Env = append(cmd.Env, environment...)
@@ -298,10 +314,11 @@ func TestStage(t *testing.T) {
 		"ThrottlingBurstLimit": 11,
 	}})
 	needed := append(stack(t).all("AWS::ApiGateway::Account"), stack(t).all("AWS::Logs::LogGroup")...)
+	others := []string{stack(t).audit(t).ID}
 	for _, function := range stack(t).functions {
-		needed = slices.DeleteFunc(needed, func(r resource) bool { return r.ID == stack(t).logsOf(t, function).ID })
+		others = append(others, stack(t).logsOf(t, function).ID)
 	}
-	for _, r := range needed {
+	for _, r := range slices.DeleteFunc(needed, func(r resource) bool { return slices.Contains(others, r.ID) }) {
 		if !slices.Contains(stage.DependsOn, r.ID) {
 			t.Errorf("the stage may be made before %s", r.ID)
 		}
@@ -334,7 +351,11 @@ func TestLogGroups(t *testing.T) {
 	t.Parallel()
 	for _, group := range stack(t).all("AWS::Logs::LogGroup") {
 		same(t, group.ID+" key", group.Properties["KmsKeyId"], stack(t).arn(t, "AWS::KMS::Key"))
-		same(t, group.ID+" retention", group.Properties["RetentionInDays"], 30)
+		days := 30
+		if group.ID == stack(t).audit(t).ID {
+			days = 1096
+		}
+		same(t, group.ID+" retention", group.Properties["RetentionInDays"], days)
 	}
 	api := stack(t).ref(t, "AWS::ApiGateway::RestApi")
 	var names []string
@@ -342,7 +363,8 @@ func TestLogGroups(t *testing.T) {
 		names = append(names, group.Properties["LogGroupName"].(string))
 	}
 	same(t, "names", sorted(names), []string{
-		"/strongroom/" + api + "/access", "/strongroom/" + api + "/api", "/strongroom/" + api + "/prune",
+		"/strongroom/" + api + "/access", "/strongroom/" + api + "/api", "/strongroom/" + api + "/audit",
+		"/strongroom/" + api + "/prune", "/strongroom/" + api + "/rotate",
 		"API-Gateway-Execution-Logs_" + api + "/v1",
 	})
 	for name, function := range stack(t).functions {
@@ -420,6 +442,8 @@ func TestOutputs(t *testing.T) {
 		"Endpoint": "https://" + stack(t).ref(t, "AWS::ApiGateway::RestApi") + ".execute-api.${AWS::Region}.${AWS::URLSuffix}/v1",
 		"Table":    stack(t).ref(t, "AWS::DynamoDB::Table"),
 		"Key":      stack(t).arn(t, "AWS::KMS::Key"),
+
+		"SigningLayer": stack(t).ref(t, "AWS::Lambda::LayerVersion"),
 	})
 }
 
@@ -427,7 +451,11 @@ func TestOutputs(t *testing.T) {
 func TestChoices(t *testing.T) {
 	t.Parallel()
 	const other = "arn:aws:kms:eu-central-1:111122223333:key/1234abcd"
-	chosen := synthesizeWith(t, object{"kmsKeyArns": []string{other}, "apiGatewayLogsRole": false, "alarmTopicArn": topic})
+	chosen := synthesizeWith(t, object{
+		"kmsKeyArns": []string{other}, "apiGatewayLogsRole": false, "alarmTopicArn": topic,
+		"rotationFunctionArns": []string{mysql, abroad}, "auditRequired": true,
+		"auditSubscriptionArn": stream, "auditSubscriptionRoleArn": writer,
+	})
 	same(t, "account settings without apiGatewayLogsRole", chosen.all("AWS::ApiGateway::Account"), nil)
 	for _, role := range chosen.all("AWS::IAM::Role") {
 		if reflect.DeepEqual(role.statements()[0]["Principal"], object{"Service": "apigateway.amazonaws.com"}) {
@@ -446,6 +474,22 @@ func TestChoices(t *testing.T) {
 			same(t, "keys of the table", s["Resource"], key)
 		}
 	}
+	same(t, "rotation functions without the tag", chosen.of(t, chosen.function(t, rotateName).Properties["Role"]).statements()[2], object{
+		"Sid":      "CallListed",
+		"Effect":   "Allow",
+		"Action":   "lambda:InvokeFunction",
+		"Resource": []string{mysql, mysql + ":*", abroad, abroad + ":*"},
+	})
+	for _, name := range []string{apiName, rotateName} {
+		same(t, name+": AUDIT_REQUIRED", chosen.function(t, name).Properties["Environment"].(object)["Variables"].(object)["AUDIT_REQUIRED"], "true")
+	}
+	same(t, "subscription", chosen.one(t, "AWS::Logs::SubscriptionFilter").Properties, object{
+		"LogGroupName":   "${" + chosen.audit(t).ID + "}",
+		"FilterPattern":  "",
+		"DestinationArn": stream,
+		"RoleArn":        writer,
+	})
+	chosen.one(t, "AWS::Lambda::Permission") // API Gateway's
 }
 
 // TestFunctionsLinkNoCDK keeps the CDK, which is huge, out of what is deployed.
@@ -467,25 +511,74 @@ func TestFunctionsLinkNoCDK(t *testing.T) {
 	}
 }
 
-func TestAssetIsBootstrapAlone(t *testing.T) {
+func TestAssetIsWhatIsBuiltAlone(t *testing.T) {
 	t.Parallel()
-	folder := t.TempDir()
-	if checkAsset(filepath.Join(folder, "missing")) == nil || checkAsset(folder) == nil {
-		t.Error("a folder that is not built was taken")
-	}
-	write(t, filepath.Join(folder, "bootstrap"))
-	if err := checkAsset(folder); err != nil {
-		t.Errorf("a built folder was refused: %v", err)
-	}
-	write(t, filepath.Join(folder, ".env"))
-	if checkAsset(folder) == nil {
-		t.Error("a folder that holds more than bootstrap was taken")
+	for name, files := range assets {
+		folder := t.TempDir()
+		if checkAsset(filepath.Join(folder, "missing"), files) == nil {
+			t.Errorf("%s: a folder that is not there was taken", name)
+		}
+		for _, file := range files {
+			if checkAsset(folder, files) == nil {
+				t.Errorf("%s: a folder without %s was taken", name, file)
+			}
+			write(t, filepath.Join(folder, file), "any")
+		}
+		if err := checkAsset(folder, files); err != nil {
+			t.Errorf("%s: a built folder was refused: %v", name, err)
+		}
+		write(t, filepath.Join(folder, ".env"), "any")
+		if checkAsset(folder, files) == nil {
+			t.Errorf("%s: a folder that holds more was taken", name)
+		}
 	}
 }
 
-func write(t *testing.T, file string) {
+// TestPolicies are checked where they are deployed from, and those of this
+// repository are right.
+func TestPolicies(t *testing.T) {
+	t.Parallel()
+	from := sources{bin: t.TempDir()}
+	for name, files := range assets {
+		if err := os.Mkdir(filepath.Join(from.bin, name), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			write(t, filepath.Join(from.bin, name, file), "any")
+		}
+	}
+	file := filepath.Join(from.bin, apiName, policies)
+	text, err := os.ReadFile(filepath.Join("..", policies))
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, file, string(text))
+	if err := checkSources(from); err != nil {
+		t.Errorf("the repository's policies: %v", err)
+	}
+	for wrong, words := range map[string][]string{
+		"":   nil,
+		"{}": {"list"},
+		strings.Replace(string(text), `"Allow"`, `"Perhaps"`, 1):  {"document 1", "statement", "Effect"},
+		strings.Replace(string(text), `"Action"`, `"Actions"`, 1): {"document 1", "statement", "Actions"},
+	} {
+		write(t, file, wrong)
+		err := checkSources(from)
+		if err == nil {
+			t.Errorf("%q was taken", wrong)
+			continue
+		}
+		for _, word := range append(words, file) {
+			if !strings.Contains(err.Error(), word) {
+				t.Errorf("%q: %v does not name %s", wrong, err, word)
+			}
+		}
+	}
+}
+
+func write(t *testing.T, file, text string) {
 	t.Helper()
-	if err := os.WriteFile(file, []byte("binary"), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -22,9 +23,10 @@ type object = map[string]any
 // "${Table.Arn}" for what GetAtt gives, "${Table}" for Ref, and Join joined.
 type template struct {
 	Resources map[string]resource
-	Outputs   map[string]struct{ Value string }
+	Outputs   map[string]struct{ Value, Description string }
 
 	functions map[string]resource // by the folder of their code
+	layer     []string            // the files of the layer, as they are in /opt
 }
 
 type resource struct {
@@ -48,6 +50,15 @@ var plain = object{
 	"pruneEveryMinutes":  20,
 	"alarmTopicArn":      "",
 	"apiGatewayLogsRole": true,
+
+	"minRotationInterval":      "90m",
+	"rotationStepSeconds":      45,
+	"rotationsAtOnce":          12,
+	"rotationFunctionArns":     []any{},
+	"auditRetentionDays":       1096,
+	"auditRequired":            false,
+	"auditSubscriptionArn":     "",
+	"auditSubscriptionRoleArn": "",
 
 	// As in cdk.json: what CloudFormation would refuse, a circle for one,
 	// already ends the synthesis.
@@ -86,9 +97,12 @@ func synthesize(set object) (made template, err error) {
 		return made, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
-	for _, name := range []string{apiName, pruneName} {
+	for name, files := range assets {
 		asset := filepath.Join(folder, name)
-		err = errors.Join(err, os.Mkdir(asset, 0o700), os.WriteFile(filepath.Join(asset, "bootstrap"), []byte(name), 0o600))
+		err = errors.Join(err, os.Mkdir(asset, 0o700))
+		for _, file := range files {
+			err = errors.Join(err, os.WriteFile(filepath.Join(asset, file), []byte(name), 0o600))
+		}
 	}
 	if err != nil {
 		return made, err
@@ -99,7 +113,7 @@ func synthesize(set object) (made template, err error) {
 	if err != nil {
 		return made, err
 	}
-	newStack(app, chosen, folder)
+	newStack(app, chosen, sources{bin: folder, signing: "signing"})
 	app.Synth(nil)
 	if made, err = readTemplate(filepath.Join(out, chosen.stackName+".template.json")); err != nil {
 		return made, err
@@ -129,19 +143,36 @@ func readTemplate(file string) (made template, err error) {
 	return made, nil
 }
 
-// readAssets finds out which function is made of which code: that of functions/api
-// is "api" here.
+// readAssets finds out which function is made of which code, that of functions/api
+// is "api" here, and what is in the layer.
 func (m *template) readAssets(out string) error {
 	m.functions = map[string]resource{}
 	for _, f := range m.all("AWS::Lambda::Function") {
-		hash, _, _ := strings.Cut(f.Properties["Code"].(object)["S3Key"].(string), ".")
-		code, err := os.ReadFile(filepath.Join(out, "asset."+hash, "bootstrap"))
+		code, err := os.ReadFile(filepath.Join(out, assetOf(f.Properties["Code"]), binary))
 		if err != nil {
 			return err
 		}
 		m.functions[string(code)] = f
 	}
+	for _, l := range m.all("AWS::Lambda::LayerVersion") {
+		files := os.DirFS(filepath.Join(out, assetOf(l.Properties["Content"])))
+		err := fs.WalkDir(files, ".", func(path string, entry fs.DirEntry, err error) error {
+			if err == nil && !entry.IsDir() {
+				m.layer = append(m.layer, path)
+			}
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
 	return nil
+}
+
+// assetOf is the folder of an asset.
+func assetOf(code any) string {
+	hash, _, _ := strings.Cut(code.(object)["S3Key"].(string), ".")
+	return "asset." + hash
 }
 
 // written is a part of a template with CloudFormation's functions as text.
@@ -216,6 +247,18 @@ func (m template) of(t *testing.T, property any) resource {
 		t.Fatalf("%v is no resource of the stack", property)
 	}
 	return r
+}
+
+// with is the resource of a kind that has a property.
+func (m template) with(t *testing.T, kind, property string, value any) resource {
+	t.Helper()
+	for _, r := range m.all(kind) {
+		if reflect.DeepEqual(r.Properties[property], value) {
+			return r
+		}
+	}
+	t.Fatalf("no %s with %s %v", kind, property, value)
+	return resource{}
 }
 
 // role is the role that a service may take.

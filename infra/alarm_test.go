@@ -1,0 +1,118 @@
+package main
+
+import (
+	"encoding/json"
+	"log/slog"
+	"maps"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/strongroom/strongroom/pkg/metrics"
+	"github.com/strongroom/strongroom/pkg/prune"
+	"github.com/strongroom/strongroom/pkg/rotate"
+)
+
+func TestAlarms(t *testing.T) {
+	t.Parallel()
+	table := []object{{"Name": "Table", "Value": "${" + stack(t).one(t, "AWS::DynamoDB::Table").ID + "}"}}
+	failed := func(metric string) object {
+		return object{
+			"Namespace": "Strongroom", "MetricName": metric, "Dimensions": table, "Statistic": "Sum",
+			"ComparisonOperator": "GreaterThanThreshold", "Threshold": 0,
+			"Period": 20 * 60, "EvaluationPeriods": 1, "TreatMissingData": "ignore",
+		}
+	}
+	want := map[string]object{
+		"RotationsFailed":  failed("RotationsFailed"),
+		"RotationsGivenUp": failed("RotationsGivenUp"),
+	}
+	for name, job := range timings {
+		function := []object{{"Name": "FunctionName", "Value": "${" + stack(t).function(t, name).ID + "}"}}
+		queue := []object{{"Name": "QueueName", "Value": "${" + stack(t).failures(t, name).ID + ".QueueName}"}}
+		maps.Copy(want, map[string]object{
+			job.id + "Failed": {
+				"Namespace": "AWS/Lambda", "MetricName": "Errors", "Dimensions": function, "Statistic": "Sum",
+				"ComparisonOperator": "GreaterThanThreshold", "Threshold": 0,
+				"Period": 60 * job.window, "EvaluationPeriods": 1, "TreatMissingData": "ignore",
+			},
+			job.id + "Behind": {
+				"Namespace": "Strongroom", "MetricName": job.behind, "Dimensions": table, "Statistic": "Maximum",
+				"ComparisonOperator": "GreaterThanThreshold", "Threshold": 60 * job.late,
+				"Period": 60 * job.window, "EvaluationPeriods": 1, "TreatMissingData": "ignore",
+			},
+			job.id + "Missing": {
+				"Namespace": "AWS/Lambda", "MetricName": "Invocations", "Dimensions": function, "Statistic": "Sum",
+				"ComparisonOperator": "LessThanThreshold", "Threshold": 1,
+				"Period": 60 * job.window, "EvaluationPeriods": job.silent, "TreatMissingData": "breaching",
+			},
+			job.id + "GivenUp": {
+				"Namespace": "AWS/SQS", "MetricName": "ApproximateNumberOfMessagesVisible", "Dimensions": queue, "Statistic": "Maximum",
+				"ComparisonOperator": "GreaterThanThreshold", "Threshold": 0,
+				"Period": 60 * job.window, "EvaluationPeriods": 1, "TreatMissingData": "notBreaching",
+			},
+		})
+	}
+	for _, alarm := range stack(t).all("AWS::CloudWatch::Alarm") {
+		got := maps.Clone(alarm.Properties)
+		if got["AlarmDescription"] == nil {
+			t.Errorf("%s does not say what is wrong", alarm.ID)
+		}
+		delete(got, "AlarmDescription")
+		same(t, alarm.ID, got, want[alarm.ID]) // which has no action without a topic
+		delete(want, alarm.ID)
+	}
+	same(t, "alarms that are not there", slices.Sorted(maps.Keys(want)), nil)
+}
+
+// TestMetricsAreWhatIsWritten looks for the metrics of the alarms in the log lines
+// that CloudWatch has them from.
+func TestMetricsAreWhatIsWritten(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	lines := map[string][]slog.Attr{
+		"PruneBehind":      prune.Metrics("secrets", prune.Summary{}, now),
+		"RotateBehind":     rotate.Metrics("secrets", rotate.Summary{}, now),
+		"RotationsFailed":  rotate.Metrics("secrets", rotate.Summary{}, now),
+		"RotationsGivenUp": rotate.Metrics("secrets", rotate.Summary{}, now),
+	}
+	for _, alarm := range stack(t).all("AWS::CloudWatch::Alarm") {
+		if alarm.Properties["Namespace"] == metrics.Namespace {
+			isWritten(t, alarm, lines[alarm.ID])
+		}
+	}
+}
+
+func isWritten(t *testing.T, alarm resource, attrs []slog.Attr) {
+	t.Helper()
+	line := object{}
+	for _, attr := range attrs {
+		line[attr.Key] = attr.Value.Any()
+	}
+	raw, err := json.Marshal(line["_aws"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	type metric struct{ Name, Unit string }
+	var format struct {
+		CloudWatchMetrics []struct {
+			Namespace  string
+			Dimensions [][]string
+			Metrics    []metric
+		}
+	}
+	if err := json.Unmarshal(raw, &format); err != nil || len(format.CloudWatchMetrics) != 1 {
+		t.Fatalf("%s: got %s, %v", alarm.ID, raw, err)
+	}
+	written, unit := format.CloudWatchMetrics[0], "Count"
+	if alarm.Properties["Statistic"] == "Maximum" {
+		unit = "Seconds"
+	}
+	same(t, alarm.ID+" namespace", alarm.Properties["Namespace"], written.Namespace)
+	same(t, alarm.ID+" dimensions", written.Dimensions, [][]string{{metrics.Dimension}})
+	same(t, alarm.ID+" table", line[metrics.Dimension], "secrets")
+	name, _ := alarm.Properties["MetricName"].(string)
+	if !slices.Contains(written.Metrics, metric{name, unit}) || line[name] == nil {
+		t.Errorf("%s: nobody writes %s as %s: %v", alarm.ID, name, unit, line)
+	}
+}
