@@ -1,8 +1,6 @@
 package main
 
 import (
-	"strconv"
-
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
@@ -19,10 +17,7 @@ func writeAudit(trail awslogs.LogGroup) awsiam.PolicyStatement {
 
 // auditOf tells a function where records go.
 func auditOf(b base) map[string]*string {
-	return map[string]*string{
-		"AUDIT_LOG_GROUP": b.logs.audit.LogGroupName(),
-		"AUDIT_REQUIRED":  jsii.String(strconv.FormatBool(b.set.auditRequired)),
-	}
+	return map[string]*string{"AUDIT_LOG_GROUP": b.logs.audit.LogGroupName()}
 }
 
 // newQueries saves the queries of the audit trail in CloudWatch Logs Insights, in a

@@ -18,7 +18,6 @@ func TestRotateFunction(t *testing.T) {
 			"ROTATION_STEP_SECONDS": "45",
 			"ROTATIONS_AT_ONCE":     "12",
 			"AUDIT_LOG_GROUP":       "${" + stack(t).audit(t).ID + "}",
-			"AUDIT_REQUIRED":        "false",
 		}},
 	}
 	for name, want := range settled {

@@ -72,6 +72,7 @@ func newServer(b base, rotator awslambda.Function) awslambda.Function {
 			"VERSION_QUOTA":         number(b.set.versionQuota),
 			"ROTATE_FUNCTION":       rotator.FunctionArn(),
 			"MIN_ROTATION_INTERVAL": jsii.String(b.set.minRotationInterval.String()),
+			"AUDIT_REQUIRED":        jsii.String(strconv.FormatBool(b.set.auditRequired)),
 			"POLICIES":              jsii.String(policies), // beside the binary, where Lambda starts it
 		}),
 	})
