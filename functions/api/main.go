@@ -11,13 +11,10 @@ import (
 	"time"
 
 	"github.com/aws/aws-lambda-go/lambda"
-	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
-	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	awslambda "github.com/aws/aws-sdk-go-v2/service/lambda"
-	"github.com/google/uuid"
 
 	"github.com/strongroom/strongroom/pkg/api"
 	"github.com/strongroom/strongroom/pkg/audit"
@@ -69,7 +66,7 @@ func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (*
 
 		Policies:      policies,
 		Resources:     policy.NewCache(rememberedPolicies),
-		Trail:         trail(cfg, o.AuditLogGroup),
+		Trail:         audit.To(cfg, o.AuditLogGroup),
 		AuditRequired: o.AuditRequired,
 	}
 	if o.RotateFunction != "" {
@@ -81,16 +78,6 @@ func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (*
 // rememberedPolicies is how many policies on secrets a process remembers: the
 // largest takes some 600 kB.
 const rememberedPolicies = 64
-
-// trail is where audit records go: a log group of their own, or the function's log.
-func trail(cfg aws.Config, group string) audit.Trail {
-	if group == "" {
-		return audit.Lines(os.Stdout)
-	}
-	return &audit.Logs{
-		Client: cloudwatchlogs.NewFromConfig(cfg), Group: group, Stream: audit.StreamName(time.Now(), uuid.NewString()),
-	}
-}
 
 func readPolicies(path string) (*policy.Set, error) {
 	text, err := os.ReadFile(path)
@@ -137,8 +124,9 @@ func readOptions(getenv func(string) string) (options, error) {
 		Policies:            r.Text("POLICIES", "policies.json", fileName, "the name of a file beside the program"),
 		RotateFunction:      r.Optional("ROTATE_FUNCTION", rotateFunction, "the ARN or the name of a Lambda function"),
 		MinRotationInterval: r.Between("MIN_ROTATION_INTERVAL", schedule.Least, schedule.Shortest, schedule.Least),
+		AuditLogGroup:       r.AuditLogGroup(),
+		AuditRequired:       r.Yes("AUDIT_REQUIRED", true),
 	}
-	o.AuditLogGroup, o.AuditRequired = r.Audit()
 	err := r.Err()
 	if err == nil && o.VersionQuota > 0 && o.VersionQuota <= o.Retention.MaxVersions {
 		err = fmt.Errorf("VERSION_QUOTA is %d, and must be more than MAX_VERSIONS, %d: what is kept would be refused", o.VersionQuota, o.Retention.MaxVersions)

@@ -113,11 +113,10 @@ func (r *Reader) Between(name string, unset, least, most time.Duration) time.Dur
 
 var logGroup = regexp.MustCompile(`^[A-Za-z0-9_./#-]{1,512}$`)
 
-// Audit is the log group that audit records go to, in AUDIT_LOG_GROUP, empty for the
-// function's own log; and whether what cannot be recorded must not be done, in
-// AUDIT_REQUIRED.
-func (r *Reader) Audit() (group string, required bool) {
-	return r.Optional("AUDIT_LOG_GROUP", logGroup, "the name of a log group"), r.Yes("AUDIT_REQUIRED", true)
+// AuditLogGroup is the log group that audit records go to, in AUDIT_LOG_GROUP; empty
+// for the function's own log.
+func (r *Reader) AuditLogGroup() string {
+	return r.Optional("AUDIT_LOG_GROUP", logGroup, "the name of a log group")
 }
 
 func (r *Reader) value(name, unset string) string {
