@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
@@ -76,9 +77,14 @@ func isError(answer []byte) bool {
 	return json.Unmarshal(answer, &failed) == nil && failed.ErrorType != nil && failed.ErrorMessage != nil
 }
 
+// checkTimeout is how long Check may take: RotateSecret waits for it.
+const checkTimeout = 5 * time.Second
+
 // Check returns [secret.NotInvokable] for a function that is not there, or that we
 // may not invoke. Lambda is asked, and runs nothing.
 func (r *Rotator) Check(ctx context.Context, function string) error {
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
 	_, err := r.Lambda.Invoke(ctx, &lambda.InvokeInput{
 		FunctionName:   aws.String(function),
 		InvocationType: types.InvocationTypeDryRun,
