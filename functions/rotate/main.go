@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"time"
@@ -48,7 +49,11 @@ func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (*
 	table, arns := r.Table(), r.ARNs()
 	step := r.Number("ROTATION_STEP_SECONDS", 60, maxStep, "seconds")
 	parallel := r.Number("ROTATIONS_AT_ONCE", 20, 1000, "rotations")
-	if err := r.Err(); err != nil {
+	err := r.Err()
+	if err == nil {
+		err = errors.Join(someOf("ROTATION_STEP_SECONDS", step, "second"), someOf("ROTATIONS_AT_ONCE", parallel, "rotation"))
+	}
+	if err != nil {
 		return nil, err
 	}
 	cfg, err := config.LoadDefaultConfig(ctx)
@@ -63,6 +68,14 @@ func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (*
 		Parallel:    parallel,
 		Log:         log,
 	}, arns}, nil
+}
+
+// someOf refuses a number of 0.
+func someOf(name string, n int, thing string) error {
+	if n == 0 {
+		return fmt.Errorf("%s is \"0\", and must be at least 1 %s", name, thing)
+	}
+	return nil
 }
 
 // handle does what an order says; the event of the schedule, which is none, means

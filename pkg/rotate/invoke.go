@@ -1,13 +1,17 @@
 package rotate
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
 
@@ -60,8 +64,12 @@ func invoke(ctx context.Context, client Lambda, function string, p payload) erro
 var errFunction = errors.New("the function ended with an error; its log says which")
 
 // isError says whether an answer is that of a function that failed. The Runtime
-// Interface Emulator does not say so in a header, as Lambda does.
+// Interface Emulator does not say so in a header, as Lambda does, and of a function
+// that took too long it says so in plain text.
 func isError(answer []byte) bool {
+	if bytes.HasPrefix(answer, []byte("Task timed out after ")) {
+		return true
+	}
 	var failed struct {
 		ErrorType    *string `json:"errorType"`
 		ErrorMessage *string `json:"errorMessage"`
@@ -69,9 +77,14 @@ func isError(answer []byte) bool {
 	return json.Unmarshal(answer, &failed) == nil && failed.ErrorType != nil && failed.ErrorMessage != nil
 }
 
+// checkTimeout is how long Check may take: RotateSecret waits for it.
+const checkTimeout = 5 * time.Second
+
 // Check returns [secret.NotInvokable] for a function that is not there, or that we
 // may not invoke. Lambda is asked, and runs nothing.
 func (r *Rotator) Check(ctx context.Context, function string) error {
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
 	_, err := r.Lambda.Invoke(ctx, &lambda.InvokeInput{
 		FunctionName:   aws.String(function),
 		InvocationType: types.InvocationTypeDryRun,
@@ -79,9 +92,17 @@ func (r *Rotator) Check(ctx context.Context, function string) error {
 	switch {
 	case err == nil:
 		return nil
-	case ctx.Err() != nil || (retry.ThrottleErrorCode{Codes: retry.DefaultThrottleErrorCodes}).IsErrorThrottle(err).Bool():
+	case ctx.Err() != nil || isPassing(err):
 		return err
 	}
 	r.Log.WarnContext(ctx, "rotation function cannot be invoked", "error", err.Error())
 	return secret.NotInvokable
+}
+
+// isPassing says that an error of Lambda is not about the function: too much was asked
+// at once, or it failed itself.
+func isPassing(err error) bool {
+	throttles := retry.ThrottleErrorCode{Codes: retry.DefaultThrottleErrorCodes}
+	answer, answered := errors.AsType[*awshttp.ResponseError](err)
+	return throttles.IsErrorThrottle(err).Bool() || answered && answer.HTTPStatusCode() >= http.StatusInternalServerError
 }

@@ -75,7 +75,7 @@ const (
 	Failed    Outcome = "failed"     // and will be tried again
 	GivenUp   Outcome = "given up"   // failed for the last time
 	Abandoned Outcome = "abandoned"  // cancelled, deleted, or another version became current
-	Postponed Outcome = "postponed"  // its window had closed before it began
+	Postponed Outcome = "postponed"  // its window had closed before it began, and the next is not open yet
 	Unknown   Outcome = "left alone" // an error of ours; the lease ends by itself
 )
 
@@ -88,6 +88,8 @@ func (r *Rotator) Lease() time.Duration { return 4*r.StepTimeout + margin }
 
 // Rotate runs one attempt of the rotation of a secret, if one is due.
 func (r *Rotator) Rotate(ctx context.Context, id secret.ID) (Outcome, error) {
+	ctx, cancel := context.WithTimeout(ctx, r.Lease()) // whatever hangs, nothing is done after it
+	defer cancel()
 	a, outcome, err := r.begin(ctx, id)
 	if err != nil || outcome != "" {
 		return outcome, err
@@ -138,9 +140,12 @@ func (r *Rotator) begin(ctx context.Context, id secret.ID) (*attempt, Outcome, e
 			return secret.Change{Secret: sec, Nothing: true}, nil
 		}
 		if sec.Overslept(now) {
-			outcome = Postponed
 			next, err := later(sec.Rotation, now)
-			return sec.Postpone(next), err
+			change := sec.Postpone(next)
+			if sec = change.Secret; err != nil || next.Opens.IsZero() || next.Opens.After(now) {
+				outcome = Postponed
+				return change, err
+			}
 		}
 		if lease.Next, err = next(sec.Rotation, now); err != nil {
 			return secret.Change{}, err
@@ -199,8 +204,12 @@ func (a *attempt) steps(ctx context.Context) (failure string, err error) {
 		if err != nil {
 			return "", err
 		}
-		if _, err := sec.RunBy(a.runner); err != nil {
+		run, err := sec.RunBy(a.runner)
+		if err != nil {
 			return "", err
+		}
+		if a.now().Add(a.StepTimeout).After(run.Due) {
+			return "", errLate
 		}
 		if err := a.call(ctx, sec, step); err != nil {
 			if ctx.Err() != nil {
@@ -212,6 +221,10 @@ func (a *attempt) steps(ctx context.Context) (failure string, err error) {
 	}
 	return "", nil
 }
+
+// errLate ends the attempt of a process that stood still for a while, as on a machine
+// that slept. A step begun now could run beside the next runner's.
+var errLate = errors.New("the lease ends before the step would; the next run goes on")
 
 func (a *attempt) call(ctx context.Context, sec secret.Secret, step string) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, a.StepTimeout, fmt.Errorf("the function did not answer within %s", a.StepTimeout))

@@ -40,7 +40,7 @@ func (r Remote) Check(ctx context.Context, function string) error {
 		return err
 	}
 	var answer Answer
-	if err := json.Unmarshal(out.Payload, &answer); err != nil || out.FunctionError != nil {
+	if err := json.Unmarshal(out.Payload, &answer); err != nil || out.FunctionError != nil || isError(out.Payload) {
 		return errors.New("functions/rotate did not say whether the rotation function can be invoked; its log says why")
 	}
 	if !answer.Invokable {

@@ -18,14 +18,21 @@ const stepLen = 4
 const maxSteps = 64
 
 const (
-	opPut     = iota // version, first label, how many labels
-	opMove           // label, from, to
-	opRotate         // version
-	opTag            // key, value, how many
-	opUntag          // key
-	opDelete         // days
-	opRestore        //
-	opRemove         //
+	opPut       = iota // version, first label, how many labels
+	opMove             // label, from, to
+	opRotate           // version, 1 for a test, number of rules
+	opTag              // key, value, how many
+	opUntag            // key
+	opDelete           // days
+	opRestore          //
+	opRemove           //
+	opLease            // runner, minutes
+	opRotated          // runner
+	opFailed           // runner, minutes until the next attempt
+	opReattempt        //
+	opCancel           //
+	opPostpone         // minutes
+	opPass             // minutes
 	ops
 )
 
@@ -38,6 +45,9 @@ var (
 		}
 		return labels
 	}()
+	// Not given, none, and some; the windows of all open every ten minutes.
+	historyRules = []*RotationRules{nil, {}, &monthly, &nightly}
+
 	// The first is for what is not given.
 	historyVersions = []string{"", "v1", "v2", "v3", "v4", "v5", "v6"}
 )
@@ -46,6 +56,15 @@ var (
 func stillFull() Stages {
 	stages := Stages{Current: "v3", Previous: "v1"}
 	for i := 1; len(stages) < MaxLabels; i++ {
+		stages[fmt.Sprintf("mine%d", i)] = "v1"
+	}
+	return stages
+}
+
+// brimful is what "as many labels as there may be" below comes to.
+func brimful() Stages {
+	stages := Stages{Current: "v1"}
+	for i := range MaxLabels - 1 {
 		stages[fmt.Sprintf("mine%d", i)] = "v1"
 	}
 	return stages
@@ -68,6 +87,99 @@ var histories = []struct {
 		opPut, 2, 2, 1,
 		opMove, 0, 1, 2,
 		opMove, 2, 2, 0,
+	}, Stages{Current: "v2", Previous: "v1"}},
+	{"a rotation that is run", []byte{
+		opPut, 1, 0, 0,
+		opRotate, 2, 0, 2,
+		opLease, 1, 10, 0,
+		opLease, 2, 10, 0,
+		opPut, 2, 2, 1,
+		opMove, 0, 1, 2,
+		opRotated, 2, 0, 0,
+		opRotated, 1, 0, 0,
+		opFailed, 1, 0, 0,
+	}, Stages{Current: "v2", Previous: "v1"}},
+	{"a rotation by schedule", []byte{
+		opPut, 1, 0, 0,
+		opRotate, 2, 1, 2,
+		opLease, 1, 10, 0,
+		opRotated, 1, 0, 0,
+		opPass, 20, 0, 0,
+		opPostpone, 5, 0, 0,
+		opPass, 5, 0, 0,
+		opLease, 3, 10, 0,
+	}, Stages{Current: "v1", Pending: "by schedule 8"}},
+	{"a rotation that fails until it is given up, and is taken up again", slices.Concat([]byte{
+		opPut, 1, 0, 0,
+		opRotate, 2, 0, 3,
+	}, slices.Repeat([]byte{
+		opLease, 1, 10, 0,
+		opFailed, 1, 0, 0,
+	}, MaxAttempts), []byte{
+		opRotate, 3, 0, 0,
+		opReattempt, 0, 0, 0,
+		opLease, 1, 1, 0,
+		opPass, 9, 0, 0,
+		opLease, 2, 10, 0,
+		opRotated, 1, 0, 0,
+		opRotated, 2, 0, 0,
+	}), Stages{Current: "v1", Pending: "v2"}},
+	{"runners that die", slices.Concat([]byte{
+		opPut, 1, 0, 0,
+		opRotate, 2, 0, 2,
+		opPut, 2, 2, 1,
+		opMove, 0, 1, 2,
+	}, slices.Repeat([]byte{
+		opLease, 1, 1, 0,
+		opPass, 2, 0, 0,
+	}, MaxAttempts+1), []byte{
+		opLease, 2, 10, 0,
+		opCancel, 0, 0, 0,
+	}), Stages{Current: "v2", Previous: "v1", Pending: "by schedule 17"}},
+	{"a test", []byte{
+		opPut, 1, 0, 0,
+		opRotate, 2, 1, 0,
+		opLease, 1, 10, 0,
+		opPut, 2, 2, 1,
+		opRotated, 1, 0, 0,
+		opRotate, 2, 1, 0,
+		opLease, 2, 10, 0,
+		opMove, 4, 0, 2,
+		opCancel, 0, 0, 0,
+		opRotate, 3, 1, 0,
+		opCancel, 0, 0, 0,
+	}, Stages{Current: "v1", "mine0": "v2"}},
+	{"a rotation that is cancelled, and its labels cleaned up", []byte{
+		opPut, 1, 0, 0,
+		opRotate, 2, 0, 2,
+		opLease, 1, 10, 0,
+		opCancel, 0, 0, 0,
+		opRotated, 1, 0, 0,
+		opRotate, 3, 0, 0,
+		opMove, 2, 2, 0,
+		opRotate, 3, 0, 0,
+	}, Stages{Current: "v1", Pending: "v3"}},
+	{"a rotation with as many labels as there may be", []byte{
+		opPut, 1, 4, 19,
+		opRotate, 2, 0, 2,
+		opMove, 4, 1, 0,
+		opRotate, 2, 0, 2,
+		opMove, 2, 2, 0,
+		opMove, 4, 0, 1,
+		opPass, 20, 0, 0,
+		opLease, 1, 10, 0,
+	}, brimful()},
+	{"a rotation and a deletion taken back", []byte{
+		opPut, 1, 0, 0,
+		opRotate, 2, 0, 2,
+		opLease, 1, 10, 0,
+		opDelete, 7, 0, 0,
+		opLease, 2, 10, 0,
+		opRotated, 1, 0, 0,
+		opCancel, 0, 0, 0,
+		opRestore, 0, 0, 0,
+		opPut, 2, 0, 0,
+		opRotated, 1, 0, 0,
 	}, Stages{Current: "v2", Previous: "v1"}},
 	{"a rotation abandoned", []byte{
 		opPut, 1, 0, 0,
@@ -188,7 +300,8 @@ type history struct {
 	t      *testing.T
 	now    time.Time
 	secret Secret
-	put    map[string]bool // the versions that are there
+	put    map[string]bool  // the versions that are there
+	leases map[string]Lease // by their rotation tokens
 	past   []moment
 }
 
@@ -204,6 +317,7 @@ func newHistory(t *testing.T) *history {
 func (h *history) begin() {
 	h.secret = New("db/main", testARN, "v1", h.now)
 	h.put = map[string]bool{}
+	h.leases = map[string]Lease{}
 }
 
 func (h *history) play(op, a, b, c byte) {
@@ -218,7 +332,7 @@ func (h *history) play(op, a, b, c byte) {
 	case opMove:
 		h.playMove(historyLabels[int(a)%len(historyLabels)], version(b), version(c))
 	case opRotate:
-		h.playRotate(cmp.Or(version(a), "v1"))
+		h.playRotate(cmp.Or(version(a), "v1"), b%2 == 1, historyRules[int(c)%len(historyRules)])
 	case opTag:
 		h.playTag(someTags(int(a), int(b), int(c)))
 	case opUntag:
@@ -230,10 +344,39 @@ func (h *history) play(op, a, b, c byte) {
 		h.settle(h.secret.Restore(h.now), nil)
 	case opRemove:
 		h.settle(h.secret.Remove(h.now), nil)
+	case opLease:
+		h.playLease(runner(a), minutes(b))
+	case opRotated:
+		h.playRotated(runner(a))
+	case opFailed:
+		h.playFailed(runner(a), minutes(b))
+	case opReattempt:
+		h.settleRotation(h.secret.Reattempt(h.now), nil)
+	case opCancel:
+		h.playCancel()
+	case opPostpone:
+		h.settleRotation(h.secret.Postpone(h.window(h.secret.Rotation.Rules)), nil)
+	case opPass:
+		h.now = h.now.Add(minutes(a))
 	}
+	h.checkRun()
 	if !reflect.DeepEqual(before.secret, before.copy) {
 		h.t.Fatalf("the step left its secret as %+v, want %+v", before.secret, before.copy)
 	}
+}
+
+// runner is one of three.
+func runner(n byte) string { return fmt.Sprint("runner", n%3+1) }
+
+func minutes(n byte) time.Duration { return time.Duration(n) * time.Minute }
+
+// window is the next one of any rules but those that say nothing.
+func (h *history) window(rules RotationRules) Window {
+	if rules == (RotationRules{}) || !h.secret.Rotation.Enabled && h.secret.Rotation.Lambda != "" {
+		return Window{}
+	}
+	opens := h.now.Truncate(10 * time.Minute).Add(10 * time.Minute)
+	return Window{opens, opens.Add(5 * time.Minute)}
 }
 
 func someLabels(first, n int) []string {
@@ -313,15 +456,202 @@ func (h *history) playMove(label, from, to string) {
 	h.settle(change, nil)
 }
 
-// playRotate puts AWSPENDING on a version that has no value yet.
-func (h *history) playRotate(version string) {
+// playRotate asks for a rotation; the function is always the same.
+func (h *history) playRotate(version string, test bool, rules *RotationRules) {
 	h.t.Helper()
-	next := h.secret.Stages.Attach(Pending, version)
-	if h.put[version] || len(next) > MaxLabels || h.secret.Active() != nil {
+	change, err := h.secret.Rotate(Rotate{
+		Token: version, Lambda: function, Rules: rules, Test: test,
+		Next: func(rules RotationRules, _ time.Time) (Window, error) {
+			if rules == (RotationRules{}) {
+				return Window{}, nil
+			}
+			return Window{h.now.Add(10 * time.Minute), h.now.Add(15 * time.Minute)}, nil
+		},
+	}, h.now)
+	if h.refused(change, err, true) {
 		return
 	}
-	h.checkLabels(next, version, []string{Pending})
-	h.settle(Change{Secret: h.secret.restage(next, h.now).Secret}, nil)
+	pending, current := h.secret.Stages[Pending], h.secret.Stages[Current]
+	known := len(h.secret.Stages.Of(version)) > 0
+	if known != change.Nothing {
+		h.t.Fatalf("got nothing %t for version %s of %v", change.Nothing, version, h.secret.Stages)
+	}
+	if !known && pending != current && pending != "" {
+		h.t.Fatalf("got a rotation while %s is unfinished", pending)
+	}
+	if change.Version != nil && (!test || change.Version.ID != version) {
+		h.t.Fatalf("got version %+v of a test %t of %s", change.Version, test, version)
+	}
+	if h.put[version] && !known {
+		if change.Version == nil && change.Absent != version && !(test && current == "") {
+			h.t.Fatalf("got %q that must not be there, want %s", change.Absent, version)
+		}
+		return // as the store refuses it
+	}
+	if change.Version != nil {
+		h.put[version] = true
+	}
+	h.settleRotation(change, nil)
+}
+
+func (h *history) playLease(runner string, d time.Duration) {
+	h.t.Helper()
+	token := fmt.Sprint("token", len(h.past))
+	lease := Lease{
+		Runner: runner, Proof: ProofOf(token), Until: h.now.Add(d), Token: fmt.Sprint("by schedule ", len(h.past)), Next: h.window(h.secret.Rotation.Rules),
+	}
+	due := h.secret.RotationDue()
+	change := h.secret.Lease(lease, h.now)
+	if isDue := !due.IsZero() && !due.After(h.now); change.Nothing == isDue {
+		h.t.Fatalf("got nothing %t of what is due at %s", change.Nothing, due)
+	}
+	if run := change.Secret.Rotation.Run; !change.Nothing && run.Runner == runner {
+		h.leases[token] = lease
+		if run.Proof != lease.Proof || !run.Due.Equal(lease.Until) {
+			h.t.Fatalf("got %+v for the lease %+v", run, lease)
+		}
+	}
+	h.settleRotation(change, nil)
+}
+
+func (h *history) playRotated(runner string) {
+	h.t.Helper()
+	run := h.secret.Rotation.Run
+	change, err := h.secret.Rotated(runner, h.window(h.secret.Rotation.Rules), h.now)
+	if run.Runner != runner && err == nil {
+		h.t.Fatalf("got no refusal for %s of what %s runs", runner, run.Runner)
+	}
+	if h.refusedRunner(change, err) {
+		return
+	}
+	switch {
+	case !run.Test && h.secret.Stages[Current] != run.Token:
+		h.t.Fatalf("got rotated to %s with %v", run.Token, h.secret.Stages)
+	case change.Secret.Stages[Pending] == run.Token:
+		h.t.Fatalf("got AWSPENDING left on %s", run.Token)
+	case !run.Test && !change.Secret.Rotation.Last.Equal(h.now):
+		h.t.Fatalf("got rotated at %s, want %s", change.Secret.Rotation.Last, h.now)
+	}
+	h.settleRotation(change, nil)
+}
+
+func (h *history) playFailed(runner string, retry time.Duration) {
+	h.t.Helper()
+	run := h.secret.Rotation.Run
+	change, err := h.secret.Failed(runner, "why", retry, h.now)
+	if run.Runner != runner && err == nil {
+		h.t.Fatalf("got no refusal for %s of what %s runs", runner, run.Runner)
+	}
+	if h.refusedRunner(change, err) {
+		return
+	}
+	if change.Secret.Rotation.Run.Runner != "" {
+		h.t.Fatalf("got %+v, want the lease to be given back", change.Secret.Rotation.Run)
+	}
+	h.settleRotation(change, nil)
+}
+
+func (h *history) playCancel() {
+	h.t.Helper()
+	change, err := h.secret.CancelRotation(h.now)
+	if h.refused(change, err, true) {
+		return
+	}
+	if r := change.Secret.Rotation; r.Enabled || r.Run != (Run{}) || r.Next != (Window{}) {
+		h.t.Fatalf("got %+v, want it off", r)
+	}
+	h.settleRotation(change, nil)
+}
+
+// refusedRunner checks the refusal of what a runner says: it learns that the
+// rotation is not its own any more, also when the secret is marked for deletion.
+func (h *history) refusedRunner(change Change, err error) bool {
+	h.t.Helper()
+	if err == nil && !h.secret.Deletion.IsZero() {
+		h.t.Fatal("got no refusal, want one for a deleted secret")
+	}
+	if err != nil && !reflect.DeepEqual(change, Change{}) {
+		h.t.Fatalf("got change %+v beside refusal %v, want none", change, err)
+	}
+	return err != nil
+}
+
+// settleRotation checks what holds for every change of a rotation, and commits it:
+// of the labels it touches AWSPENDING alone.
+func (h *history) settleRotation(change Change, err error) {
+	h.t.Helper()
+	if err != nil {
+		h.t.Fatalf("got refusal %v, want none", err)
+	}
+	before, after := h.secret.Stages, change.Secret.Stages
+	if !maps.Equal(before.Detach(Pending), after.Detach(Pending)) {
+		h.t.Fatalf("got labels %v, want them as they were but for AWSPENDING: %v", after, before)
+	}
+	if len(after) > MaxLabels && len(after) > len(before) {
+		h.t.Fatalf("got %d labels, want %d at most", len(after), MaxLabels)
+	}
+	if id := change.Discard; id != "" {
+		if labels := after.Of(id); len(labels) > 0 || !h.put[id] || change.Secret.Prunings != h.secret.Prunings+1 {
+			h.t.Fatalf("got version %s discarded, there %t, with labels %q and %d prunings", id, h.put[id], labels, change.Secret.Prunings)
+		}
+		delete(h.put, id)
+	} else if change.Secret.Prunings != h.secret.Prunings {
+		h.t.Fatal("got a pruning counted, and none was")
+	}
+	if last := change.Secret.Rotation.Last; !last.Equal(h.secret.Rotation.Last) && before[Current] != h.secret.Rotation.Run.Token {
+		h.t.Fatalf("got rotated at %s, and %s was not current", last, h.secret.Rotation.Run.Token)
+	}
+	same := change.Secret
+	same.Stages, same.Versions, same.Prunings = h.secret.Stages, h.secret.Versions, h.secret.Prunings
+	same.Changed, same.Rotation = h.secret.Changed, h.secret.Rotation
+	if !reflect.DeepEqual(same, h.secret) {
+		h.t.Fatalf("got %+v, want no more to change of %+v", change.Secret, h.secret)
+	}
+	if change.Nothing && !reflect.DeepEqual(change.Secret, h.secret) {
+		h.t.Fatalf("got %+v where nothing was to change, want %+v", change.Secret, h.secret)
+	}
+	h.checkMoves(change)
+	h.secret = change.Secret
+	h.secret.Revision++
+}
+
+// checkRun checks what holds for the rotation after every step.
+func (h *history) checkRun() {
+	h.t.Helper()
+	s := h.secret
+	r := s.Rotation
+	if s.Versions != len(h.put) {
+		h.t.Fatalf("got a count of %d versions, want %d", s.Versions, len(h.put))
+	}
+	if r.Run.Token != "" && s.Stages[Pending] != r.Run.Token && s.Stages[Current] != r.Run.Token {
+		h.t.Fatalf("got a rotation of %s with %v, want its version under AWSPENDING or AWSCURRENT", r.Run.Token, s.Stages)
+	}
+	if r.Run.Token != "" && !r.Enabled || r.Run.Attempts > MaxAttempts || r.Run.Test && !h.put[r.Run.Token] {
+		h.t.Fatalf("got rotation %+v", r)
+	}
+	if r.Run.Token == "" && r.Run != (Run{}) || r.Run.Runner != "" && r.Run.Due.IsZero() {
+		h.t.Fatalf("got a rest of a rotation: %+v", r.Run)
+	}
+	if r.Run.Runner == "" && r.Run.Proof != "" {
+		h.t.Fatalf("got the proof of nobody's lease: %+v", r.Run)
+	}
+	for token, lease := range h.leases {
+		valid := r.Run.Proof == lease.Proof && r.Run.Runner == lease.Runner && h.now.Before(lease.Until)
+		for _, version := range append(s.Stages.Versions(), "none") {
+			want := valid && version == r.Run.Token
+			if got := s.IsRotating(token, version, h.now); got != want {
+				h.t.Fatalf("got rotating %t by %s for %s, want %t: %+v", got, token, version, want, r.Run)
+			}
+			if err := s.CheckRotationToken(token, version, h.now); (err == nil) != (want || r.Run.Token == "") {
+				h.t.Fatalf("got %v of %s for %s: %+v", err, token, version, r.Run)
+			}
+		}
+	}
+	for _, token := range []string{"", "foreign", r.Run.Proof} {
+		if s.IsRotating(token, r.Run.Token, h.now) {
+			h.t.Fatalf("got rotating by the token %q: %+v", token, r.Run)
+		}
+	}
 }
 
 func (h *history) playTag(tags []Tag) {
@@ -450,7 +780,31 @@ func (h *history) checkMoves(change Change) {
 	}
 }
 
-// settle checks what holds for every change, and commits it.
+// rotationAfter is the rotation before, where a put or a move of labels left what it
+// must: a rotation under way that did not end, and the dates that follow from it.
+func (h *history) rotationAfter(change Change) Rotation {
+	h.t.Helper()
+	before, after := h.secret.Rotation, change.Secret.Rotation
+	if maps.Equal(h.secret.Stages, change.Secret.Stages) && change.Version == nil {
+		return after
+	}
+	on := before.Run.Token
+	kept := change.Secret.Stages[Pending] == on || change.Secret.Stages[Current] == on
+	if on != "" && kept != (after.Run == before.Run) || !kept && after.Run != (Run{}) {
+		h.t.Fatalf("got rotation %+v with %v, before %+v with %v", after.Run, change.Secret.Stages, before.Run, h.secret.Stages)
+	}
+	made := before.Run.underWay() && !before.Run.Test && h.secret.Stages[Current] == on
+	if !after.Last.Equal(before.Last) && (kept || !made || !after.Last.Equal(h.now)) {
+		h.t.Fatalf("got rotated at %s of %+v", after.Last, before.Run)
+	}
+	if after.Next != before.Next && (change.Version == nil || change.Secret.Stages[Current] != change.Version.ID || before.Next.Opens.IsZero()) {
+		h.t.Fatalf("got window %+v, want %+v", after.Next, before.Next)
+	}
+	after.Run, after.Last, after.Next = before.Run, before.Last, before.Next
+	return after
+}
+
+// settle checks what holds for every change but those of rotations, and commits it.
 func (h *history) settle(change Change, err error) {
 	h.t.Helper()
 	if h.refused(change, err, false) {
@@ -472,11 +826,9 @@ func (h *history) settle(change Change, err error) {
 	same.Stages, same.Versions, same.Tags = h.secret.Stages, h.secret.Versions, h.secret.Tags
 	same.Changed, same.Deletion = h.secret.Changed, h.secret.Deletion
 	same.Moves = h.secret.Moves
+	same.Rotation = h.rotationAfter(change)
 	if !reflect.DeepEqual(same, h.secret) {
 		h.t.Fatalf("got %+v, want no more to change of %+v", next, h.secret)
-	}
-	if change.Version == nil && next.Versions != h.secret.Versions {
-		h.t.Fatalf("got a count of %d versions without a put, want %d", next.Versions, h.secret.Versions)
 	}
 	h.checkMoves(change)
 	h.secret = next

@@ -142,8 +142,8 @@ func (s Secret) Rotate(r Rotate, now time.Time) (Change, error) {
 	if s.unfinished() != "" {
 		return Change{}, ErrIncomplete
 	}
+	s = s.over(now).changed(now)
 	s.Rotation.Enabled = true
-	s = s.changed(now)
 	if r.Test && s.Stages[Current] == "" {
 		return Change{Secret: s}, nil // nothing there to test with
 	}
@@ -175,8 +175,19 @@ func (s Secret) Reattempt(now time.Time) Change {
 	if pending == "" || !s.Rotation.Enabled || !s.Deletion.IsZero() || run.held(now) || run.underWay() && !run.Due.After(now) {
 		return Change{Secret: s, Nothing: true}
 	}
+	s = s.over(now)
 	s.Rotation.Run = Run{Token: pending, Test: run.Test && run.Token == pending, Due: now}
 	return Change{Secret: s}
+}
+
+// over is s without a rotation. One whose version is the current one already ended
+// well, whatever kept its runner from saying so.
+func (s Secret) over(now time.Time) Secret {
+	if run := s.Rotation.Run; run.underWay() && !run.Test && run.Token == s.Stages[Current] {
+		s.Rotation.Last = now
+	}
+	s.Rotation.Run = Run{}
+	return s
 }
 
 // held says whether a runner has the lease.
@@ -195,8 +206,8 @@ func (s Secret) CancelRotation(now time.Time) (Change, error) {
 		return Change{Secret: s, Nothing: true}, nil
 	}
 	run := s.Rotation.Run
-	s = s.changed(now)
-	s.Rotation.Enabled, s.Rotation.Next, s.Rotation.Run = false, Window{}, Run{}
+	s = s.over(now).changed(now)
+	s.Rotation.Enabled, s.Rotation.Next = false, Window{}
 	if run.Test {
 		return s.withoutCopy(run.Token), nil
 	}
@@ -239,7 +250,7 @@ func (s Secret) Lease(l Lease, now time.Time) Change {
 		return s.begin(l)
 	}
 	if s.Rotation.Run.Attempts >= MaxAttempts {
-		return s.giveUp(RunnerDied)
+		return s.giveUp(RunnerDied, now)
 	}
 	s.Rotation.Run = s.Rotation.Run.attempt(l)
 	return Change{Secret: s}
@@ -269,13 +280,15 @@ func (r Run) attempt(l Lease) Run {
 	return r
 }
 
-// giveUp leaves a rotation for the next window, with its labels as they are; a test
-// it ends.
-func (s Secret) giveUp(why string) Change {
+// giveUp leaves a rotation for the next window, with its labels as they are. It ends
+// a test, and a rotation whose version is the current one.
+func (s Secret) giveUp(why string, now time.Time) Change {
 	run := s.Rotation.Run
-	if run.Test {
-		s.Rotation.Run = Run{}
-		return s.withoutCopy(run.Token)
+	switch {
+	case run.Test:
+		return s.over(now).withoutCopy(run.Token)
+	case run.Token == s.Stages[Current]:
+		return Change{Secret: s.over(now)}
 	}
 	run.Runner, run.Proof, run.Due, run.Failure = "", "", time.Time{}, why
 	s.Rotation.Run = run
@@ -297,7 +310,7 @@ func (s Secret) Postpone(next Window) Change {
 
 // RunBy returns the rotation that a runner has the lease of, or ErrNotTheirs.
 func (s Secret) RunBy(runner string) (Run, error) {
-	if run := s.Rotation.Run; s.Deletion.IsZero() && run.Token != "" && run.Runner == runner {
+	if run := s.Rotation.Run; s.Deletion.IsZero() && runner != "" && run.Runner == runner {
 		return run, nil
 	}
 	return Run{}, ErrNotTheirs
@@ -314,12 +327,11 @@ func (s Secret) Rotated(runner string, next Window, now time.Time) (Change, erro
 	if !run.Test && s.Stages[Current] != run.Token {
 		return Change{}, ErrNotCurrent
 	}
-	s = s.changed(now)
-	s.Rotation.Run = Run{}
+	s = s.over(now).changed(now)
 	if run.Test {
 		return s.withoutCopy(run.Token), nil
 	}
-	s.Rotation.Last, s.Rotation.Next = now, next
+	s.Rotation.Next = next
 	if s.Stages[Pending] == run.Token {
 		s.Stages = s.Stages.Detach(Pending)
 	}
@@ -337,7 +349,7 @@ func (s Secret) Failed(runner, why string, retry time.Duration, now time.Time) (
 		return Change{}, err
 	}
 	if run.Attempts >= MaxAttempts {
-		return s.giveUp(why), nil
+		return s.giveUp(why, now), nil
 	}
 	run.Runner, run.Proof, run.Failure, run.Due = "", "", why, now.Add(retry)
 	s.Rotation.Run = run
@@ -345,8 +357,8 @@ func (s Secret) Failed(runner, why string, retry time.Duration, now time.Time) (
 }
 
 // CheckRotationToken refuses the token of another rotation, or of one whose lease
-// has ended, and one for another version. Without a rotation under way it is not
-// looked at, as an ordinary caller's.
+// has ended, and one for another version. Without a rotation, under way or given up,
+// it is not looked at, as an ordinary caller's.
 func (s Secret) CheckRotationToken(token, version string, now time.Time) error {
 	if run := s.Rotation.Run; run.Token == "" || s.IsRotating(token, version, now) {
 		return nil
@@ -374,15 +386,10 @@ func ProofOf(token string) string {
 // one (CloudTrail: RotationAbandoned), or took the label off.
 func (s Secret) restaged(stages Stages, now time.Time) Secret {
 	run := s.Rotation.Run
-	done := run.Token != "" && s.Stages[Current] == run.Token
+	if run.Token != "" && stages[Pending] != run.Token && stages[Current] != run.Token {
+		s = s.over(now)
+	}
 	s.Stages = stages
-	if run.Token == "" || stages[Pending] == run.Token || stages[Current] == run.Token {
-		return s
-	}
-	if done && !run.Test {
-		s.Rotation.Last = now
-	}
-	s.Rotation.Run = Run{}
 	return s
 }
 
@@ -390,7 +397,7 @@ func (s Secret) restaged(stages Stages, now time.Time) Secret {
 // one (RotateSecret), however it came.
 func (s Secret) counted(now time.Time) Secret {
 	r := &s.Rotation
-	if !r.Enabled || r.Rules.AutomaticallyAfterDays == 0 || r.Next.Opens.IsZero() {
+	if r.Rules.AutomaticallyAfterDays == 0 || r.Next.Opens.IsZero() {
 		return s
 	}
 	open := r.Next.Closes.Sub(r.Next.Opens)
@@ -399,9 +406,10 @@ func (s Secret) counted(now time.Time) Secret {
 	return s
 }
 
-// Ended says whether a change ended the rotation that was under way before, and
-// left its version not the current one.
+// Ended says whether a change ended the rotation that was under way before, and its
+// version neither was nor is the current one.
 func (s Secret) Ended(before Secret) bool {
 	run := before.Rotation.Run
-	return run.Token != "" && s.Rotation.Run.Token != run.Token && s.Stages[Current] != run.Token && !run.Test
+	made := before.Stages[Current] == run.Token || s.Stages[Current] == run.Token
+	return run.underWay() && !run.Test && !made && s.Rotation.Run.Token != run.Token
 }

@@ -271,6 +271,11 @@ func TestWholeOrNothing(t *testing.T) {
 		{"policy, head", puttingPolicy, rival, is(errStop)},
 		{"delete, head", deleting, rival, is(errStop)},
 		{"remove, head", removing, rival, is(errStop)},
+		{"rotate, head", rotating("v2"), rival, is(errStop)},
+		{"rotate, head gone", rotating("v2"), removed, is(secret.NotFound)},
+		{"rotate, version", rotating("v2"), row("SECRET#s", "VERSION#aaaaaa#v2"), isType[*store.VersionExists]},
+		{"rotate, head and version", rotating("rival"), rival, is(errStop)},
+		{"test, version", testingWith("v2"), row("SECRET#s", "VERSION#aaaaaa#v2"), isType[*store.VersionExists]},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

@@ -102,24 +102,13 @@ func (s *Store) writes(seen, next secret.Secret, change secret.Change, commit st
 			writes = append(writes, row)
 		}
 	}
-	for _, c := range checksOf(change) {
-		writes = append(writes, s.check(versionKey(next.Name, next.Suffix(), c.version), c.condition))
+	for _, id := range change.Exists {
+		writes = append(writes, s.check(versionKey(next.Name, next.Suffix(), id), exists))
+	}
+	if id := change.Absent; id != "" {
+		writes = append(writes, s.check(versionKey(next.Name, next.Suffix(), id), isNew))
 	}
 	return writes, nil
-}
-
-// A check is a version that must be there, or must not, for a change to happen.
-type check struct{ version, condition string }
-
-func checksOf(change secret.Change) []check {
-	var checks []check
-	for _, id := range change.Exists {
-		checks = append(checks, check{id, exists})
-	}
-	if change.Absent != "" {
-		checks = append(checks, check{change.Absent, isNew})
-	}
-	return checks
 }
 
 // headWrite writes a new head, or the next revision of the one that was seen.
@@ -137,18 +126,19 @@ func (s *Store) headWrite(seen, next secret.Secret, change secret.Change, commit
 		attributes["rotation"] = &types.AttributeValueMemberNULL{Value: true}
 	}
 	attributes["seen"] = num(seen.Revision)
-	attributes["added"], attributes["once"] = num(0), num(0)
+	added, once := 0, 0
 	condition := isSeen
 	if change.Discard != "" {
-		attributes["added"], attributes["once"] = num(-1), num(1)
+		added, once = -1, 1
 	}
 	if change.Version != nil {
-		attributes["added"] = num(1)
+		added++
 		if change.Quota > 0 {
 			condition = isRoomy
 			attributes["quota"] = num(change.Quota + len(seen.Stages.Versions()))
 		}
 	}
+	attributes["added"], attributes["once"] = num(added), num(once)
 	// The schedules have to look at it soon when there are versions too many, when
 	// it was said anew which to keep, or when a deletion was taken back; and when the
 	// recovery window ends.
@@ -319,14 +309,15 @@ func (s *Store) lost(err error, writes []types.TransactWriteItem, next secret.Se
 	case change.Version != nil && failed(1):
 		return secret.Secret{}, lostVersion(reasons[1].Item, next, change)
 	}
-	checks := checksOf(change)
-	for i, c := range checks {
-		switch {
-		case !failed(len(writes) - len(checks) + i):
-		case c.condition == exists:
-			return secret.Secret{}, secret.NoSuchVersion(c.version)
-		default:
-			return secret.Secret{}, &VersionExists{Version: secret.Version{ID: c.version}}
+	last := len(writes)
+	if change.Absent != "" {
+		if last--; failed(last) {
+			return secret.Secret{}, &VersionExists{Version: secret.Version{ID: change.Absent}}
+		}
+	}
+	for i, id := range change.Exists {
+		if failed(last - len(change.Exists) + i) {
+			return secret.Secret{}, secret.NoSuchVersion(id)
 		}
 	}
 	return secret.Secret{}, fmt.Errorf("commit secret %s: %w", next.Name, err)

@@ -65,6 +65,16 @@ func TestCosts(t *testing.T) {
 			cost{"GetItem TransactWriteItems", 1, 9},
 			cost{"TransactWriteItems", 0, 9},
 		},
+		{
+			"rotate", updating(rotating("v9")), // a check that v9 is not there, and a note with its row in the index
+			cost{"GetItem TransactWriteItems", 1, 7},
+			cost{"TransactWriteItems", 0, 7},
+		},
+		{
+			"test a rotation function", updating(testingWith("v9")),
+			cost{"GetItem TransactWriteItems", 1, 10},
+			cost{"TransactWriteItems", 0, 10},
+		},
 		{"get the head", func(t *testing.T, r *localtest.Room) { t.Helper(); get(t, r) }, cost{"GetItem", 1, 0}, cost{"GetItem", 1, 0}},
 		{
 			"get a value", reading(func(t *testing.T, r *localtest.Room, sec secret.Secret) error {

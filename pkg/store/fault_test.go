@@ -69,6 +69,9 @@ func TestPassingFaults(t *testing.T) {
 		"check in a transaction":       {moving("mine", "", "v1"), []localtest.Fault{localtest.Cancel("None", "TransactionConflict")}, twice},
 		"head, and version is there":   {putting("v2"), []localtest.Fault{localtest.Cancel("TransactionConflict", "ConditionalCheckFailed")}, twice},
 		"head, and version is gone":    {moving("mine", "", "v1"), []localtest.Fault{localtest.Cancel("TransactionConflict", "ConditionalCheckFailed")}, twice},
+		"note in a transaction":        {rotating("v2"), []localtest.Fault{localtest.Cancel("None", "TransactionConflict", "None")}, twice},
+		"placeholder in a transaction": {rotating("v2"), []localtest.Fault{localtest.Cancel("None", "None", "TransactionConflict")}, twice},
+		"note, and placeholder is not": {rotating("v2"), []localtest.Fault{localtest.Cancel("None", "TransactionConflict", "ConditionalCheckFailed")}, twice},
 		"head throttled":               {putting("v2"), []localtest.Fault{localtest.Cancel("ThrottlingError", "None")}, twice},
 		"version over its capacity":    {putting("v2"), []localtest.Fault{localtest.Cancel("None", "ProvisionedThroughputExceeded")}, twice},
 		"several conflicts":            {putting("v2"), times(5, localtest.Cancel("TransactionConflict", "None")), strings.Repeat(commitCall+" ", 5) + commitCall},
@@ -142,7 +145,7 @@ func TestTokens(t *testing.T) {
 // changes are one of each kind of change.
 var changes = map[string]decide{
 	"put": putting("v2"), "move": moving("mine", "", "v1"), "policy": puttingPolicy, "rewrap": rewrapping,
-	"delete": deleting, "remove": removing,
+	"delete": deleting, "remove": removing, "rotate": rotating("v2"), "test": testingWith("v2"),
 }
 
 // An answer that was lost is found again where the engine does not know the token
@@ -225,6 +228,8 @@ func TestNoAnswer(t *testing.T) {
 		{"move, lost", localtest.LoseAnswer, true, moving("mine", "", "v1"), is(nil)},
 		{"policy, lost", localtest.LoseAnswer, true, puttingPolicy, is(nil)},
 		{"remove, lost", localtest.LoseAnswer, true, removing, is(secret.NotFound)},
+		{"rotate, lost", localtest.LoseAnswer, true, rotating("v2"), is(nil)},
+		{"test, lost", localtest.LoseAnswer, true, testingWith("v2"), is(nil)},
 		{"put, cut", localtest.Cut, false, putting("v2"), is(nil)},
 		{"remove, cut", localtest.Cut, false, removing, is(nil)},
 		{"put, throttled", localtest.Refuse(400, "ThrottlingException"), false, putting("v2"), is(nil)},

@@ -20,7 +20,8 @@ import (
 var updateGolden = flag.Bool("update", false, "write the golden items anew")
 
 // golden says which item is in which file of testdata. What is stored once is
-// read for ever: a file here is changed only together with the schema number.
+// read for ever: attributes may be added, and one that is absent reads as zero;
+// any other change of a file here goes together with the schema number.
 var golden = map[string]string{
 	"head_plain.json":        "SECRET#plain HEAD",
 	"head_full.json":         "SECRET#app/full HEAD",
@@ -30,9 +31,28 @@ var golden = map[string]string{
 	"directory_name.json":    "DIRECTORY#NAME app/full",
 	"directory_created.json": "DIRECTORY#CREATED 2026-03-04T12:00:00.123Z#app/full",
 	"leftover.json":          "SECRET#gone LEFTOVER#j8Kl9M",
+	"head_rotating.json":     "SECRET#app/rotating HEAD",
+	"rotation.json":          "SECRET#app/rotating ROTATION#n2Op4Q",
 }
 
-var fullID = secret.ID{Name: "app/full", Suffix: "f6Gh7I"}
+var (
+	fullID     = secret.ID{Name: "app/full", Suffix: "f6Gh7I"}
+	rotatingID = secret.ID{Name: "app/rotating", Suffix: "n2Op4Q"}
+)
+
+// everything is a rotation with nothing left out.
+var everything = secret.Rotation{
+	Enabled: true,
+	Lambda:  "arn:aws:lambda:us-east-1:000000000000:function:rotate",
+	Rules:   secret.RotationRules{AutomaticallyAfterDays: 30, ScheduleExpression: "rate(30 days)", Duration: "3h"},
+	Anchor:  noon.Add(time.Minute),
+	Last:    noon.Add(2 * time.Minute),
+	Next:    secret.Window{Opens: noon.AddDate(0, 0, 30), Closes: noon.AddDate(0, 0, 31)},
+	Run: secret.Run{
+		Token: "v2", Test: true, Attempts: 3, Due: noon.Add(3 * time.Minute),
+		Runner: "runner", Proof: secret.ProofOf("token"), Failure: "why",
+	},
+}
 
 const policyText = `{"Version":"2012-10-17","Statement":[]}`
 
@@ -75,6 +95,17 @@ func fill(t *testing.T, room *localtest.Room) {
 		t.Fatal(err)
 	}
 	if err := room.Store.Touch(ctx, sec, version, later); err != nil {
+		t.Fatal(err)
+	}
+
+	if _, err := room.Store.Create(ctx, making(t, fresh(rotatingID.Name, rotatingID.Suffix))); err != nil {
+		t.Fatal(err)
+	}
+	_, err = room.Store.Update(ctx, rotatingID, func(sec secret.Secret) (secret.Change, error) {
+		sec.Stages, sec.Rotation = sec.Stages.Attach(secret.Pending, "v2"), everything
+		return secret.Change{Secret: sec}, nil
+	})
+	if err != nil {
 		t.Fatal(err)
 	}
 
@@ -148,6 +179,11 @@ func TestReadGoldenItems(t *testing.T) {
 			Created: noon, Changed: noon,
 		},
 		full,
+		{
+			Name: "app/rotating", ARN: localtest.ARNs.Of("app/rotating", "n2Op4Q"), Token: "token-of-n2Op4Q",
+			Stages: secret.Stages{secret.Current: "v1", secret.Pending: "v2"}, Versions: 1, Revision: 2,
+			Created: noon, Changed: noon, Rotation: everything,
+		},
 	} {
 		got, err := room.Store.Get(t.Context(), secret.ID{Name: want.Name})
 		if err != nil {
@@ -175,6 +211,63 @@ func TestReadGoldenItems(t *testing.T) {
 	if got, err := room.Store.Policy(t.Context(), full); err != nil || got != policyText {
 		t.Errorf("policy = %q, %v, want %q", got, err, policyText)
 	}
+}
+
+// A head of a build that knew nothing of rotations, nor counted removals, reads as
+// one that has none, and its next revision has both.
+func TestReadOlderHead(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile(filepath.Join("testdata", "head_full.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	older := stored(t, text)
+	added := []string{"rotation", "prunings"}
+	for _, name := range added {
+		if older[name] == nil {
+			t.Errorf("the golden head has no %s", name)
+		}
+		delete(older, name)
+	}
+	delete(older, "deletion") // so that it may be changed
+	room := localtest.New(t)
+	place(t, room, older)
+	sec, err := room.Store.Get(t.Context(), fullID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if sec.Rotation != (secret.Rotation{}) || sec.Prunings != 0 || !sec.Deletion.IsZero() {
+		t.Errorf("rotation = %+v, prunings = %d, deletion = %s, want none", sec.Rotation, sec.Prunings, sec.Deletion)
+	}
+	if _, err := room.Store.Update(t.Context(), fullID, putting("v3")); err != nil {
+		t.Fatal(err)
+	}
+	now := items(t, room)["SECRET#app/full HEAD"]
+	for _, name := range added {
+		if now[name] == nil {
+			t.Errorf("the next revision has no %s", name)
+		}
+	}
+}
+
+// Everything that the golden head of a rotation is made of is set.
+func TestEverythingIsSet(t *testing.T) {
+	t.Parallel()
+	var unset func(reflect.Value, string)
+	unset = func(v reflect.Value, name string) {
+		if v.IsZero() {
+			t.Errorf("%s is not set", name)
+		}
+		for i := range v.NumField() {
+			field := v.Type().Field(i)
+			if f := v.Field(i); f.Kind() == reflect.Struct && f.Type() != reflect.TypeFor[time.Time]() {
+				unset(f, field.Name)
+			} else if f.IsZero() {
+				t.Errorf("%s.%s is not set", name, field.Name)
+			}
+		}
+	}
+	unset(reflect.ValueOf(everything), "Rotation")
 }
 
 // A stored secret that was tagged and untagged is told from one never tagged.

@@ -65,14 +65,20 @@ func look(t testing.TB, room *localtest.Room) store.Look {
 	return l
 }
 
-// due is everything that is due until then, the shards one after the other.
+// due is everything that is to be pruned until then.
 func due(t testing.TB, room *localtest.Room, until time.Time) []store.Task {
+	t.Helper()
+	return dueIn(t, room, store.Prunings, until)
+}
+
+// dueIn is everything that a queue has due until then, the shards one after the other.
+func dueIn(t testing.TB, room *localtest.Room, queue store.Queue, until time.Time) []store.Task {
 	t.Helper()
 	var all []store.Task
 	for part := range store.Shards {
 		var from store.Cursor
 		for {
-			tasks, next, err := room.Store.Due(t.Context(), store.Prunings, part, until, from)
+			tasks, next, err := room.Store.Due(t.Context(), queue, part, until, from)
 			if err != nil {
 				t.Fatal(err)
 			}

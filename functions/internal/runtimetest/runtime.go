@@ -19,6 +19,10 @@ import (
 // https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
 type API struct {
 	*httptest.Server
+	// Timeout is how long an invocation may take, as the process is told; New sets it
+	// to Patience.
+	Timeout time.Duration
+
 	events  chan []byte
 	results chan Result
 }
@@ -35,7 +39,7 @@ const Patience = 30 * time.Second
 // New starts one that is there for as long as the test.
 func New(t *testing.T) *API {
 	t.Helper()
-	api := &API{events: make(chan []byte), results: make(chan Result, 1)}
+	api := &API{Timeout: Patience, events: make(chan []byte), results: make(chan Result, 1)}
 	invocations := 0 // touched by next alone, which the process asks for one at a time
 	const prefix = "/2018-06-01/runtime/"
 	mux := http.NewServeMux()
@@ -44,7 +48,7 @@ func New(t *testing.T) *API {
 		case event := <-api.events:
 			invocations++
 			w.Header().Set("Lambda-Runtime-Aws-Request-Id", strconv.Itoa(invocations))
-			w.Header().Set("Lambda-Runtime-Deadline-Ms", strconv.FormatInt(time.Now().Add(Patience).UnixMilli(), 10))
+			w.Header().Set("Lambda-Runtime-Deadline-Ms", strconv.FormatInt(time.Now().Add(api.Timeout).UnixMilli(), 10))
 			w.Header().Set("Lambda-Runtime-Invoked-Function-Arn", "arn:aws:lambda:eu-central-1:111122223333:function:strongroom")
 			w.Header().Set("Lambda-Runtime-Trace-Id", "Root=1-5759e988-bd862e3fe1be46a994272793;Sampled=0")
 			if _, err := w.Write(event); err != nil {

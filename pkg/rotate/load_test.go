@@ -1,0 +1,213 @@
+package rotate_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"regexp"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/strongroom/strongroom/pkg/local/localtest"
+	"github.com/strongroom/strongroom/pkg/rotate"
+	"github.com/strongroom/strongroom/pkg/secret"
+	"github.com/strongroom/strongroom/pkg/store"
+)
+
+// untokened takes the tokens off the transactions. The local engine remembers each for
+// ten minutes, in a list that it goes through with every transaction: what takes the
+// time would be that list. The store does not rely on them.
+type untokened struct{ http.RoundTripper }
+
+var transactionToken = regexp.MustCompile(`"ClientRequestToken":"[^"]*",?`)
+
+func (u untokened) RoundTrip(r *http.Request) (*http.Response, error) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return nil, err
+	}
+	body = transactionToken.ReplaceAll(body, nil)
+	r.Body, r.ContentLength, r.GetBody = io.NopCloser(bytes.NewReader(body)), int64(len(body)), nil
+	return u.RoundTripper.RoundTrip(r)
+}
+
+// bulk is a store for many calls, that does without the tokens of transactions.
+func (h *house) bulk() *store.Store {
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.MaxIdleConnsPerHost = 64
+	db := localtest.Engines().DynamoDB(func(o *dynamodb.Options) { o.HTTPClient = &http.Client{Transport: untokened{transport}} })
+	return store.New(db, h.Table, localtest.ARNs)
+}
+
+// stuff makes secrets that are due, past the API, and has them rotated by a function
+// that makes the new version in its last step, past the API too: what is tried is the
+// runner, and it takes seconds.
+func (h *house) stuff(t testing.TB, n int, takes time.Duration) {
+	t.Helper()
+	sealed := secret.Sealed{Kind: secret.String, KeyARN: "arn", DataKey: []byte{0}, Data: []byte(valueMark)}
+	var g errgroup.Group
+	g.SetLimit(8)
+	for i := range n {
+		g.Go(func() error {
+			name := fmt.Sprintf("s%04d", i)
+			sec := secret.New(name, localtest.ARNs.Of(name, "abcdef"), "", epoch)
+			sec.Rotation = secret.Rotation{
+				Enabled: true, Lambda: function, Rules: secret.RotationRules{ScheduleExpression: "rate(1 day)"}, Anchor: epoch,
+				Next: secret.Window{Opens: epoch, Closes: epoch.Add(time.Hour)},
+			}
+			change, err := sec.Put(token("v0"), nil, epoch)
+			if err != nil {
+				return err
+			}
+			change.Version.Sealed = sealed
+			_, err = h.Store.Create(t.Context(), change)
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	h.lambda.run = func(ctx context.Context, c call) error {
+		time.Sleep(takes)
+		if c.Step != "finishSecret" {
+			return nil
+		}
+		_, err := h.Store.Update(ctx, secret.ID{Name: nameOf(c.SecretID)}, func(sec secret.Secret) (secret.Change, error) {
+			if sec.Stages[secret.Current] == c.ClientRequestToken {
+				return secret.Change{Secret: sec, Nothing: true}, nil
+			}
+			change, err := sec.Put(c.ClientRequestToken, []string{secret.Current}, h.clock.Now())
+			if err == nil {
+				change.Version.Sealed = sealed
+			}
+			return change, err
+		})
+		return err
+	}
+}
+
+// wantOnce says that so many secrets were rotated, each once.
+func (h *house) wantOnce(t testing.TB, n int) {
+	t.Helper()
+	count := map[string]int{}
+	for _, c := range h.lambda.took() {
+		count[nameOf(c.SecretID)+" "+c.Step]++
+	}
+	for i := range n {
+		name := fmt.Sprintf("s%04d", i)
+		sec := h.get(t, name)
+		if sec.Stages[secret.Previous] != token("v0") || len(sec.Stages) != 2 || sec.Rotation.Run != (secret.Run{}) || !sec.Rotation.Last.Equal(h.clock.Now()) {
+			t.Errorf("%s: stages %v, rotation %+v", name, sec.Stages, sec.Rotation)
+		}
+		for _, step := range steps {
+			if got := count[name+" "+step]; got != 1 {
+				t.Errorf("%s: %s was called %d times, want once", name, step, got)
+			}
+		}
+		if t.Failed() {
+			return
+		}
+	}
+}
+
+// A thousand secrets that are due in one minute are rotated in one run, so many at a
+// time as may.
+func TestThousand(t *testing.T) {
+	t.Parallel()
+	h := open(t)
+	h.Store = h.bulk()
+	h.stuff(t, atOnce, 0)
+	h.clock.add(time.Minute)
+	r, _ := h.rotator(t)
+	r.Store = h.bulk()
+	began := time.Now()
+	sum := must(r.Run(t.Context()))(t)
+	took := time.Since(began)
+	wantOutcomes(t, sum, outcomes{rotate.Succeeded: atOnce})
+	if sum.Secrets != atOnce || !sum.OldestDue.IsZero() {
+		t.Errorf("%+v, want %d and none left", sum, atOnce)
+	}
+	if h.lambda.most > r.Parallel || h.lambda.most < r.Parallel/2 {
+		t.Errorf("%d ran at the same time, want %d", h.lambda.most, r.Parallel)
+	}
+	if took > 40*time.Second {
+		t.Errorf("it took %v", took)
+	}
+	h.wantOnce(t, atOnce)
+	wantOutcomes(t, h.run(t), outcomes{})
+	t.Logf("%d rotations took %v", atOnce, took.Round(time.Millisecond))
+}
+
+// A run begins nothing that its deadline would cut off. It says what it leaves, and
+// the next run finds it.
+func TestStopsBeforeDeadline(t *testing.T) {
+	t.Parallel()
+	h := open(t)
+	const n = 60
+	h.stuff(t, n, 50*time.Millisecond)
+	h.clock.add(time.Minute)
+	r, _ := h.rotator(t)
+	r.StepTimeout, r.Parallel = 5*time.Second, 4
+	ctx, cancel := context.WithTimeout(t.Context(), r.Lease()+time.Second)
+	defer cancel()
+	sum, err := r.Run(ctx)
+	done := sum.Outcomes[rotate.Succeeded]
+	if err != nil || done != sum.Secrets || done < 4 || done > n/2 || sum.Left != n-done || !sum.OldestDue.Equal(epoch) {
+		t.Errorf("%+v, %v, want some done and the others left, due since %v", sum, err, epoch)
+	}
+	wantOutcomes(t, h.run(t), outcomes{rotate.Succeeded: n - done})
+	h.wantOnce(t, n)
+}
+
+// A run that begins too late does nothing, and says how much there is.
+func TestNoTime(t *testing.T) {
+	t.Parallel()
+	h := open(t)
+	h.stuff(t, 20, 0)
+	r, _ := h.rotator(t)
+	ctx, cancel := context.WithTimeout(t.Context(), r.Lease())
+	defer cancel()
+	sum := must(r.Run(ctx))(t)
+	if sum.Secrets != 0 || sum.Left != 20 || !sum.OldestDue.Equal(epoch) || len(sum.Outcomes) != 0 {
+		t.Errorf("%+v, want 20 left", sum)
+	}
+	if got := h.lambda.took(); len(got) > 0 {
+		t.Errorf("calls %+v, want none", got)
+	}
+}
+
+// Who ends a run by hand gets that as its error. The rotations under way wait for the
+// end of their leases, the others for the next run.
+func TestInterrupted(t *testing.T) {
+	t.Parallel()
+	h := open(t)
+	const n = 30
+	h.stuff(t, n, 0)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	h.lambda.breaks("s0007", "testSecret", meanwhile(cancel))
+	r, _ := h.rotator(t)
+	r.Parallel = 2
+	sum, err := r.Run(ctx)
+	if err == nil || err.Error() != context.Canceled.Error() || sum.Outcomes[rotate.Unknown] == 0 || sum.Outcomes[rotate.Failed] != 0 {
+		t.Errorf("%+v, %v, want some left alone and %v", sum, err, context.Canceled)
+	}
+	if got := h.log.String(); got != "" {
+		t.Errorf("logged %s, want nothing", got)
+	}
+	h.run(t)
+	h.clock.add(r.Lease())
+	h.run(t)
+	for i := range n {
+		sec := h.get(t, fmt.Sprintf("s%04d", i))
+		if labels := sec.Stages.Of(sec.Stages[secret.Current]); !slices.Equal(labels, []string{secret.Current}) || sec.Stages[secret.Previous] != token("v0") || sec.Rotation.Run != (secret.Run{}) {
+			t.Errorf("%s: stages %v, run %+v, want it rotated once", sec.Name, sec.Stages, sec.Rotation.Run)
+		}
+	}
+}
