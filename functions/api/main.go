@@ -116,10 +116,10 @@ func readOptions(getenv func(string) string) (options, error) {
 	o := options{
 		Table:        r.Table(),
 		Key:          r.Text("KMS_KEY_ID", "", keyID, "the ARN or the id of a KMS key"),
-		KeepDataKeys: time.Duration(r.Number("DATA_KEY_SECONDS", 60, 3600, "seconds")) * time.Second,
+		KeepDataKeys: time.Duration(r.Number("DATA_KEY_SECONDS", 60, 0, 3600, "seconds")) * time.Second,
 		ARNs:         r.ARNs(),
 		Retention:    r.Retention(),
-		VersionQuota: r.Number("VERSION_QUOTA", 0, 1_000_000, "versions"),
+		VersionQuota: r.Number("VERSION_QUOTA", 0, 0, 1_000_000, "versions"),
 
 		Policies:            r.Text("POLICIES", "policies.json", fileName, "the name of a file beside the program"),
 		RotateFunction:      r.Optional("ROTATE_FUNCTION", rotateFunction, "the ARN or the name of a Lambda function"),

@@ -250,7 +250,7 @@ func TestEnginesOfYourOwn(t *testing.T) {
 		}
 	})
 	data := filepath.Join(t.TempDir(), "data")
-	r := startWith(t, engines.Env(), "--data", data)
+	r := startWith(t, engines.Env(), "--data", data, "--audit", filepath.Join(t.TempDir(), "audit.jsonl"))
 	create(t, r.url, "s", "v")
 	if got := get(t, r.url, "s"); got != "v" {
 		t.Errorf("got %q, want v", got)

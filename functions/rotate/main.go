@@ -6,7 +6,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"log/slog"
 	"os"
 	"time"
@@ -16,6 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	awslambda "github.com/aws/aws-sdk-go-v2/service/lambda"
 
+	"github.com/strongroom/strongroom/pkg/audit"
 	"github.com/strongroom/strongroom/pkg/rotate"
 	"github.com/strongroom/strongroom/pkg/secret"
 	"github.com/strongroom/strongroom/pkg/settings"
@@ -47,13 +47,10 @@ type function struct {
 func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (*function, error) {
 	r := settings.Reader{Get: getenv}
 	table, arns := r.Table(), r.ARNs()
-	step := r.Number("ROTATION_STEP_SECONDS", 60, maxStep, "seconds")
-	parallel := r.Number("ROTATIONS_AT_ONCE", 20, 1000, "rotations")
-	err := r.Err()
-	if err == nil {
-		err = errors.Join(someOf("ROTATION_STEP_SECONDS", step, "second"), someOf("ROTATIONS_AT_ONCE", parallel, "rotation"))
-	}
-	if err != nil {
+	step := r.Number("ROTATION_STEP_SECONDS", 60, 1, maxStep, "seconds")
+	parallel := r.Number("ROTATIONS_AT_ONCE", 20, 1, 1000, "rotations")
+	group := r.AuditLogGroup()
+	if err := r.Err(); err != nil {
 		return nil, err
 	}
 	cfg, err := config.LoadDefaultConfig(ctx)
@@ -67,15 +64,8 @@ func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (*
 		RetryDelay:  time.Minute,
 		Parallel:    parallel,
 		Log:         log,
+		Tell:        rotate.Record(audit.To(cfg, group), log),
 	}, arns}, nil
-}
-
-// someOf refuses a number of 0.
-func someOf(name string, n int, thing string) error {
-	if n == 0 {
-		return fmt.Errorf("%s is \"0\", and must be at least 1 %s", name, thing)
-	}
-	return nil
 }
 
 // handle does what an order says; the event of the schedule, which is none, means

@@ -52,16 +52,16 @@ func TestSettings(t *testing.T) {
 		{"defaults", nil, settings{time.Minute, 20}, ""},
 		{"others", map[string]string{"ROTATION_STEP_SECONDS": "200", "ROTATIONS_AT_ONCE": "1"}, settings{200 * time.Second, 1}, ""},
 		{"no table", map[string]string{"TABLE_NAME": ""}, settings{}, "TABLE_NAME is not set, and must be the name of a DynamoDB table"},
-		{"no time", map[string]string{"ROTATION_STEP_SECONDS": "0"}, settings{}, `ROTATION_STEP_SECONDS is "0", and must be at least 1 second`},
-		{"none at once", map[string]string{"ROTATIONS_AT_ONCE": "0"}, settings{}, `ROTATIONS_AT_ONCE is "0", and must be at least 1 rotation`},
-		{"too long for Lambda", map[string]string{"ROTATION_STEP_SECONDS": "201"}, settings{}, `ROTATION_STEP_SECONDS is "201", and must be a number of seconds from 0 to 200`},
+		{"no time", map[string]string{"ROTATION_STEP_SECONDS": "0"}, settings{}, `ROTATION_STEP_SECONDS is "0", and must be a number of seconds from 1 to 200`},
+		{"none at once", map[string]string{"ROTATIONS_AT_ONCE": "0"}, settings{}, `ROTATIONS_AT_ONCE is "0", and must be a number of rotations from 1 to 1000`},
+		{"too long for Lambda", map[string]string{"ROTATION_STEP_SECONDS": "201"}, settings{}, `ROTATION_STEP_SECONDS is "201", and must be a number of seconds from 1 to 200`},
 		{
 			"several",
 			map[string]string{"ROTATION_STEP_SECONDS": "1m", "ACCOUNT_ID": "1", "ROTATIONS_AT_ONCE": "-1"},
 			settings{},
 			`ACCOUNT_ID is "1", and must be the 12 digits of an AWS account` + "\n" +
-				`ROTATION_STEP_SECONDS is "1m", and must be a number of seconds from 0 to 200` + "\n" +
-				`ROTATIONS_AT_ONCE is "-1", and must be a number of rotations from 0 to 1000`,
+				`ROTATION_STEP_SECONDS is "1m", and must be a number of seconds from 1 to 200` + "\n" +
+				`ROTATIONS_AT_ONCE is "-1", and must be a number of rotations from 1 to 1000`,
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -96,7 +96,7 @@ func TestWrongSettingsStopTheStart(t *testing.T) {
 	case <-time.After(runtimetest.Patience):
 		t.Fatal("the function runs")
 	}
-	if code := p.Cmd.ProcessState.ExitCode(); code != 1 || !strings.Contains(p.Out.String(), "and must be at least 1 second") {
+	if code := p.Cmd.ProcessState.ExitCode(); code != 1 || !strings.Contains(p.Out.String(), "and must be a number of seconds from 1 to 200") {
 		t.Errorf("exit code %d, and it printed %s, want 1 and what is wrong", code, &p.Out)
 	}
 }
@@ -382,6 +382,24 @@ func TestEvents(t *testing.T) {
 	// Checks write nothing, unless they fail.
 	wantAnswer(t, invoke(t, api, p, fmt.Sprintf(`{"Check":%q}`, rotation)), `{"Invokable":true}`)
 	lines := e.lines(t, p)
+	var events []string
+	for _, line := range lines {
+		if name, ok := line["eventName"].(string); ok && line["eventType"] == "AwsServiceEvent" {
+			id, _, _ := strings.Cut(line["additionalEventData"].(map[string]any)["SecretId"].(string)[len("arn:aws:secretsmanager:us-east-1:000000000000:secret:"):], "-")
+			events = append(events, name+" "+id)
+		}
+	}
+	slices.Sort(events)
+	wantEvents := []string{
+		"RotationFailed d", "RotationStarted a", "RotationStarted b", "RotationStarted c", "RotationStarted d",
+		"RotationSucceeded a", "RotationSucceeded b", "RotationSucceeded c",
+	}
+	if !slices.Equal(events, wantEvents) {
+		t.Errorf("audit records %q, want %q", events, wantEvents)
+	}
+	lines = slices.DeleteFunc(lines, func(line map[string]any) bool {
+		return line["msg"] != "rotated" && line["msg"] != "rotation step failed"
+	})
 	wants := []map[string]float64{
 		{"RotationsLookedAt": 2, "RotationsSucceeded": 2}, {}, {"RotationsLookedAt": 1, "RotationsSucceeded": 1}, {"RotationsLookedAt": 1}, nil,
 		{"RotationsLookedAt": 1, "RotationsFailed": 1},

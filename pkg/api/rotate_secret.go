@@ -104,15 +104,12 @@ func (c *call) rotation(ctx context.Context, in rotateSecretInput) decision {
 // can be invoked.
 func (c *call) invokable() func(context.Context, string) error {
 	var asked string
+	var answer error
 	return func(ctx context.Context, function string) error {
-		if c.Rotator == nil || asked == function {
-			return nil
+		if c.Rotator != nil && asked != function {
+			asked, answer = function, c.Rotator.Check(ctx, function)
 		}
-		if err := c.Rotator.Check(ctx, function); err != nil {
-			return err
-		}
-		asked = function
-		return nil
+		return answer
 	}
 }
 

@@ -1,6 +1,7 @@
 package local
 
 import (
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -39,7 +40,7 @@ func TestCallerNamesTheAccessKey(t *testing.T) {
 		"":               "",
 		"AWS4-ECDSA-P256-SHA256 Credential=local/20261121/secretsmanager/x,": "",
 	} {
-		r := httptest.NewRequest("POST", "/", nil)
+		r := httptest.NewRequest(http.MethodPost, "/", nil)
 		r.Header.Set("Authorization", header)
 		key := want
 		if want == "" {
@@ -51,7 +52,7 @@ func TestCallerNamesTheAccessKey(t *testing.T) {
 		}
 	}
 
-	r := httptest.NewRequest("POST", "/", nil)
+	r := httptest.NewRequest(http.MethodPost, "/", nil)
 	if got := Caller(r).UserID; got != "anonymous" {
 		t.Errorf("no header: got %q", got)
 	}
@@ -82,7 +83,7 @@ func TestSourceIP(t *testing.T) {
 		"127.0.0.1:1": "127.0.0.1", "[::1]:80": "::1", "[::ffff:127.0.0.1]:80": "127.0.0.1", "[fe80::1%eth0]:80": "fe80::1",
 		"": "", "@": "", "127.0.0.1": "", "pipe": "", "localhost:80": "",
 	} {
-		r := httptest.NewRequest("POST", "/", nil)
+		r := httptest.NewRequest(http.MethodPost, "/", nil)
 		r.RemoteAddr = remote
 		r.Header.Set("X-Forwarded-For", "192.0.2.1")
 		r.Header.Set("Forwarded", "for=192.0.2.1")
@@ -94,7 +95,7 @@ func TestSourceIP(t *testing.T) {
 
 func TestUserAgentIsCut(t *testing.T) {
 	t.Parallel()
-	r := httptest.NewRequest("POST", "/", nil)
+	r := httptest.NewRequest(http.MethodPost, "/", nil)
 	r.Header.Set("User-Agent", strings.Repeat("x", maxUserAgent))
 	if got := Caller(r).UserAgent; len(got) != maxUserAgent {
 		t.Errorf("got %d bytes, want all %d", len(got), maxUserAgent)

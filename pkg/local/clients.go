@@ -81,8 +81,9 @@ func brought(ctx context.Context, at string, log *slog.Logger) (endpoint, error)
 	// service of an EC2 instance, which elsewhere may keep silent for long. It is
 	// asked within bounds, and not at all for an engine on this machine.
 	var metadata imds.ClientEnableState
+	level := slog.LevelWarn
 	if u, err := url.Parse(at); err == nil && isLoopback(u.Host) {
-		metadata = imds.ClientDisabled
+		metadata, level = imds.ClientDisabled, slog.LevelDebug // few of these ask for any
 	}
 	cfg, err := config.LoadDefaultConfig(ctx, config.WithEC2IMDSClientEnableState(metadata))
 	if err != nil {
@@ -94,7 +95,7 @@ func brought(ctx context.Context, at string, log *slog.Logger) (endpoint, error)
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	if _, err := cfg.Credentials.Retrieve(ctx); err != nil {
-		log.WarnContext(ctx, "no AWS credentials found; going on with made-up ones", "endpoint", at, "error", err)
+		log.Log(ctx, level, "no AWS credentials found; going on with made-up ones", "endpoint", at, "error", err)
 		cfg.Credentials = credentials.NewStaticCredentialsProvider("local", "local", "")
 	}
 	return endpoint{at, cfg}, nil

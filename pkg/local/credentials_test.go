@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -479,7 +480,7 @@ func sign(r *http.Request, body, key, secret, service string, at time.Time, head
 	date, day := at.UTC().Format("20060102T150405Z"), at.UTC().Format("20060102")
 	r.Header.Set("X-Amz-Date", date)
 	var canonical strings.Builder
-	fmt.Fprintf(&canonical, "%s\n%s\n%s\n", r.Method, r.URL.EscapedPath(), r.URL.RawQuery)
+	fmt.Fprintf(&canonical, "%s\n%s\n%s\n", r.Method, strings.ReplaceAll(r.URL.EscapedPath(), "%", "%25"), r.URL.RawQuery)
 	for _, name := range headers {
 		values := r.Header.Values(name)
 		switch name {
@@ -565,6 +566,25 @@ func TestSignedHeaders(t *testing.T) {
 		sign(r, "{}", aliceKey, aliceSecret, service, now, "host", "x-amz-date", "x-amz-target")
 		_, err := c.Caller(r, []byte("{}"), now)
 		wantRefused(t, "service "+service, err, invalidSignature, "'secretsmanager' or 'execute-api'")
+	}
+}
+
+// A path is signed as it is on the wire, escaped once more.
+func TestSignedPath(t *testing.T) {
+	t.Parallel()
+	c := testCredentials(t)
+	now := time.Now()
+	paths := []string{"/a%2Fb", "/a/b", "/%61%2Fb", "/a%252Fb"}
+	for _, signed := range paths {
+		for _, sent := range paths {
+			r := newRequest("{}")
+			r.URL, _ = url.ParseRequestURI(signed)
+			sign(r, "{}", aliceKey, aliceSecret, "secretsmanager", now, "host", "x-amz-date", "x-amz-target")
+			r.URL, _ = url.ParseRequestURI(sent)
+			if _, err := c.Caller(r, []byte("{}"), now); (err == nil) != (signed == sent) {
+				t.Errorf("signed %s, sent %s: got %v", signed, sent, err)
+			}
+		}
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"math"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -84,21 +85,24 @@ func TestLimiterForgets(t *testing.T) {
 // Callers who come for the first time many at once have one limit all the same.
 func TestLimiterAtOnce(t *testing.T) {
 	t.Parallel()
-	l := NewLimiter(1e-9, 7)
-	var n atomic.Int64
-	var group sync.WaitGroup
-	for range 50 {
-		group.Go(func() {
-			for i := range 200 {
-				if l.Allow(fmt.Sprint(i)) {
+	l := NewLimiter(1e-9, 1)
+	for i := range 5000 {
+		var n atomic.Int64
+		var group sync.WaitGroup
+		start := make(chan struct{})
+		for range 8 {
+			group.Go(func() {
+				<-start
+				if l.Allow(strconv.Itoa(i)) {
 					n.Add(1)
 				}
-			}
-		})
-	}
-	group.Wait()
-	if got := n.Load(); got != 200*7 {
-		t.Errorf("got %d, want %d", got, 200*7)
+			})
+		}
+		close(start)
+		group.Wait()
+		if got := n.Load(); got != 1 {
+			t.Fatalf("round %d: got %d, want 1", i, got)
+		}
 	}
 }
 
@@ -158,7 +162,7 @@ func TestGateRefuses(t *testing.T) {
 
 func BenchmarkLimiter(b *testing.B) {
 	l := NewLimiter(1e9, 1<<30)
-	r := httptest.NewRequest("POST", "/", nil)
+	r := httptest.NewRequest(http.MethodPost, "/", nil)
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
 			l.Allow(r.RemoteAddr)

@@ -27,7 +27,7 @@ const (
 
 // Codes of refusals, as AWS's services have them in common.
 const (
-	missingToken        = "MissingAuthenticationTokenException" //nolint:gosec // the name of an error
+	missingToken        = "MissingAuthenticationTokenException"
 	incompleteSignature = "IncompleteSignatureException"
 	invalidSignature    = "InvalidSignatureException"
 	unrecognizedClient  = "UnrecognizedClientException"

@@ -97,8 +97,8 @@ type values struct {
 type like struct {
 	pattern pattern
 	arn     *arnPattern
-	// bare is the same for the role of a session, whose path is not known; nil
-	// when it makes no difference. A match with it stands when it is certain.
+	// bare is pattern or arn for the role of a session, whose path is not known;
+	// nil when it makes no difference. A match with it stands when it is certain.
 	bare    *like
 	certain bool
 }
@@ -122,7 +122,7 @@ func (v *values) add(s string, m meaning, k key, withVariables bool) error {
 			if err != nil {
 				return err
 			}
-			l.bare, l.certain = &b, certain
+			l.pattern, l.bare, l.certain = patternOf(all), &b, certain
 		}
 		v.likes = append(v.likes, l)
 	case numbers:
@@ -201,6 +201,10 @@ func (o *condition) compares(s string, c *call) (a answer, fits bool) {
 func (l *like) compares(how comparison, s string, c *call) answer {
 	certainly := yes
 	if l.bare != nil && c.who.kind == session {
+		// A variable in the path that has no value is like nothing, too.
+		if !l.pattern.resolves(c) {
+			return no
+		}
 		if !l.certain {
 			certainly = unsure
 		}

@@ -285,6 +285,8 @@ func TestRolePath(t *testing.T) {
 		{iam + "user/service/app", no},
 		{iam + "role/${aws:PrincipalAccount}/app", unsure},
 		{iam + "role/${aws:PrincipalAccount}", no},
+		{iam + "role/${aws:username}/app", no}, // it has no value
+		{iam + "role/${aws:username, 'x'}/app", unsure},
 	} {
 		for _, c := range []struct {
 			operator string

@@ -95,25 +95,18 @@ func (r *Rotator) Rotate(ctx context.Context, id secret.ID) (Outcome, error) {
 		return outcome, err
 	}
 	a.tell(ctx, "Started", "")
-	failure, err := a.steps(ctx)
+	failure, err := a.run(ctx)
+	outcome = Succeeded
+	if err == nil && failure != "" {
+		outcome, err = a.fail(ctx, failure)
+	}
 	switch {
 	case errors.Is(err, secret.ErrNotTheirs), errors.Is(err, secret.NotFound):
 		return Abandoned, nil // whoever ended it has said so
 	case err != nil:
 		return Unknown, err
-	case failure == "":
-		failure, err = a.succeed(ctx)
 	}
-	if err == nil && failure == "" {
-		return Succeeded, nil
-	}
-	if err == nil {
-		return a.fail(ctx, failure)
-	}
-	if errors.Is(err, secret.ErrNotTheirs) || errors.Is(err, secret.NotFound) {
-		return Abandoned, nil
-	}
-	return Unknown, err
+	return outcome, nil
 }
 
 // An attempt is one run through the steps, under a lease.
@@ -174,6 +167,7 @@ func (r *Rotator) begin(ctx context.Context, id secret.ID) (*attempt, Outcome, e
 	a.secret, a.version, a.test = sec, run.Token, run.Test
 	if outcome == GivenUp {
 		a.tell(ctx, "Failed", secret.RunnerDied)
+		a.leave(ctx)
 	}
 	return a, outcome, nil
 }
@@ -190,6 +184,14 @@ func next(r secret.Rotation, now time.Time) (secret.Window, error) {
 func later(r secret.Rotation, now time.Time) (secret.Window, error) {
 	missed := r.Next.Opens.AddDate(0, 0, -r.Rules.AutomaticallyAfterDays) // rules in days count from the last rotation
 	return schedule.Next(r.Rules, schedule.Shortest, schedule.Times{Anchor: r.Anchor, Last: missed, Now: now})
+}
+
+// run runs the steps and notes that they went well.
+func (a *attempt) run(ctx context.Context) (failure string, err error) {
+	if failure, err = a.steps(ctx); err != nil || failure != "" {
+		return failure, err
+	}
+	return a.succeed(ctx)
 }
 
 // steps calls the function for each step. It looks before each whether the rotation
@@ -264,17 +266,20 @@ func (a *attempt) fail(ctx context.Context, why string) (Outcome, error) {
 	_, err := a.Store.Update(ctx, a.id, func(sec secret.Secret) (secret.Change, error) {
 		return sec.Failed(a.runner, why, delay, now)
 	})
-	switch {
-	case errors.Is(err, secret.ErrNotTheirs), errors.Is(err, secret.NotFound):
-		return Abandoned, nil
-	case err != nil:
+	if err != nil {
 		return Unknown, err
 	}
 	a.tell(ctx, "Failed", why)
-	if a.secret.Rotation.Run.Attempts >= secret.MaxAttempts {
-		return GivenUp, nil
+	if a.secret.Rotation.Run.Attempts < secret.MaxAttempts {
+		return Failed, nil
 	}
-	return Failed, nil
+	a.leave(ctx)
+	return GivenUp, nil
+}
+
+// leave says that a rotation failed for the last time.
+func (a *attempt) leave(ctx context.Context) {
+	a.Log.WarnContext(ctx, "rotation is left to its next window, or to the next RotateSecret", slog.String("secret", a.secret.ARN))
 }
 
 // tell tells of a rotation, or of a test, what became of it.

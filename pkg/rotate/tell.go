@@ -15,7 +15,11 @@ import (
 // be worse than one that is told of there only.
 func Record(trail audit.Trail, log *slog.Logger) func(context.Context, Event) {
 	return func(ctx context.Context, e Event) {
-		log.InfoContext(ctx, e.Name, slog.String("secret", e.ARN), slog.String("version", e.Version), slog.String("failure", e.Failure))
+		attrs := []slog.Attr{slog.String("secret", e.ARN), slog.String("version", e.Version)}
+		if e.Failure != "" {
+			attrs = append(attrs, slog.String("failure", e.Failure))
+		}
+		log.LogAttrs(ctx, slog.LevelInfo, e.Name, attrs...)
 		r := audit.Event(e.Name, uuid.NewString(), time.Now(), e.ARN, e.Failure)
 		r.RequestID = "Rotation-" + e.ARN + "-" + e.Version
 		if err := trail.Keep(ctx, r); err != nil {

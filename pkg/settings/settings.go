@@ -48,7 +48,7 @@ func (r *Reader) ARNs() secret.ARNs {
 // and MIN_AGE.
 func (r *Reader) Retention() secret.Retention {
 	return secret.Retention{
-		MaxVersions: r.Number("MAX_VERSIONS", secret.DefaultRetention.MaxVersions, 1_000_000, "versions"),
+		MaxVersions: r.Number("MAX_VERSIONS", secret.DefaultRetention.MaxVersions, 0, 1_000_000, "versions"),
 		MinAge:      r.Duration("MIN_AGE", secret.DefaultRetention.MinAge),
 	}
 }
@@ -63,12 +63,12 @@ func (r *Reader) Text(name, unset string, like *regexp.Regexp, what string) stri
 	return v
 }
 
-// Number is a number of things, from 0 to most.
-func (r *Reader) Number(name string, unset, most int, things string) int {
+// Number is a number of things, from least to most.
+func (r *Reader) Number(name string, unset, least, most int, things string) int {
 	v := r.value(name, strconv.Itoa(unset))
 	n, err := strconv.Atoi(v)
-	if err != nil || n < 0 || n > most {
-		r.refuse(name, v, fmt.Sprintf("a number of %s from 0 to %d", things, most))
+	if err != nil || n < least || n > most {
+		r.refuse(name, v, fmt.Sprintf("a number of %s from %d to %d", things, least, most))
 		return 0
 	}
 	return n
