@@ -6,8 +6,12 @@
 // limits of the service model before an operation sees it; the rules of state
 // are in package secret.
 //
-// A request never ends in a panic, and an answer, a log line or an error never
-// holds a value.
+// Whether the caller may make a call is decided before he learns whether the secret
+// exists, and anew for every state of it that a change is decided on. Each call
+// leaves a record before it is answered.
+//
+// A request never ends in a panic, and no log line, no record and no error holds a
+// value.
 package api
 
 import (
