@@ -383,7 +383,11 @@ func TestEvents(t *testing.T) {
 	wantAnswer(t, invoke(t, api, p, fmt.Sprintf(`{"Check":%q}`, rotation)), `{"Invokable":true}`)
 	lines := e.lines(t, p)
 	wants := []map[string]float64{
-		{"RotationsLookedAt": 2, "RotationsSucceeded": 2}, {}, {"RotationsLookedAt": 1, "RotationsSucceeded": 1}, {"RotationsLookedAt": 1}, nil,
+		{"RotationsLookedAt": 2, "RotationsSucceeded": 2},
+		{},
+		{"RotationsLookedAt": 1, "RotationsSucceeded": 1},
+		{"RotationsLookedAt": 1},
+		nil,
 		{"RotationsLookedAt": 1, "RotationsFailed": 1},
 	}
 	if len(lines) != len(wants) {
