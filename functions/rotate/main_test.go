@@ -401,7 +401,11 @@ func TestEvents(t *testing.T) {
 		return line["msg"] != "rotated" && line["msg"] != "rotation step failed"
 	})
 	wants := []map[string]float64{
-		{"RotationsLookedAt": 2, "RotationsSucceeded": 2}, {}, {"RotationsLookedAt": 1, "RotationsSucceeded": 1}, {"RotationsLookedAt": 1}, nil,
+		{"RotationsLookedAt": 2, "RotationsSucceeded": 2},
+		{},
+		{"RotationsLookedAt": 1, "RotationsSucceeded": 1},
+		{"RotationsLookedAt": 1},
+		nil,
 		{"RotationsLookedAt": 1, "RotationsFailed": 1},
 	}
 	if len(lines) != len(wants) {

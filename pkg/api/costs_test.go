@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"strings"
@@ -43,6 +44,8 @@ const (
 	twoRows      = 2 * 2.0   // in the directory, by name and by creation
 	becomesDue   = 1.0       // a row in the index of what is due
 	leftover     = 2.0 + 1.0 // a small item, and its row in the index of what is due
+	note         = 2.0 + 1.0 // likewise
+	checkAbsent  = 2.0
 	touchHead    = 1.0
 	touchVersion = 2.0
 )
@@ -105,6 +108,31 @@ func pricedCreate(in *secretsmanager.CreateSecretInput) priced {
 	}
 }
 
+// pricedRotate asks for a rotation, or for a test alone, of the secret s.
+func pricedRotate(version string, immediately bool) priced {
+	return func(ctx context.Context, c *secretsmanager.Client) error {
+		in := byFunction("s", version)
+		in.RotateImmediately = aws.Bool(immediately)
+		_, err := c.RotateSecret(ctx, in, once)
+		return err
+	}
+}
+
+// refused is a call that is known to be refused.
+func refused(call priced) priced {
+	return func(ctx context.Context, c *secretsmanager.Client) error {
+		if call(ctx, c) == nil {
+			return errors.New("no refusal")
+		}
+		return nil
+	}
+}
+
+func pricedCancel(ctx context.Context, c *secretsmanager.Client) error {
+	_, err := c.CancelRotateSecret(ctx, cancelInput("s"), once)
+	return err
+}
+
 // What each call costs, on a secret with the versions v0, v1 and v2.
 func TestCosts(t *testing.T) {
 	t.Parallel()
@@ -144,6 +172,17 @@ func TestCosts(t *testing.T) {
 		{"delete, warm", pricedDelete(false), nil, pricedDescribe, nil, cost{"TransactWriteItems", 0, writeHead + becomesDue}},
 		{"forced delete, warm", pricedDelete(true), nil, pricedDescribe, nil, cost{"TransactWriteItems", 0, writeHead + twoRows + leftover}},
 		{"restore, warm", pricedRestore, nil, pricedDelete(false), nil, cost{"TransactWriteItems", 0, writeHead + 2*becomesDue}}, // one row goes, one comes
+		{"rotate, cold", pricedRotate("r", true), nil, nil, nil, cost{"GetItem TransactWriteItems", readHead, writeHead + note + checkAbsent}},
+		{"rotate, warm", pricedRotate("r", true), nil, pricedDescribe, nil, cost{"TransactWriteItems", 0, writeHead + note + checkAbsent}},
+		{"rotate again, warm", pricedRotate("r", true), nil, pricedRotate("r", true), nil, cost{"GetItem", readHead, 0}},
+		{"rotate while another is under way, warm", refused(pricedRotate("q", true)), nil, pricedRotate("r", true), nil, cost{"GetItem GetItem", 2 * readHead, 0}},
+		{"test of a rotation, cold", pricedRotate("r", false), nil, nil, nil, cost{"GetItem GetItem Decrypt GenerateDataKey TransactWriteItems", readHead + readVersion, writeHead + newVersion + note}},
+		{"test of a rotation, warm", pricedRotate("r", false), nil, pricedGet("", ""), nil, cost{"GenerateDataKey TransactWriteItems", 0, writeHead + newVersion + note}},
+		{"put by the function, warm", pricedPut("r"), nil, pricedRotate("r", true), nil, cost{"GenerateDataKey TransactWriteItems", 0, writeHead + newVersion}},
+		{"put that ends a rotation, warm", pricedPut("v3"), nil, pricedRotate("r", true), nil, cost{"GenerateDataKey TransactWriteItems", 0, writeHead + newVersion + note + becomesDue}}, // the row moves
+		{"cancel, cold", pricedCancel, pricedRotate("r", true), nil, nil, cost{"GetItem TransactWriteItems", readHead, writeHead + note}},
+		{"cancel, warm", pricedCancel, nil, pricedRotate("r", true), nil, cost{"TransactWriteItems", 0, writeHead + note}},
+		{"cancel of a test, warm", pricedCancel, nil, pricedRotate("r", false), nil, cost{"TransactWriteItems", 0, writeHead + newVersion + note}}, // the copy goes
 		{"restore of a secret that is not deleted, warm", pricedRestore, nil, pricedDescribe, nil, cost{"GetItem", readHead, 0}},
 	} {
 		t.Run(test.name, func(t *testing.T) {

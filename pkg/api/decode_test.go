@@ -21,6 +21,8 @@ func FuzzDecode(f *testing.F) {
 		`{"SecretId":"\ud83d\ude00\ud800"}`, `{"SecretId":"\\ud800\\"}`, `{"SecretId":"\u00`, "{\"SecretId\":\"\xff\"}",
 		`{"Name":"n","Tags":[{"Key":"k","Value":"v"},null,{}],"AddReplicaRegions":[{"Region":"r"}]}`, `{"Name":"n","Tags":[[]]}`,
 		`{"SecretId":"s","MaxResults":0,"NextToken":"","IncludeDeprecated":true}`, `{"MaxResults":1e2}`, `{"MaxResults":99999999999999999999}`,
+		`{"SecretId":"s","RotationRules":{"AutomaticallyAfterDays":0,"Duration":"h"},"RotateImmediately":null}`, `{"SecretId":"s","RotationRules":[{}]}`,
+		`{"SecretId":"s","RotationRules":{"AutomaticallyAfterDays":{}}}`, `{"ExternalSecretRotationMetadata":[{"Key":"k"},null,{}]}`,
 		`{"SecretId":"s","RecoveryWindowInDays":-7,"ForceDeleteWithoutRecovery":null}`, strings.Repeat(`[`, 20_000), strings.Repeat(`{"a":`, 5_000),
 	} {
 		f.Add([]byte(body))
@@ -30,6 +32,7 @@ func FuzzDecode(f *testing.F) {
 		decodeAny[deleteSecretInput](t, body)
 		decodeAny[listSecretVersionIDsInput](t, body)
 		decodeAny[putSecretValueInput](t, body)
+		decodeAny[rotateSecretInput](t, body)
 	})
 }
 

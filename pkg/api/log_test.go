@@ -106,6 +106,53 @@ func TestValuesStayInside(t *testing.T) {
 	}
 }
 
+// A rotation token, right or wrong, is in no answer, no log line and no item.
+func TestRotationTokensStayInside(t *testing.T) {
+	t.Parallel()
+	room, log := logged(t, localtest.New(t))
+	withRotator(room)
+	now := withClock(room, noonInNovember)
+	create(t, room, "s", "v1", "one")
+	rotate(t, room, byFunction("s", "N"))
+	lease(t, room, "s", now.now, time.Minute)
+	const wrong = "Zq7-mark-of-the-token-Xw3-0123456789-abcdef"
+	body := func(version, rotationToken string) string {
+		return `{"SecretId":"s","ClientRequestToken":"` + token(version) + `","SecretString":"x","VersionStages":["AWSPENDING"],"RotationToken":"` + rotationToken + `"}`
+	}
+	for _, test := range []struct {
+		body    string
+		status  int
+		prepare func()
+	}{
+		{body("N", rotationToken), 500, func() { room.Wire.Break("TransactWriteItems", times(attempts, localtest.Cut)...) }},
+		{body("N", rotationToken), 200, nil},
+		{body("M", rotationToken), 400, nil},
+		{body("N", wrong), 400, nil},
+		{body("N", wrong+"_"), 400, nil},
+		{strings.Replace(body("N", wrong), `"x"`, `1`, 1), 400, nil},
+		{body("N", rotationToken), 500, func() { room.Server.Now = func() time.Time { panic(rotationToken) } }},
+		{body("N", rotationToken), 400, func() { room.Server.Now = func() time.Time { return now.now.Add(time.Hour) } }},
+	} {
+		if test.prepare != nil {
+			test.prepare()
+		}
+		lines := strings.Count(log.String(), "\n")
+		answer := serve(room, "PutSecretValue", test.body)
+		if answer.Code != test.status || strings.Count(log.String(), "\n") == lines {
+			t.Errorf("%s: got status %d and %s, want %d and a line in the log", test.body, answer.Code, answer.Body, test.status)
+		}
+		for _, mark := range []string{rotationToken, wrong} {
+			checkUnmarked(t, "answer", answer.Body.String(), mark)
+		}
+	}
+	for _, mark := range []string{rotationToken, wrong} {
+		checkUnmarked(t, "log", log.String(), mark)
+		for key, item := range dump(t, room) {
+			checkUnmarked(t, "item "+key, item, mark)
+		}
+	}
+}
+
 // checkUnmarked looks for a mark: plain, in hexadecimal, and in base64 wherever
 // it begins.
 func checkUnmarked(t testing.TB, what, text, mark string) {

@@ -74,13 +74,17 @@ func (c *call) rotateSecret(ctx context.Context, in rotateSecretInput) (out rota
 // for once, and the copy for a test is made once, however often it is decided.
 func (c *call) rotation(ctx context.Context, in rotateSecretInput) decision {
 	now := c.now()
+	least := schedule.Shortest // rules that are stored were taken once
+	if in.RotationRules != nil {
+		least = cmp.Or(c.MinRotationInterval, schedule.Least)
+	}
 	asked := secret.Rotate{
 		Token:  in.ClientRequestToken,
 		Lambda: in.RotationLambdaARN,
 		Rules:  in.RotationRules.rules(),
 		Test:   in.RotateImmediately != nil && !*in.RotateImmediately,
 		Next: func(rules secret.RotationRules, anchor time.Time) (secret.Window, error) {
-			return schedule.Next(rules, cmp.Or(c.MinRotationInterval, schedule.Least), schedule.Times{Anchor: anchor, Last: now, Now: now})
+			return schedule.Next(rules, least, schedule.Times{Anchor: anchor, Last: now, Now: now})
 		},
 	}
 	invokable := c.invokable()

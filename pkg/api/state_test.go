@@ -28,6 +28,7 @@ var gone = strings.Repeat("f", 32)
 
 // onOneSecret are all operations on one secret, some in more than one way.
 var onOneSecret = map[string]call{
+	"CancelRotateSecret":     {``, marked, noFunction, notFound},
 	"DeleteResourcePolicy":   {``, marked, refusal{}, notFound},
 	"DeleteSecret":           {``, refusal{"InvalidRequestException", "You can't perform this operation on the secret because it was already scheduled for deletion."}, refusal{}, notFound},
 	"DeleteSecret (forced)":  {`"ForceDeleteWithoutRecovery":true`, refusal{}, refusal{}, refusal{}},
@@ -41,6 +42,9 @@ var onOneSecret = map[string]call{
 	"PutResourcePolicy":      {`"ResourcePolicy":` + quoted(oneRole), marked, refusal{}, notFound},
 	"PutSecretValue":         {`"SecretString":"two","ClientRequestToken":"` + gone + `"`, marked, refusal{}, notFound},
 	"RestoreSecret":          {``, refusal{}, refusal{}, notFound},
+	"RotateSecret":           {`"RotationLambdaARN":"f","ClientRequestToken":"` + gone + `"`, marked, refusal{}, notFound},
+	"RotateSecret (test)":    {`"RotationLambdaARN":"f","RotateImmediately":false,"ClientRequestToken":"` + gone + `"`, marked, refusal{}, notFound},
+	"RotateSecret (stored)":  {`"ClientRequestToken":"` + gone + `"`, marked, noFunction, notFound},
 	"TagResource":            {`"Tags":[{"Key":"k","Value":"v"}]`, marked, refusal{}, notFound},
 	"UntagResource":          {`"TagKeys":["k"]`, marked, refusal{}, notFound},
 	"UpdateSecret":           {`"Description":"d"`, marked, refusal{}, notFound},

@@ -152,6 +152,21 @@ func TestThrottledForAWhile(t *testing.T) {
 	h.wantRotated(t, "s", token("v1"), token("v0"))
 }
 
+// Many at the same time wait for each other, and none is left over because the others
+// had to wait.
+func TestThrottledTogether(t *testing.T) {
+	t.Parallel()
+	h := open(t)
+	const n = 40
+	for i := range n {
+		h.rotate(t, fmt.Sprint("s", i))
+		for _, step := range steps {
+			h.lambda.breaks(fmt.Sprint("s", i), step, throttledForever[:5]...)
+		}
+	}
+	wantOutcomes(t, h.run(t), outcomes{rotate.Succeeded: n})
+}
+
 // A function that says that it is done, and did not move AWSCURRENT, has failed.
 func TestNotFinished(t *testing.T) {
 	t.Parallel()
@@ -344,7 +359,7 @@ func TestRetries(t *testing.T) {
 func TestGivenUpUntilNextWindow(t *testing.T) {
 	t.Parallel()
 	h := open(t)
-	h.schedule(t, "s", types.RotationRulesType{ScheduleExpression: aws.String("rate(10 days)")})
+	h.schedule(t, types.RotationRulesType{ScheduleExpression: aws.String("rate(10 days)")})
 	h.lambda.breaks("s", "testSecret", slices.Repeat([]mishap{before(cut)}, 5)...)
 	h.clock.set(at(t, "2026-03-14 07:00"))
 	var version string
@@ -363,21 +378,21 @@ func TestGivenUpUntilNextWindow(t *testing.T) {
 		}
 		h.clock.add(time.Hour)
 	}
-	h.wantNext(t, "s", at(t, "2026-03-24 00:00"), day)
+	h.wantNext(t, at(t, "2026-03-24 00:00"), day)
 	wantOutcomes(t, h.run(t), outcomes{})
 	h.clock.set(at(t, "2026-03-24 00:00"))
 	wantOutcomes(t, h.run(t), outcomes{rotate.Succeeded: 1})
 	h.wantRotated(t, "s", version, token("v2"))
-	h.wantNext(t, "s", at(t, "2026-04-03 00:00"), day)
+	h.wantNext(t, at(t, "2026-04-03 00:00"), day)
 }
 
-// dies runs a rotation whose runner ends in the middle of a step: the function has
-// run, and nobody hears of it. It returns the RotationToken that the runner had.
-func (h *house) dies(t testing.TB, name, step string) string {
+// dies runs the rotation of s, whose runner ends in the middle of a step: the function
+// has run, and nobody hears of it. It returns the RotationToken that the runner had.
+func (h *house) dies(t testing.TB, step string) string {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	h.lambda.breaks(name, step, func(run func() error) answer {
+	h.lambda.breaks("s", step, func(run func() error) answer {
 		if err := run(); err != nil {
 			t.Error(err)
 		}
@@ -402,7 +417,7 @@ func TestRunnerDies(t *testing.T) {
 			t.Parallel()
 			h := open(t)
 			h.rotate(t, "s")
-			old := h.dies(t, "s", step)
+			old := h.dies(t, step)
 			r, _ := h.rotator(t)
 			lease := 4*patient + 30*time.Second
 			if r.Lease() != lease {

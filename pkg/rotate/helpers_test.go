@@ -169,9 +169,11 @@ func (h *house) rotate(t testing.TB, name string) {
 	must(h.SDK.RotateSecret(t.Context(), asked(name)))(t)
 }
 
-// schedule makes a secret that is rotated by these rules, and was not yet.
-func (h *house) schedule(t testing.TB, name string, rules types.RotationRulesType) {
+// schedule makes the secret s, rotates it to v2, and has it rotated by these rules from
+// then on.
+func (h *house) schedule(t testing.TB, rules types.RotationRulesType) {
 	t.Helper()
+	const name = "s"
 	h.rotate(t, name)
 	in := asked(name)
 	in.ClientRequestToken, in.RotationRules = aws.String(token("v2")), &rules

@@ -1,6 +1,7 @@
 package rotate_test
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -90,7 +91,7 @@ var interventions = map[string]struct {
 	"remove": {
 		(*house).remove,
 		func(h *house, t testing.TB, name string, _ bool) {
-			if _, err := h.Store.Get(t.Context(), secret.ID{Name: name}); err != secret.NotFound {
+			if _, err := h.Store.Get(t.Context(), secret.ID{Name: name}); !errors.Is(err, secret.NotFound) {
 				t.Errorf("%s: %v, want it gone", name, err)
 			}
 		},
@@ -307,7 +308,7 @@ func TestRunnerDiesLast(t *testing.T) {
 		h.clock.set(h.get(t, "s").RotationDue())
 	}
 	h.told("s")
-	h.dies(t, "s", "setSecret")
+	h.dies(t, "setSecret")
 	wantOutcomes(t, h.run(t), outcomes{})
 	h.clock.set(h.get(t, "s").RotationDue())
 	wantOutcomes(t, h.run(t), outcomes{rotate.GivenUp: 1})
@@ -322,4 +323,27 @@ func TestRunnerDiesLast(t *testing.T) {
 	h.wantIncomplete(t, "s")
 	wantOutcomes(t, h.run(t), outcomes{rotate.Succeeded: 1})
 	h.wantRotated(t, "s", token("v1"), token("v0"))
+}
+
+// A runner that dies after the last attempt went well leaves a rotation that went well.
+func TestRunnerDiesAtTheEnd(t *testing.T) {
+	t.Parallel()
+	h := open(t)
+	h.rotate(t, "s")
+	h.lambda.breaks("s", "createSecret", slices.Repeat([]mishap{before(missing)}, secret.MaxAttempts-1)...)
+	for range secret.MaxAttempts - 1 {
+		wantOutcomes(t, h.run(t), outcomes{rotate.Failed: 1})
+		h.clock.set(h.get(t, "s").RotationDue())
+	}
+	h.told("s")
+	h.dies(t, "finishSecret")
+	h.clock.set(h.get(t, "s").RotationDue())
+	wantOutcomes(t, h.run(t), outcomes{rotate.Succeeded: 1})
+	if got := h.told("s"); !slices.Equal(got, []string{"RotationStarted", "RotationSucceeded"}) {
+		t.Errorf("told %q", got)
+	}
+	h.wantRotated(t, "s", token("v1"), token("v0"))
+	if got := h.get(t, "s").Rotation.Last; !got.Equal(h.clock.Now()) {
+		t.Errorf("rotated last %v, want %v", got, h.clock.Now())
+	}
 }

@@ -127,32 +127,10 @@ func (r *Rotator) begin(ctx context.Context, id secret.ID) (*attempt, Outcome, e
 	lease := secret.Lease{Runner: a.runner, Proof: secret.ProofOf(a.token), Until: now.Add(r.Lease()), Token: uuid.NewString()}
 	var outcome Outcome
 	var before secret.Run
-	sec, err := r.Store.Update(ctx, id, func(sec secret.Secret) (_ secret.Change, err error) {
-		before, outcome = sec.Rotation.Run, NotDue
-		if sec.RotationDue().IsZero() || sec.RotationDue().After(now) {
-			return secret.Change{Secret: sec, Nothing: true}, nil
-		}
-		if sec.Overslept(now) {
-			next, err := later(sec.Rotation, now)
-			change := sec.Postpone(next)
-			if sec = change.Secret; err != nil || next.Opens.IsZero() || next.Opens.After(now) {
-				outcome = Postponed
-				return change, err
-			}
-		}
-		if lease.Next, err = next(sec.Rotation, now); err != nil {
-			return secret.Change{}, err
-		}
-		change := sec.Lease(lease, now)
-		switch {
-		case change.Secret.Rotation.Run.Runner == a.runner:
-			outcome = ""
-		case before.Attempts >= secret.MaxAttempts:
-			outcome = GivenUp
-		default:
-			outcome = Postponed // it has as many labels as it may have
-		}
-		return change, nil
+	sec, err := r.Store.Update(ctx, id, func(sec secret.Secret) (change secret.Change, err error) {
+		before = sec.Rotation.Run
+		change, outcome, err = take(sec, lease, now)
+		return change, err
 	})
 	if errors.Is(err, secret.NotFound) {
 		return nil, NotDue, nil // removed, and the index does not know yet
@@ -161,15 +139,49 @@ func (r *Rotator) begin(ctx context.Context, id secret.ID) (*attempt, Outcome, e
 		return nil, Unknown, err
 	}
 	run := sec.Rotation.Run
-	if outcome == GivenUp {
+	if outcome == GivenUp || outcome == Succeeded {
 		run = before
 	}
 	a.secret, a.version, a.test = sec, run.Token, run.Test
-	if outcome == GivenUp {
+	switch outcome {
+	case GivenUp:
 		a.tell(ctx, "Failed", secret.RunnerDied)
 		a.leave(ctx)
+	case Succeeded:
+		a.tell(ctx, "Succeeded", "")
 	}
 	return a, outcome, nil
+}
+
+// take decides on a lease; without an outcome, it is taken.
+func take(sec secret.Secret, lease secret.Lease, now time.Time) (change secret.Change, _ Outcome, err error) {
+	if sec.RotationDue().IsZero() || sec.RotationDue().After(now) {
+		return secret.Change{Secret: sec, Nothing: true}, NotDue, nil
+	}
+	if sec.Overslept(now) {
+		next, err := later(sec.Rotation, now)
+		change := sec.Postpone(next)
+		if sec = change.Secret; err != nil || next.Opens.IsZero() || next.Opens.After(now) {
+			return change, Postponed, err
+		}
+	}
+	if lease.Next, err = next(sec.Rotation, now); err != nil {
+		return secret.Change{}, Unknown, err
+	}
+	run := sec.Rotation.Run
+	last := run.Attempts >= secret.MaxAttempts && run.Runner != ""
+	if last && !run.Test && sec.Stages[secret.Current] == run.Token {
+		change, err = sec.Rotated(run.Runner, lease.Next, now) // its runner died before it could say so
+		return change, Succeeded, err
+	}
+	change = sec.Lease(lease, now)
+	switch {
+	case change.Secret.Rotation.Run.Runner == lease.Runner:
+		return change, "", nil
+	case last:
+		return change, GivenUp, nil
+	}
+	return change, Postponed, nil // it has as many labels as it may have
 }
 
 // next is the window that comes after one in which a rotation begins, or ends.

@@ -1,6 +1,7 @@
 package rotate_test
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -74,9 +75,9 @@ func at(t testing.TB, text string) time.Time {
 	return got
 }
 
-func (h *house) wantNext(t testing.TB, name string, opens time.Time, open time.Duration) {
+func (h *house) wantNext(t testing.TB, opens time.Time, open time.Duration) {
 	t.Helper()
-	sec := h.get(t, name)
+	sec := h.get(t, "s")
 	if want := (secret.Window{Opens: opens, Closes: opens.Add(open)}); sec.Rotation.Next != want || !sec.RotationDue().Equal(opens) {
 		t.Errorf("the next window is %v, due %v, want %v", sec.Rotation.Next, sec.RotationDue(), want)
 	}
@@ -90,12 +91,12 @@ func TestSchedules(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			h := open(t)
-			h.schedule(t, "s", c.rules)
+			h.schedule(t, c.rules)
 			previous := token("v2")
 			late := time.Duration(0)
 			for _, window := range c.windows {
 				opens := at(t, window)
-				h.wantNext(t, "s", opens, c.open)
+				h.wantNext(t, opens, c.open)
 				h.clock.set(opens.Add(-time.Millisecond))
 				wantOutcomes(t, h.run(t), outcomes{})
 				h.clock.set(opens.Add(late))
@@ -148,11 +149,11 @@ func TestMissedWindow(t *testing.T) {
 			t.Parallel()
 			h := open(t)
 			rule := rules[c.rules]
-			h.schedule(t, "s", rule.rules)
+			h.schedule(t, rule.rules)
 			h.clock.set(at(t, c.comes))
 			wantOutcomes(t, h.run(t), outcomes{c.outcome: 1})
 			if c.outcome == rotate.Postponed {
-				h.wantNext(t, "s", at(t, c.opens), rule.open)
+				h.wantNext(t, at(t, c.opens), rule.open)
 				wantOutcomes(t, h.run(t), outcomes{})
 				if got := append(h.lambda.took(), call{}); len(got) > 1 || len(h.told("s")) > 0 {
 					t.Errorf("calls %+v, want none, and nothing told", got)
@@ -171,10 +172,35 @@ func TestMissedWindow(t *testing.T) {
 func TestEveryMinute(t *testing.T) {
 	t.Parallel()
 	h := open(t)
-	h.schedule(t, "s", rules["every minute"].rules)
+	h.schedule(t, rules["every minute"].rules)
 	for _, after := range []int{1, 2, 5, 6, 7, 20, 21} {
 		h.clock.set(epoch.Add(time.Duration(after)*time.Minute + 5*time.Second))
 		wantOutcomes(t, h.run(t), outcomes{rotate.Succeeded: 1})
-		h.wantNext(t, "s", epoch.Add(time.Duration(after+1)*time.Minute), time.Minute)
+		h.wantNext(t, epoch.Add(time.Duration(after+1)*time.Minute), time.Minute)
 	}
+}
+
+// A secret with as many labels as it may have is left until the next window.
+func TestTooManyLabels(t *testing.T) {
+	t.Parallel()
+	h := open(t)
+	h.schedule(t, rules["days"].rules)
+	label := func(n int, in secretsmanager.UpdateSecretVersionStageInput) {
+		t.Helper()
+		in.SecretId, in.VersionStage = aws.String("s"), aws.String(fmt.Sprint("label", n))
+		must(h.SDK.UpdateSecretVersionStage(t.Context(), &in))(t)
+	}
+	const others = secret.MaxLabels - 2
+	for n := range others {
+		label(n, secretsmanager.UpdateSecretVersionStageInput{MoveToVersionId: aws.String(token("v2"))})
+	}
+	h.clock.set(at(t, "2026-03-14 10:00"))
+	wantOutcomes(t, h.run(t), outcomes{rotate.Postponed: 1})
+	h.wantNext(t, at(t, "2026-03-24 00:00"), day)
+	h.clock.set(at(t, "2026-03-24 00:00"))
+	for n := range others {
+		label(n, secretsmanager.UpdateSecretVersionStageInput{RemoveFromVersionId: aws.String(token("v2"))})
+	}
+	wantOutcomes(t, h.run(t), outcomes{rotate.Succeeded: 1})
+	h.wantRotated(t, "s", h.get(t, "s").Stages[secret.Current], token("v2"))
 }

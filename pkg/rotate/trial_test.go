@@ -112,7 +112,7 @@ func TestTrialDies(t *testing.T) {
 	h := open(t)
 	h.try(t, "s")
 	for range secret.MaxAttempts {
-		h.dies(t, "s", "testSecret")
+		h.dies(t, "testSecret")
 		h.clock.add(time.Hour)
 	}
 	wantOutcomes(t, h.run(t), outcomes{rotate.GivenUp: 1})
