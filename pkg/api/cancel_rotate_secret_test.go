@@ -39,7 +39,7 @@ func TestCancelRotateSecret(t *testing.T) {
 		{"given up", func(t *testing.T, room *localtest.Room, now time.Time) {
 			t.Helper()
 			rotate(t, room, byFunction("s", "N"))
-			fail(t, room, "s", secret.MaxAttempts, now)
+			fail(t, room, secret.MaxAttempts, now)
 		}, "N", pending},
 		{"finished, and its runner has not said so", func(t *testing.T, room *localtest.Room, now time.Time) {
 			t.Helper()

@@ -22,7 +22,7 @@ import (
 
 const (
 	rotationLambda = "arn:aws:lambda:us-east-1:000000000000:function:rotate"
-	rotationToken  = "5d41402abc4b2a76b9719d911017c592ae5c1f0a7b3e4d2f9c8b6a5d4e3f2a1b" //nolint:gosec // of a test
+	rotationToken  = "5d41402abc4b2a76b9719d911017c592ae5c1f0a7b3e4d2f9c8b6a5d4e3f2a1b"
 )
 
 // Refusals of RotateSecret.
@@ -130,19 +130,19 @@ func lease(t testing.TB, room *localtest.Room, name string, now time.Time, d tim
 	}
 }
 
-func rotated(t testing.TB, room *localtest.Room, name string, now time.Time) {
+func rotated(t testing.TB, room *localtest.Room, now time.Time) {
 	t.Helper()
-	runs(t, room, name, func(sec secret.Secret) (secret.Change, error) {
+	runs(t, room, "s", func(sec secret.Secret) (secret.Change, error) {
 		return sec.Rotated("runner", sec.Rotation.Next, now)
 	})
 }
 
 // fail ends so many attempts of a rotation.
-func fail(t testing.TB, room *localtest.Room, name string, attempts int, now time.Time) {
+func fail(t testing.TB, room *localtest.Room, attempts int, now time.Time) {
 	t.Helper()
 	for range attempts {
-		lease(t, room, name, now, time.Hour)
-		runs(t, room, name, func(sec secret.Secret) (secret.Change, error) { return sec.Failed("runner", "why", 0, now) })
+		lease(t, room, "s", now, time.Hour)
+		runs(t, room, "s", func(sec secret.Secret) (secret.Change, error) { return sec.Failed("runner", "why", 0, now) })
 	}
 }
 
@@ -217,7 +217,7 @@ func TestRotateSecretWholeRotation(t *testing.T) {
 	checkStages(t, room, "s", map[string]string{"v0": "", "v1": "AWSPREVIOUS", "N": "AWSCURRENT AWSPENDING"})
 
 	now.now = now.now.Add(time.Minute)
-	rotated(t, room, "s", now.now)
+	rotated(t, room, now.now)
 	checkStages(t, room, "s", map[string]string{"v0": "", "v1": "AWSPREVIOUS", "N": "AWSCURRENT"})
 	got := describe(t, room.Another(t), "s")
 	if got.LastRotatedDate == nil || !got.LastRotatedDate.Equal(now.now) || !got.LastChangedDate.Equal(now.now) {
@@ -247,7 +247,7 @@ func TestRotateSecretFirstValue(t *testing.T) {
 	})
 	put(t, room, "s", "N", "new", "AWSPENDING")
 	must(room.SDK.UpdateSecretVersionStage(t.Context(), stageInput("s", "AWSCURRENT", "N", "N")))(t)
-	rotated(t, room, "s", now.now)
+	rotated(t, room, now.now)
 	checkStages(t, room, "s", map[string]string{"N": "AWSCURRENT"})
 }
 
@@ -392,10 +392,10 @@ func TestRotateSecretNestedMembers(t *testing.T) {
 		`"RotationRules":{"AutomaticallyAfterDays":0}`:              at("0", days, "have value greater than or equal to 1"),
 		`"RotationRules":{"AutomaticallyAfterDays":-1}`:             at("-1", days, "have value greater than or equal to 1"),
 		`"RotationRules":{"AutomaticallyAfterDays":1001}`:           at("1001", days, "have value less than or equal to 1000"),
-		`"RotationRules":{"ScheduleExpression":""}`:                 refusal{"ValidationException", "2 validation errors detected: Value '' at '" + expression + "' failed to satisfy constraint: Member must have length greater than or equal to 1; Value '' at '" + expression + `' failed to satisfy constraint: Member must satisfy regular expression pattern: ^[0-9A-Za-z\(\)#\?\*\-\/, ]+$`},
+		`"RotationRules":{"ScheduleExpression":""}`:                 {"ValidationException", "2 validation errors detected: Value '' at '" + expression + "' failed to satisfy constraint: Member must have length greater than or equal to 1; Value '' at '" + expression + `' failed to satisfy constraint: Member must satisfy regular expression pattern: ^[0-9A-Za-z\(\)#\?\*\-\/, ]+$`},
 		`"RotationRules":{"ScheduleExpression":"` + long + `"}`:     at(long, expression, "have length less than or equal to 256"),
 		`"RotationRules":{"ScheduleExpression":"rate(1 day);"}`:     at("rate(1 day);", expression, `satisfy regular expression pattern: ^[0-9A-Za-z\(\)#\?\*\-\/, ]+$`),
-		`"RotationRules":{"Duration":"3"}`:                          refusal{"ValidationException", "2 validation errors detected: Value '3' at '" + duration + "' failed to satisfy constraint: Member must have length greater than or equal to 2; Value '3' at '" + duration + "' failed to satisfy constraint: Member must " + durations},
+		`"RotationRules":{"Duration":"3"}`:                          {"ValidationException", "2 validation errors detected: Value '3' at '" + duration + "' failed to satisfy constraint: Member must have length greater than or equal to 2; Value '3' at '" + duration + "' failed to satisfy constraint: Member must " + durations},
 		`"RotationRules":{"Duration":"100h"}`:                       at("100h", duration, "have length less than or equal to 3"),
 		`"RotationRules":{"Duration":"3m"}`:                         at("3m", duration, durations),
 		`"ClientRequestToken":"short"`:                              at("short", "clientRequestToken", "have length greater than or equal to 32"),
@@ -480,13 +480,13 @@ func TestRotateSecretIncomplete(t *testing.T) {
 		{"given up", func(t *testing.T, room *localtest.Room, now time.Time) {
 			t.Helper()
 			rotate(t, room, byFunction("s", "N"))
-			fail(t, room, "s", secret.MaxAttempts, now)
+			fail(t, room, secret.MaxAttempts, now)
 		}, "N", true, 1},
 		{"given up, with a value", func(t *testing.T, room *localtest.Room, now time.Time) {
 			t.Helper()
 			rotate(t, room, byFunction("s", "N"))
 			put(t, room, "s", "N", "new", "AWSPENDING")
-			fail(t, room, "s", secret.MaxAttempts, now)
+			fail(t, room, secret.MaxAttempts, now)
 		}, "N", true, 1},
 		{"AWSPENDING put by hand", func(t *testing.T, room *localtest.Room, now time.Time) {
 			t.Helper()
@@ -560,7 +560,7 @@ func TestRotateSecretAgain(t *testing.T) {
 		lease(t, room, "s", now, time.Hour)
 		put(t, room, "s", "N", "new", "AWSPENDING")
 		must(room.SDK.UpdateSecretVersionStage(t.Context(), stageInput("s", "AWSCURRENT", "v1", "N")))(t)
-		rotated(t, room, "s", now)
+		rotated(t, room, now)
 	}
 	for _, test := range []struct {
 		name    string
@@ -579,7 +579,7 @@ func TestRotateSecretAgain(t *testing.T) {
 		}, 0},
 		{"given up", func(t *testing.T, room *localtest.Room, now time.Time) {
 			t.Helper()
-			fail(t, room, "s", secret.MaxAttempts, now)
+			fail(t, room, secret.MaxAttempts, now)
 		}, 0},
 		{"rotated", finish, 0},
 		{"rotated, and its version is AWSPREVIOUS", func(t *testing.T, room *localtest.Room, now time.Time) {
@@ -671,7 +671,7 @@ func TestRotateSecretTest(t *testing.T) {
 				}
 				lease(t, room, "s", now.now, time.Hour)
 				if i == 0 {
-					rotated(t, room, "s", now.now)
+					rotated(t, room, now.now)
 				} else {
 					cancel(t, room, "s")
 				}
@@ -750,7 +750,7 @@ func TestRotationMembers(t *testing.T) {
 	check("during", scheduled...)
 	lease(t, room, "s", now.now, time.Hour)
 	put(t, room, "s", "N", "new")
-	rotated(t, room, "s", now.now)
+	rotated(t, room, now.now)
 	check("after", append(scheduled, "LastRotatedDate")...)
 	got := describe(t, room, "s")
 	listed := must(room.SDK.ListSecrets(t.Context(), &secretsmanager.ListSecretsInput{}))(t).SecretList[0]
@@ -845,7 +845,7 @@ func TestMinRotationInterval(t *testing.T) {
 	}
 	lease(t, room, "s", now.now, time.Hour)
 	put(t, room, "s", "N", "new")
-	rotated(t, room, "s", now.now)
+	rotated(t, room, now.now)
 
 	usual := room.Another(t)
 	usual.Server.Now = now.Now
@@ -1138,7 +1138,7 @@ func TestPutSecretValueRotationToken(t *testing.T) {
 		{"given up", func(t *testing.T, room *localtest.Room, now *clock) {
 			t.Helper()
 			rotate(t, room, byFunction("s", "N"))
-			fail(t, room, "s", secret.MaxAttempts, now.now)
+			fail(t, room, secret.MaxAttempts, now.now)
 		}, rotationToken, "N", notItsToken},
 		{"none running: never configured", func(*testing.T, *localtest.Room, *clock) {}, foreign, "N", refusal{}},
 		{"none running: cancelled", func(t *testing.T, room *localtest.Room, now *clock) {

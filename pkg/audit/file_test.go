@@ -13,9 +13,9 @@ import (
 	"time"
 )
 
-func open(t *testing.T, path string, maxMB int) *RotatingFile {
+func open(t *testing.T, path string) *RotatingFile {
 	t.Helper()
-	f, err := openFile(path, maxMB)
+	f, err := openFile(path, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,7 +45,7 @@ func read(t *testing.T, path string) string {
 
 func TestFileIsItsOwnersAlone(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "new", "audit.jsonl")
-	keep(t, open(t, path, 1), aCall())
+	keep(t, open(t, path), aCall())
 	if got := strings.Count(read(t, path), "\n"); got != 1 {
 		t.Errorf("got %d lines", got)
 	}
@@ -70,7 +70,7 @@ func TestFileGoesOn(t *testing.T) {
 			if err := os.WriteFile(path, []byte(c.before), 0o644); err != nil {
 				t.Fatal(err)
 			}
-			keep(t, open(t, path, 1), aCall())
+			keep(t, open(t, path), aCall())
 			line, _ := aCall().line()
 			if got, want := read(t, path), c.want+string(line); got != want {
 				t.Errorf("got %q, want %q", got, want)
@@ -115,7 +115,7 @@ func TestFileThatCannotBeWritten(t *testing.T) {
 // Every record is in one of the files, whole.
 func TestFileIsPutAsideWhenFull(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "audit.jsonl")
-	f := open(t, path, 1)
+	f := open(t, path)
 	large := aCall()
 	large.RequestParameters["description"] = strings.Repeat("x", 200*1024)
 	const records = 12
@@ -151,7 +151,7 @@ func unzip(t *testing.T, path string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	r, err := gzip.NewReader(f)
 	if err != nil {
 		t.Fatal(err)
@@ -168,7 +168,7 @@ func TestFileThatIsTakenAway(t *testing.T) {
 		return // an open file cannot be removed there
 	}
 	path := filepath.Join(t.TempDir(), "new", "audit.jsonl")
-	f := open(t, path, 1)
+	f := open(t, path)
 	for _, remove := range []func() error{
 		func() error { return os.Remove(path) }, // before the first record
 		func() error { return os.Remove(path) },
@@ -201,7 +201,7 @@ func TestFileThatCannotBePutAside(t *testing.T) {
 		return
 	}
 	path := filepath.Join(t.TempDir(), "audit.jsonl")
-	f := open(t, path, 1)
+	f := open(t, path)
 	if err := os.Chmod(filepath.Dir(path), 0o500); err != nil {
 		t.Fatal(err)
 	}
@@ -219,7 +219,7 @@ func TestFileThatCannotBePutAside(t *testing.T) {
 
 func TestFileConcurrently(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "audit.jsonl")
-	f := open(t, path, 1)
+	f := open(t, path)
 	if n, got := keepMany(t, f), strings.Count(read(t, path), "\n"); got != n {
 		t.Errorf("got %d lines, want %d", got, n)
 	}
@@ -227,7 +227,7 @@ func TestFileConcurrently(t *testing.T) {
 
 func TestNothingIsLeftAfterClose(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "audit.jsonl")
-	f := open(t, path, 1)
+	f := open(t, path)
 	large := aCall()
 	large.RequestParameters["description"] = strings.Repeat("x", 200*1024)
 	for range 6 {

@@ -48,7 +48,7 @@ func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		a := s.answers[i]
 		s.answers = slices.Delete(s.answers, i, i+1)
 		w.WriteHeader(a.status)
-		fmt.Fprint(w, a.body)
+		_, _ = fmt.Fprint(w, a.body)
 		return
 	}
 	var in struct {
@@ -60,7 +60,7 @@ func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	refuse := func(code string) {
 		w.WriteHeader(http.StatusBadRequest)
-		fmt.Fprintf(w, `{"__type":%q,"message":"refused"}`, code)
+		_, _ = fmt.Fprintf(w, `{"__type":%q,"message":"refused"}`, code)
 	}
 	switch {
 	case in.LogGroupName != "audit":
@@ -74,7 +74,7 @@ func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		s.batches = append(s.batches, in.LogEvents)
 		s.events = append(s.events, in.LogEvents...)
-		fmt.Fprint(w, "{}")
+		_, _ = fmt.Fprint(w, "{}")
 	}
 }
 

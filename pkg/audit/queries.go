@@ -12,7 +12,7 @@ const (
 	caller = `coalesce(userIdentity.arn, userIdentity.invokedBy, userIdentity.accessKeyId) as caller`
 	role   = `coalesce(userIdentity.sessionContext.sessionIssuer.arn, userIdentity.arn, userIdentity.invokedBy, userIdentity.accessKeyId) as caller`
 	// The secret's ARN, or what the caller called it where it was not found.
-	aSecret = `coalesce(resources.0.ARN, additionalEventData.SecretId, requestParameters.secretId, requestParameters.name) as secret`
+	aSecret = `coalesce(resources.0.ARN, additionalEventData.SecretId, requestParameters.secretId, requestParameters.name) as secret` //nolint:gosec // a query, no credential
 	onlyOne = "# For one secret only, put its name between the slashes.\n| filter secret like /./\n"
 )
 

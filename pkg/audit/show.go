@@ -25,14 +25,14 @@ import (
 //	2026-03-04T12:00:02Z  app/i-0a  PutSecretValue  prod/db  AccessDeniedException  198.51.100.1
 //	1 line was passed over that is no record
 func Show(w io.Writer, path string, n int) error {
-	f, err := os.Open(path)
+	f, err := os.Open(path) //nolint:gosec // the file is the operator's choice
 	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("there is no audit log yet: %w", err)
 	}
 	if err != nil {
 		return err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // nothing was written
 	info, err := f.Stat()
 	if err != nil {
 		return err
@@ -43,7 +43,7 @@ func Show(w io.Writer, path string, n int) error {
 	}
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, r := range records {
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", time.Time(r.EventTime).UTC().Format(layout),
+		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", time.Time(r.EventTime).UTC().Format(layout),
 			cell(who(r)), cell(r.EventName), cell(secretOf(r)), cell(outcome(r)), cell(r.SourceIPAddress))
 	}
 	if err := table.Flush(); err != nil {
@@ -65,7 +65,7 @@ func last(f io.ReaderAt, size int64, n int) (records []Record, passed int, err e
 	lines := backwards{f: f, at: size}
 	for len(records) < n {
 		text, err := lines.next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {

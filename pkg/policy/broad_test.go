@@ -216,8 +216,10 @@ func TestBroadTakenBack(t *testing.T) {
 		{"some of what it allows", `"Principal": "*", "Effect": "Allow", "Action": "*", "Resource": "*"`, mine + `, "Action": "secretsmanager:GetSecretValue", "Resource": "*"`, true},
 		{"all of what it allows", `"Principal": "*", "Effect": "Allow", "Action": "*", "Resource": "*"`, mine + `, "Action": "secretsmanager:*", "Resource": "*"`, false},
 		{"one resource of all", `"Principal": "*", ` + rest, mine + `, "Action": "*", "Resource": "arn:aws:secretsmanager:*:*:secret:a-AbCdEf"`, true},
-		{"the same resource", `"Principal": "*", "Effect": "Allow", "Action": "*", "Resource": "arn:aws:secretsmanager:*:*:secret:a-AbCdEf"`,
-			mine + `, "Action": "*", "Resource": "arn:aws:secretsmanager:*:*:secret:a-AbCdEf"`, false},
+		{
+			"the same resource", `"Principal": "*", "Effect": "Allow", "Action": "*", "Resource": "arn:aws:secretsmanager:*:*:secret:a-AbCdEf"`,
+			mine + `, "Action": "*", "Resource": "arn:aws:secretsmanager:*:*:secret:a-AbCdEf"`, false,
+		},
 		{"but a resource", `"Principal": "*", ` + rest, mine + `, "Action": "*", "NotResource": "arn:aws:secretsmanager:*:*:secret:a-AbCdEf"`, true},
 		{"from all but an organization", `"Principal": "*", ` + rest, `"Principal": "*", ` + all + `, "Condition": {"StringNotEquals": {"aws:PrincipalOrgID": "o-a1b2c3d4e5"}}`, false},
 		{"from all but an account", `"Principal": "*", ` + rest, `"Principal": "*", ` + all + `, "Condition": {"ArnNotLike": {"aws:PrincipalArn": "arn:aws:iam::123456789012:role/*"}}`, false},

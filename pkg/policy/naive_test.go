@@ -570,8 +570,12 @@ var (
 		"arn:aws:iam::${aws:ResourceTag/team}:root", "arn:aws:iam::123456789012:role/${aws:ResourceTag/team}/app", "arn:aws:iam::*:root",
 	}
 	makerValues = [][2]string{ // what may stand under an operator, by its beginning
-		{"Numeric", "7 7.0 -1e2 30 0 1772625600"}, {"Date", "2026-03-04T12:00:00Z 2026-03-04T13:00+01:00 2026 2020-01 1772625600"}, {"Bool", "true false True"}, {"Null", "true false"},
-		{"Binary", "YWxpY2U= Nw=="}, {"IpAddress", "203.0.113.0/24 0.0.0.0/0 ::/0 2001:db8::/32 203.0.113.7 ::ffff:203.0.113.0/120"},
+		{"Numeric", "7 7.0 -1e2 30 0 1772625600"},
+		{"Date", "2026-03-04T12:00:00Z 2026-03-04T13:00+01:00 2026 2020-01 1772625600"},
+		{"Bool", "true false True"},
+		{"Null", "true false"},
+		{"Binary", "YWxpY2U= Nw=="},
+		{"IpAddress", "203.0.113.0/24 0.0.0.0/0 ::/0 2001:db8::/32 203.0.113.7 ::ffff:203.0.113.0/120"},
 		{"NotIp", "203.0.113.0/24 0.0.0.0/0 ::/0 2001:db8::/32 203.0.113.7 ::1"},
 	}
 	makerOperators = []string{
@@ -645,7 +649,9 @@ func (m *maker) document() string {
 func (m *maker) request() Request {
 	c := []Caller{
 		userOf(home, "team/alice"), userOf(home, "alice"), userOf(home, "bob"), sessionOf(home, "app", "alice"), sessionOf(home, "app", "i-1"), sessionOf(home, "other", "i-1"),
-		rootOf(home), federatedOf(home, "alice"), userOf(abroad, "team/alice"), sessionOf(abroad, "app", "alice"), rootOf(abroad), {}, {ARN: alice, Account: abroad},
+		rootOf(home), federatedOf(home, "alice"), userOf(abroad, "team/alice"), sessionOf(abroad, "app", "alice"), rootOf(abroad),
+		{},
+		{ARN: alice, Account: abroad},
 	}[m.below(13)]
 	c.OrgID = m.of("", "prod", "alice")
 	c.VPCE = m.of("", "", "a7b")

@@ -75,19 +75,19 @@ func (p principals) covers(w who) standing {
 	return best
 }
 
-// covers says whether w is whom one names, or one of them.
-func (one who) covers(w who) bool {
-	switch one.kind {
+// covers says whether other is whom w names, or one of them.
+func (w who) covers(other who) bool {
+	switch w.kind {
 	case everyone:
 		return true
 	case nobody:
 		return false
 	case account:
-		return one.account == w.account && (one.partition == "" || one.partition == w.partition)
+		return w.account == other.account && (w.partition == "" || w.partition == other.partition)
 	case role:
-		return w.kind == session && one.name == w.name && one.account == w.account && one.partition == w.partition
+		return other.kind == session && w.name == other.name && w.account == other.account && w.partition == other.partition
 	}
-	return one == w
+	return w == other
 }
 
 // spares says whether a Deny with NotPrincipal leaves w alone: when w is named

@@ -1,6 +1,7 @@
 package schedule
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -261,7 +262,7 @@ func TestParse(t *testing.T) {
 		if tt.want != "" {
 			want = secret.Errorf(secret.InvalidParameter, "%s", tt.want)
 		}
-		if err != want {
+		if !errors.Is(err, want) {
 			t.Errorf("Parse(%+v):\n got %v\nwant %v", tt.rules, err, want)
 		}
 	}
@@ -303,7 +304,7 @@ func TestParseLeast(t *testing.T) {
 		if tt.want != "" {
 			want = secret.Errorf(secret.InvalidParameter, "%s", tt.want)
 		}
-		if err != want {
+		if !errors.Is(err, want) {
 			t.Errorf("Parse(%+v, %v):\n got %v\nwant %v", tt.rules, tt.least, err, want)
 		}
 	}
