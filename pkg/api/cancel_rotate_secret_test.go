@@ -33,18 +33,18 @@ func TestCancelRotateSecret(t *testing.T) {
 		{"under way", func(t *testing.T, room *localtest.Room, now time.Time) {
 			t.Helper()
 			rotate(t, room, byFunction("s", "N"))
-			lease(t, room, "s", now, time.Hour)
+			lease(t, room, now, time.Hour)
 			put(t, room, "s", "N", "new", "AWSPENDING")
 		}, "N", pending},
 		{"given up", func(t *testing.T, room *localtest.Room, now time.Time) {
 			t.Helper()
 			rotate(t, room, byFunction("s", "N"))
-			fail(t, room, secret.MaxAttempts, now)
+			giveUp(t, room, now)
 		}, "N", pending},
 		{"finished, and its runner has not said so", func(t *testing.T, room *localtest.Room, now time.Time) {
 			t.Helper()
 			rotate(t, room, byFunction("s", "N"))
-			lease(t, room, "s", now, time.Hour)
+			lease(t, room, now, time.Hour)
 			put(t, room, "s", "N", "new", "AWSPENDING")
 			must(room.SDK.UpdateSecretVersionStage(t.Context(), stageInput("s", "AWSCURRENT", "v1", "N")))(t)
 		}, "N", map[string]string{"v1": "AWSPREVIOUS", "N": "AWSCURRENT AWSPENDING"}},

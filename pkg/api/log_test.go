@@ -114,7 +114,7 @@ func TestRotationTokensStayInside(t *testing.T) {
 	now := withClock(room, noonInNovember)
 	create(t, room, "s", "v1", "one")
 	rotate(t, room, byFunction("s", "N"))
-	lease(t, room, "s", now.now, time.Minute)
+	lease(t, room, now.now, time.Minute)
 	const wrong = "Zq7-mark-of-the-token-Xw3-0123456789-abcdef"
 	body := func(version, rotationToken string) string {
 		return `{"SecretId":"s","ClientRequestToken":"` + token(version) + `","SecretString":"x","VersionStages":["AWSPENDING"],"RotationToken":"` + rotationToken + `"}`

@@ -120,9 +120,9 @@ func runs(t testing.TB, room *localtest.Room, name string, decide func(secret.Se
 }
 
 // lease takes the lease of a rotation, under rotationToken.
-func lease(t testing.TB, room *localtest.Room, name string, now time.Time, d time.Duration) {
+func lease(t testing.TB, room *localtest.Room, now time.Time, d time.Duration) {
 	t.Helper()
-	run := runs(t, room, name, func(sec secret.Secret) (secret.Change, error) {
+	run := runs(t, room, "s", func(sec secret.Secret) (secret.Change, error) {
 		return sec.Lease(secret.Lease{Runner: "runner", Proof: secret.ProofOf(rotationToken), Until: now.Add(d), Next: sec.Rotation.Next}, now), nil
 	}).Run
 	if run.Runner != "runner" {
@@ -137,11 +137,11 @@ func rotated(t testing.TB, room *localtest.Room, now time.Time) {
 	})
 }
 
-// fail ends so many attempts of a rotation.
-func fail(t testing.TB, room *localtest.Room, attempts int, now time.Time) {
+// giveUp fails each attempt of a rotation.
+func giveUp(t testing.TB, room *localtest.Room, now time.Time) {
 	t.Helper()
-	for range attempts {
-		lease(t, room, "s", now, time.Hour)
+	for range secret.MaxAttempts {
+		lease(t, room, now, time.Hour)
 		runs(t, room, "s", func(sec secret.Secret) (secret.Change, error) { return sec.Failed("runner", "why", 0, now) })
 	}
 }
@@ -175,7 +175,7 @@ func TestRotateSecretWholeRotation(t *testing.T) {
 	create(t, room, "s", "v0", "zero")
 	put(t, room, "s", "v1", "one")
 	rotate(t, room, byFunction("s", "N"))
-	lease(t, room, "s", now.now, time.Minute)
+	lease(t, room, now.now, time.Minute)
 	for _, room := range []*localtest.Room{room, room.Another(t)} {
 		got := describe(t, room, "s")
 		if got.RotationEnabled == nil || !*got.RotationEnabled || aws.ToString(got.RotationLambdaARN) != rotationLambda {
@@ -240,7 +240,7 @@ func TestRotateSecretFirstValue(t *testing.T) {
 	now := withClock(room, noonInNovember)
 	createEmpty(t, room, "s")
 	rotate(t, room, byFunction("s", "N"))
-	lease(t, room, "s", now.now, time.Minute)
+	lease(t, room, now.now, time.Minute)
 	checkStages(t, room, "s", map[string]string{"N": "AWSPENDING"})
 	refuses(t, room, noStage("AWSCURRENT"), func() (*secretsmanager.GetSecretValueOutput, error) {
 		return room.SDK.GetSecretValue(t.Context(), getInput("s", "", ""))
@@ -462,17 +462,17 @@ func TestRotateSecretIncomplete(t *testing.T) {
 		{"a runner has it", func(t *testing.T, room *localtest.Room, now time.Time) {
 			t.Helper()
 			rotate(t, room, byFunction("s", "N"))
-			lease(t, room, "s", now, time.Hour)
+			lease(t, room, now, time.Hour)
 		}, "N", false, 0},
 		{"its runner died", func(t *testing.T, room *localtest.Room, now time.Time) {
 			t.Helper()
 			rotate(t, room, byFunction("s", "N"))
-			lease(t, room, "s", now, 0)
+			lease(t, room, now, 0)
 		}, "N", false, 1},
 		{"it waits", func(t *testing.T, room *localtest.Room, now time.Time) {
 			t.Helper()
 			rotate(t, room, byFunction("s", "N"))
-			lease(t, room, "s", now, time.Hour)
+			lease(t, room, now, time.Hour)
 			runs(t, room, "s", func(sec secret.Secret) (secret.Change, error) {
 				return sec.Failed("runner", "why", time.Hour, now)
 			})
@@ -480,13 +480,13 @@ func TestRotateSecretIncomplete(t *testing.T) {
 		{"given up", func(t *testing.T, room *localtest.Room, now time.Time) {
 			t.Helper()
 			rotate(t, room, byFunction("s", "N"))
-			fail(t, room, secret.MaxAttempts, now)
+			giveUp(t, room, now)
 		}, "N", true, 1},
 		{"given up, with a value", func(t *testing.T, room *localtest.Room, now time.Time) {
 			t.Helper()
 			rotate(t, room, byFunction("s", "N"))
 			put(t, room, "s", "N", "new", "AWSPENDING")
-			fail(t, room, secret.MaxAttempts, now)
+			giveUp(t, room, now)
 		}, "N", true, 1},
 		{"AWSPENDING put by hand", func(t *testing.T, room *localtest.Room, now time.Time) {
 			t.Helper()
@@ -557,7 +557,7 @@ func TestRotateSecretAgain(t *testing.T) {
 	t.Parallel()
 	finish := func(t *testing.T, room *localtest.Room, now time.Time) {
 		t.Helper()
-		lease(t, room, "s", now, time.Hour)
+		lease(t, room, now, time.Hour)
 		put(t, room, "s", "N", "new", "AWSPENDING")
 		must(room.SDK.UpdateSecretVersionStage(t.Context(), stageInput("s", "AWSCURRENT", "v1", "N")))(t)
 		rotated(t, room, now)
@@ -570,16 +570,16 @@ func TestRotateSecretAgain(t *testing.T) {
 		{"at once", func(*testing.T, *localtest.Room, time.Time) {}, 1}, // the first start may have been lost
 		{"while a runner has it", func(t *testing.T, room *localtest.Room, now time.Time) {
 			t.Helper()
-			lease(t, room, "s", now, time.Hour)
+			lease(t, room, now, time.Hour)
 		}, 0},
 		{"with its value", func(t *testing.T, room *localtest.Room, now time.Time) {
 			t.Helper()
-			lease(t, room, "s", now, time.Hour)
+			lease(t, room, now, time.Hour)
 			put(t, room, "s", "N", "new", "AWSPENDING")
 		}, 0},
 		{"given up", func(t *testing.T, room *localtest.Room, now time.Time) {
 			t.Helper()
-			fail(t, room, secret.MaxAttempts, now)
+			giveUp(t, room, now)
 		}, 0},
 		{"rotated", finish, 0},
 		{"rotated, and its version is AWSPREVIOUS", func(t *testing.T, room *localtest.Room, now time.Time) {
@@ -669,7 +669,7 @@ func TestRotateSecretTest(t *testing.T) {
 						t.Errorf("got version %s under %v, want %v", short(*v.VersionId), v.KmsKeyIds, keys)
 					}
 				}
-				lease(t, room, "s", now.now, time.Hour)
+				lease(t, room, now.now, time.Hour)
 				if i == 0 {
 					rotated(t, room, now.now)
 				} else {
@@ -748,7 +748,7 @@ func TestRotationMembers(t *testing.T) {
 	check("before")
 	rotate(t, room, byFunction("s", "N"))
 	check("during", scheduled...)
-	lease(t, room, "s", now.now, time.Hour)
+	lease(t, room, now.now, time.Hour)
 	put(t, room, "s", "N", "new")
 	rotated(t, room, now.now)
 	check("after", append(scheduled, "LastRotatedDate")...)
@@ -843,7 +843,7 @@ func TestMinRotationInterval(t *testing.T) {
 	if got, want := describe(t, room, "s").NextRotationDate, noonInNovember.Add(20*time.Minute-time.Second); got == nil || !got.Equal(want) {
 		t.Errorf("got NextRotationDate %v, want %s", got, want)
 	}
-	lease(t, room, "s", now.now, time.Hour)
+	lease(t, room, now.now, time.Hour)
 	put(t, room, "s", "N", "new")
 	rotated(t, room, now.now)
 
@@ -1065,7 +1065,7 @@ func TestRotateSecretAbandoned(t *testing.T) {
 			now := withClock(room, noonInNovember)
 			create(t, room, "s", "v1", "one")
 			rotate(t, room, byFunction("s", "N"))
-			lease(t, room, "s", now.now, 48*time.Hour)
+			lease(t, room, now.now, 48*time.Hour)
 			put(t, room, "s", "N", "new", "AWSPENDING")
 			now.now = now.now.AddDate(0, 0, 1)
 			end(t, room)
@@ -1092,7 +1092,7 @@ func TestPutSecretValueRotationToken(t *testing.T) {
 	begin := func(t *testing.T, room *localtest.Room, now *clock) {
 		t.Helper()
 		rotate(t, room, byFunction("s", "N"))
-		lease(t, room, "s", now.now, time.Minute)
+		lease(t, room, now.now, time.Minute)
 	}
 	for _, test := range []struct {
 		name           string
@@ -1138,7 +1138,7 @@ func TestPutSecretValueRotationToken(t *testing.T) {
 		{"given up", func(t *testing.T, room *localtest.Room, now *clock) {
 			t.Helper()
 			rotate(t, room, byFunction("s", "N"))
-			fail(t, room, secret.MaxAttempts, now.now)
+			giveUp(t, room, now.now)
 		}, rotationToken, "N", notItsToken},
 		{"none running: never configured", func(*testing.T, *localtest.Room, *clock) {}, foreign, "N", refusal{}},
 		{"none running: cancelled", func(t *testing.T, room *localtest.Room, now *clock) {
@@ -1193,7 +1193,7 @@ func TestPutSecretValueRotationTokenElsewhere(t *testing.T) {
 	in.RotationToken = aws.String(rotationToken)
 	rotate(t, room, byFunction("s", "N"))
 	describe(t, other, "s")
-	lease(t, room, "s", now.now, time.Minute)
+	lease(t, room, now.now, time.Minute)
 	must(other.SDK.PutSecretValue(t.Context(), in, once))(t)
 	runs(t, room, "s", func(sec secret.Secret) (secret.Change, error) { return sec.Failed("runner", "why", 0, now.now) })
 	_, err := other.SDK.PutSecretValue(t.Context(), in, once)
