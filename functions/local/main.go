@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"net"
 	"net/http"
 	"os"
@@ -40,8 +41,8 @@ const (
 	table = "strongroom"
 	// defaultData is the folder of the data, beside which is the audit file.
 	defaultData = ".local/data"
-	// defaultRate is how many calls a second a caller may make.
-	defaultRate = 1000
+	// defaultRate is how many calls a second a caller may make, and maxRate the most.
+	defaultRate, maxRate = 1000, 1_000_000
 	// rememberedPolicies is how many policies on secrets are remembered.
 	rememberedPolicies = 256
 	// keepDataKeys is the default of the deployed function.
@@ -181,6 +182,9 @@ func readSettings(args []string, getenv func(string) string, out io.Writer, log 
 	}
 	if memory {
 		set.data = ""
+	}
+	if set.rate < 0 || set.rate > maxRate || math.IsNaN(set.rate) {
+		return set, fmt.Errorf("--rate must be from 0 to %d", maxRate)
 	}
 	if set.retention.MaxVersions < 0 || set.retention.MinAge < 0 {
 		return set, errors.New("--max-versions and --min-age must not be negative")

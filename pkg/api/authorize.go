@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"log/slog"
 	"maps"
 	"strconv"
 
@@ -52,6 +53,15 @@ func (c *call) mayAtAll(operation string) error {
 	return d.Denied()
 }
 
+// explain says in the log why a part of a call was denied; of the call itself its own
+// line says it.
+func (c *call) explain(ctx context.Context, operation, named string, d policy.Decision) {
+	if c.Log != nil {
+		c.Log.InfoContext(ctx, "denied", slog.String("operation", operation), slog.String("secret", named),
+			slog.String("caller", c.caller.ARN), slog.String("request", c.id), slog.String("denied", d.Explain()))
+	}
+}
+
 // missing is the answer for a secret that is not there: that it is not, for those
 // who may know.
 func (c *call) missing(ctx context.Context, id secret.ID) error {
@@ -77,7 +87,41 @@ func (c *call) decide(ctx context.Context, operation, named string, sec secret.S
 	if err != nil {
 		return policy.Decision{}, err
 	}
+	if onSecret == policy.Unreadable {
+		onSecret = c.unreadable(ctx, operation, sec)
+	}
 	return c.Policies.Decide(c.request(operation, named, sec.ARN, c.keysWith(sec)), onSecret), nil
+}
+
+// unsettled is how often the policy on a secret may be changed between the read of the
+// secret and that of the policy, until the caller is told to come again.
+const unsettled = 3
+
+// settle decides about a secret that was just read, and again about what stands now
+// when its policy was changed since.
+func (c *call) settle(ctx context.Context, sec *secret.Secret, decide func() error) error {
+	err := decide()
+	for try := 1; errors.Is(err, store.ErrBusy) && try < unsettled; try++ {
+		now, lost := c.Store.Get(ctx, secret.ID{Name: sec.Name, Suffix: sec.Suffix()})
+		if lost != nil {
+			return lost
+		}
+		*sec = now
+		err = decide()
+	}
+	return err
+}
+
+// unreadable is what holds instead of a policy that cannot be read: it denies all but
+// to mend it, to those who may by the deployment's policies.
+func (c *call) unreadable(ctx context.Context, operation string, sec secret.Secret) *policy.Policy {
+	if c.Log != nil {
+		c.Log.ErrorContext(ctx, "the resource policy cannot be read; put another one", slog.String("secret", sec.ARN))
+	}
+	if operation == "PutResourcePolicy" || operation == "DeleteResourcePolicy" {
+		return nil
+	}
+	return policy.Unreadable
 }
 
 func (c *call) request(operation, named, resource string, keys policy.Keys) policy.Request {
@@ -152,9 +196,14 @@ func (c *call) visible(ctx context.Context, secrets map[string]secret.Secret) er
 	}
 	hidden := make([]bool, len(names))
 	err := parallel(len(names), func(i int) error {
-		d, err := c.decide(ctx, "DescribeSecret", "", secrets[names[i]])
-		if errors.Is(err, store.ErrBusy) { // its policy was changed between two reads: as if it was read before
-			d, err = policy.Decision{}, nil
+		var d policy.Decision
+		sec := secrets[names[i]]
+		err := c.settle(ctx, &sec, func() (err error) {
+			d, err = c.decide(ctx, "DescribeSecret", "", sec)
+			return err
+		})
+		if isNotFound(err) { // it was there a moment ago
+			err = nil
 		}
 		hidden[i] = !d.Allowed
 		return err

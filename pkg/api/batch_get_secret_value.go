@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/strongroom/strongroom/pkg/policy"
 	"github.com/strongroom/strongroom/pkg/secret"
 )
 
@@ -111,11 +112,13 @@ func (c *call) filtered(ctx context.Context, in batchGetSecretValueInput) (items
 	if err != nil {
 		return nil, "", err
 	}
+	batch := c.decision
 	if err := c.mayAtAll("ListSecrets"); err != nil {
 		return nil, "", err
 	}
+	c.decision = batch
 	scope := scopeOf("BatchGetSecretValue", filters)
-	after, err := scope.read(in.NextToken)
+	after, err := c.goOn(ctx, scope, in.NextToken)
 	if err != nil {
 		return nil, "", err
 	}
@@ -123,7 +126,10 @@ func (c *call) filtered(ctx context.Context, in batchGetSecretValueInput) (items
 	for _, sec := range found {
 		items = append(items, batchItem{id: sec.ARN, secret: sec})
 	}
-	return items, scope.write(last), err
+	if err == nil {
+		next, err = c.nextToken(ctx, scope, last)
+	}
+	return items, next, err
 }
 
 // revealAll opens the current versions, some at a time, of those that the caller may
@@ -138,7 +144,10 @@ func (c *call) revealAll(ctx context.Context, items []batchItem) ([]getSecretVal
 		if err := c.mayRead(ctx, item); err != nil {
 			return item.refuse(err)
 		}
-		values[i], err = c.reveal(ctx, item.secret, "", "")
+		values[i], err = c.reveal(ctx, item.secret, "", "", func(ctx context.Context, sec secret.Secret) error {
+			item.secret = sec
+			return c.mayRead(ctx, item)
+		})
 		return item.refuse(err)
 	})
 	return values, err
@@ -146,13 +155,23 @@ func (c *call) revealAll(ctx context.Context, items []batchItem) ([]getSecretVal
 
 // mayRead refuses a secret of a batch as GetSecretValue would.
 func (c *call) mayRead(ctx context.Context, item *batchItem) error {
-	d, err := c.decide(ctx, "GetSecretValue", item.id, item.secret)
+	var d policy.Decision
+	decide := func() (err error) {
+		d, err = c.decide(ctx, "GetSecretValue", item.id, item.secret)
+		return err
+	}
+	err := c.settle(ctx, &item.secret, decide)
+	if isNotFound(err) { // it was there a moment ago
+		item.secret, item.missing = c.ghost(secret.ID{Name: item.secret.Name}), true
+		err = decide()
+	}
 	if err != nil {
 		return err
 	}
 	item.statement = d.Statement
 	switch {
 	case !d.Allowed:
+		c.explain(ctx, "GetSecretValue", item.id, d)
 		return d.Denied()
 	case item.missing:
 		return secret.NotFound

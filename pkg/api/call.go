@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"reflect"
 	"sync"
 	"time"
@@ -34,7 +35,7 @@ type call struct {
 	keys       policy.Keys
 	parameters map[string]any
 	// isRotating says whether the request comes from the function that rotates a
-	// secret; nil when it does not say so.
+	// secret; nil for requests that could not say so.
 	isRotating func(secret.Secret) bool
 
 	// decision is the last that was made about the call as a whole, about the secret
@@ -76,10 +77,7 @@ func (c *call) asked(s *shape, in any) {
 	c.named = s.subject(v)
 	c.parameters = s.parameters(v)
 	c.keys = keysOf(s, v)
-	isRead := c.operation == "GetSecretValue" || c.operation == "BatchGetSecretValue"
-	if isRead && c.keys["secretsmanager:versionid"] == nil && c.keys["secretsmanager:versionstage"] == nil {
-		c.keys["secretsmanager:versionstage"] = []string{secret.Current} // which is what is asked for then
-	}
+	withDefaults(c.keys, c.operation)
 }
 
 // change changes a secret as decide says, when the caller may make this call about
@@ -87,13 +85,21 @@ func (c *call) asked(s *shape, in any) {
 // secret.
 func (c *call) change(ctx context.Context, id secret.ID, decide decision) (secret.Secret, error) {
 	var before secret.Secret
-	sec, err := c.Store.Update(ctx, id, func(sec secret.Secret) (secret.Change, error) {
-		before = sec
-		if err := c.may(ctx, sec); err != nil {
-			return secret.Change{}, err
-		}
-		return decide(sec)
-	})
+	var stale bool // its policy was changed after it was read
+	update := func() (secret.Secret, error) {
+		return c.Store.Update(ctx, id, func(sec secret.Secret) (secret.Change, error) {
+			before = sec
+			err := c.may(ctx, sec)
+			if stale = errors.Is(err, store.ErrBusy); err != nil {
+				return secret.Change{}, err
+			}
+			return decide(sec)
+		})
+	}
+	sec, err := update()
+	for try := 1; stale && errors.Is(err, store.ErrBusy) && try < unsettled; try++ {
+		sec, err = update()
+	}
 	if isNotFound(err) {
 		return sec, c.missing(ctx, id)
 	}

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/strongroom/strongroom/pkg/secret"
@@ -12,7 +13,8 @@ type cancelRotateSecretInput struct {
 
 type cancelRotateSecretOutput struct {
 	ARN, Name string
-	// VersionId is the version of the rotation under way.
+	// VersionId is the version of the rotation under way, or of one that was cancelled
+	// and left its label.
 	VersionId string `json:",omitempty"`
 }
 
@@ -20,7 +22,7 @@ func (c *call) cancelRotateSecret(ctx context.Context, in cancelRotateSecretInpu
 	now := c.now()
 	var version string
 	sec, err := c.update(ctx, in.SecretId, func(sec secret.Secret) (secret.Change, error) {
-		version = sec.Rotation.Run.Token
+		version = cmp.Or(sec.Rotation.Run.Token, sec.Unfinished())
 		return sec.CancelRotation(now)
 	})
 	if err != nil {

@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -61,7 +62,13 @@ func TestCancelRotateSecret(t *testing.T) {
 			t.Helper()
 			rotate(t, room, byFunction("s", "N"))
 			cancel(t, room, "s")
-		}, "", pending},
+		}, "N", pending},
+		{"off already, with AWSPENDING put by hand", func(t *testing.T, room *localtest.Room, _ time.Time) {
+			t.Helper()
+			rotate(t, room, byFunction("s", "N"))
+			cancel(t, room, "s")
+			put(t, room, "s", "hand", "new", "AWSPENDING")
+		}, "hand", map[string]string{"v1": "AWSCURRENT", "hand": "AWSPENDING"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -92,12 +99,15 @@ func TestCancelRotateSecret(t *testing.T) {
 				if finished := test.stages["N"] == "AWSCURRENT AWSPENDING"; (got.LastRotatedDate != nil) != finished {
 					t.Errorf("got LastRotatedDate %v, want one: %t", got.LastRotatedDate, finished)
 				}
-				if changed := test.name != "off already"; got.LastChangedDate.Equal(now.now) != changed {
+				if changed := !strings.HasPrefix(test.name, "off already"); got.LastChangedDate.Equal(now.now) != changed {
 					t.Errorf("got LastChangedDate %s, want it moved: %t", got.LastChangedDate, changed)
 				}
 				same := dump(t, room)
-				if out := cancel(t, room, "s"); *out.ARN != arn || out.VersionId != nil {
-					t.Errorf("the second time: got ARN %s, VersionId %s", *out.ARN, aws.ToString(out.VersionId))
+				if test.stages[test.version] != "AWSPENDING" {
+					version = "" // nothing is left of it
+				}
+				if out := cancel(t, room, "s"); *out.ARN != arn || aws.ToString(out.VersionId) != version {
+					t.Errorf("the second time: got ARN %s, VersionId %s, want %s, %s", *out.ARN, aws.ToString(out.VersionId), arn, version)
 				}
 				checkSame(t, same, dump(t, room))
 			}
@@ -112,6 +122,9 @@ func TestCancelRotateSecretAnswer(t *testing.T) {
 	rotate(t, room, byFunction("s", "N"))
 	_, body := room.Post(t, "CancelRotateSecret", `{"SecretId":"s"}`)
 	checkMembers(t, body, "ARN", "Name", "VersionId")
+	_, body = room.Post(t, "CancelRotateSecret", `{"SecretId":"s"}`)
+	checkMembers(t, body, "ARN", "Name", "VersionId")
+	must(room.SDK.UpdateSecretVersionStage(t.Context(), stageInput("s", "AWSPENDING", "N", "")))(t)
 	_, body = room.Post(t, "CancelRotateSecret", `{"SecretId":"s"}`)
 	checkMembers(t, body, "ARN", "Name")
 }
@@ -149,8 +162,8 @@ func TestCancelRotateSecretRefuses(t *testing.T) {
 	}
 }
 
-// A cancellation whose answer was lost is made again, and says the version to the
-// first caller that it is answered.
+// A cancellation whose answer was lost is made again, and says the version again, where
+// its label is left.
 func TestCancelRotateSecretFaults(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
@@ -184,7 +197,13 @@ func TestCancelRotateSecretFaults(t *testing.T) {
 				if !test.happened {
 					checkSame(t, before, dump(t, room))
 				}
-				cancel(t, room, "s")
+				version := token("N")
+				if test.happened && asked.RotateImmediately != nil {
+					version = ""
+				}
+				if again := cancel(t, room, "s"); aws.ToString(again.VersionId) != version {
+					t.Errorf("the second time: got VersionId %s, want %s", aws.ToString(again.VersionId), version)
+				}
 				sec := must(room.Another(t).Store.Get(t.Context(), secret.ID{Name: "s"}))(t)
 				want := map[string]string{"v1": "AWSCURRENT", "N": "AWSPENDING"}
 				if asked.RotateImmediately != nil {

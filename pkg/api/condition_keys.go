@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/strongroom/strongroom/pkg/policy"
+	"github.com/strongroom/strongroom/pkg/secret"
 )
 
 // conditionKeys are the members of requests that policies can ask for, and the
@@ -34,10 +35,10 @@ func keysOf(s *shape, in reflect.Value) policy.Keys {
 	keys := policy.Keys{}
 	for _, m := range s.members {
 		v := reflect.Indirect(in.Field(m.index))
-		if key := conditionKeys[m.name]; key != "" && v.IsValid() {
-			if values := textsOf(v); len(values) > 0 {
-				keys[key] = values
-			}
+		// A member that is given empty, to erase something, is there all the same.
+		isGiven := v.IsValid() && (in.Field(m.index).Kind() == reflect.Pointer || !isEmpty(v))
+		if key := conditionKeys[m.name]; key != "" && isGiven {
+			keys[key] = textsOf(v)
 		}
 		switch list := in.Field(m.index).Interface().(type) {
 		case []tag:
@@ -59,16 +60,40 @@ func keysOf(s *shape, in reflect.Value) policy.Keys {
 	return keys
 }
 
+// isEmpty says of a text or a list that there is nothing in it.
+func isEmpty(v reflect.Value) bool {
+	return (v.Kind() == reflect.String || v.Kind() == reflect.Slice) && v.Len() == 0
+}
+
 func textsOf(v reflect.Value) []string {
-	switch value := v.Interface().(type) {
-	case []string:
-		return value
-	case string:
-		if value == "" {
-			return nil
-		}
+	if list, ok := v.Interface().([]string); ok {
+		return list
 	}
 	return []string{fmt.Sprint(v.Interface())}
+}
+
+// withDefaults adds what a request asks for that does not say so: a statement that
+// denies it has to apply.
+func withDefaults(keys policy.Keys, operation string) {
+	add := func(key, value string) {
+		if keys[key] == nil {
+			keys[key] = []string{value}
+		}
+	}
+	switch operation {
+	case "GetSecretValue", "BatchGetSecretValue", "PutSecretValue":
+		if keys["secretsmanager:versionid"] == nil {
+			add("secretsmanager:versionstage", secret.Current)
+		}
+	case "RotateSecret":
+		add("secretsmanager:rotateimmediately", "true")
+	}
+	if key := keys["secretsmanager:kmskeyid"]; key != nil {
+		if key[0] == "" {
+			key[0] = defaultKey
+		}
+		add("secretsmanager:kmskeyarn", key[0])
+	}
 }
 
 // lower is a tag's key as a part of a condition key, whose case means nothing.

@@ -118,6 +118,17 @@ func pricedRotate(version string, immediately bool) priced {
 	}
 }
 
+// pricedUnfinished asks for a rotation, and puts another version in the place of its.
+func pricedUnfinished(version, pending string) priced {
+	return func(ctx context.Context, c *secretsmanager.Client) error {
+		if err := pricedRotate(version, true)(ctx, c); err != nil {
+			return err
+		}
+		_, err := c.PutSecretValue(ctx, putInput("s", pending, kilobyte, "AWSPENDING"), once)
+		return err
+	}
+}
+
 // refused is a call that is known to be refused.
 func refused(call priced) priced {
 	return func(ctx context.Context, c *secretsmanager.Client) error {
@@ -175,7 +186,10 @@ func TestCosts(t *testing.T) {
 		{"rotate, cold", pricedRotate("r", true), nil, nil, nil, cost{"GetItem TransactWriteItems", readHead, writeHead + note + checkAbsent}},
 		{"rotate, warm", pricedRotate("r", true), nil, pricedDescribe, nil, cost{"TransactWriteItems", 0, writeHead + note + checkAbsent}},
 		{"rotate again, warm", pricedRotate("r", true), nil, pricedRotate("r", true), nil, cost{"GetItem", readHead, 0}},
-		{"rotate while another is under way, warm", refused(pricedRotate("q", true)), nil, pricedRotate("r", true), nil, cost{"GetItem GetItem", 2 * readHead, 0}},
+		{"rotate while another is under way, warm", refused(pricedRotate("q", true)), nil, pricedRotate("r", true), nil, cost{"GetItem", readHead, 0}},
+		{"rotate that has another one tried again, cold", refused(pricedRotate("q", true)), pricedUnfinished("r", "p"), nil, nil, cost{"GetItem TransactWriteItems", readHead, writeHead + note + becomesDue}}, // the row moves
+		{"rotate that has another one tried again, warm", refused(pricedRotate("q", true)), nil, pricedUnfinished("r", "p"), nil, cost{"TransactWriteItems", 0, writeHead + note + becomesDue}},
+		{"rotate to a version that is there, warm", refused(pricedRotate("v1", true)), nil, pricedDescribe, nil, cost{"GetItem", readHead, 0}},
 		{"test of a rotation, cold", pricedRotate("r", false), nil, nil, nil, cost{"GetItem GetItem Decrypt GenerateDataKey TransactWriteItems", readHead + readVersion, writeHead + newVersion + note}},
 		{"test of a rotation, warm", pricedRotate("r", false), nil, pricedGet("", ""), nil, cost{"GenerateDataKey TransactWriteItems", 0, writeHead + newVersion + note}},
 		{"put by the function, warm", pricedPut("r"), nil, pricedRotate("r", true), nil, cost{"GenerateDataKey TransactWriteItems", 0, writeHead + newVersion}},

@@ -41,11 +41,12 @@ func (c *call) createSecret(ctx context.Context, in createSecretInput) (out crea
 	if len(in.AddReplicaRegions) > 0 {
 		return out, secret.Errorf(secret.InvalidParameter, "Replication to other Regions is not available.")
 	}
-	change, err := c.newSecret(in, given)
-	if err != nil {
+	arn := c.ARNs.Of(in.Name, c.newSuffix())
+	if err := c.mayCreate(ctx, secret.Secret{Name: in.Name, ARN: arn}, len(in.Tags) > 0); err != nil {
 		return out, err
 	}
-	if err := c.mayCreate(ctx, change.Secret); err != nil {
+	change, err := c.newSecret(in, arn, given)
+	if err != nil {
 		return out, err
 	}
 	if given {
@@ -61,6 +62,7 @@ func (c *call) createSecret(ctx context.Context, in createSecretInput) (out crea
 	if err != nil {
 		return out, err
 	}
+	c.arn = sec.ARN
 	out = createSecretOutput{ARN: sec.ARN, Name: sec.Name}
 	if given {
 		out.VersionId = in.ClientRequestToken
@@ -70,9 +72,10 @@ func (c *call) createSecret(ctx context.Context, in createSecretInput) (out crea
 
 // mayCreate refuses a caller who may not make the secret, or may not tag it
 // (CreateSecret: tags need the right to TagResource).
-func (c *call) mayCreate(ctx context.Context, sec secret.Secret) error {
-	ghost := secret.Secret{Name: sec.Name, ARN: sec.ARN}
-	if err := c.may(ctx, ghost); err != nil || len(sec.Tags) == 0 {
+func (c *call) mayCreate(ctx context.Context, ghost secret.Secret, tagged bool) error {
+	err := c.may(ctx, ghost)
+	c.arn = "" // until it is made
+	if err != nil || !tagged {
 		return err
 	}
 	d, err := c.decide(ctx, "TagResource", c.named, ghost)
@@ -83,9 +86,9 @@ func (c *call) mayCreate(ctx context.Context, sec secret.Secret) error {
 }
 
 // newSecret decides on the secret, and on its first version if there is a value.
-func (c *call) newSecret(in createSecretInput, given bool) (secret.Change, error) {
+func (c *call) newSecret(in createSecretInput, arn string, given bool) (secret.Change, error) {
 	now := c.now()
-	sec := secret.New(in.Name, c.ARNs.Of(in.Name, c.newSuffix()), in.ClientRequestToken, now)
+	sec := secret.New(in.Name, arn, in.ClientRequestToken, now)
 	sec.Description, sec.Type, sec.KMSKey = in.Description, in.Type, kmsKey(in.KmsKeyId)
 	sec, err := sec.Tag(tagsOf(in.Tags), now)
 	if err != nil {
@@ -105,6 +108,14 @@ func (c *call) createdBefore(ctx context.Context, sec secret.Secret, in createSe
 	}
 	if in.ClientRequestToken == "" {
 		return secret.Exists(sec.Name)
+	}
+	// What was decided was about a secret that is not there. Whoever may not do this to
+	// the one that is hears no more than that the name is taken.
+	if err := c.may(ctx, sec); err != nil {
+		if _, denied := errors.AsType[secret.Error](err); denied {
+			return secret.Exists(sec.Name)
+		}
+		return err
 	}
 	version, found, err := c.Store.Version(ctx, sec, in.ClientRequestToken)
 	switch {

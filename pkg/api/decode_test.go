@@ -103,24 +103,6 @@ func TestShapeOfBadTags(t *testing.T) {
 	}
 }
 
-func TestNextTokenScope(t *testing.T) {
-	t.Parallel()
-	one := scopeOf("List", "a", true)
-	for _, other := range []scope{scopeOf("List", "a", false), scopeOf("List", "a"), scopeOf("Lista", true), scopeOf("List", `a" "`, true)} {
-		if _, err := other.read(one.write("last")); err == nil {
-			t.Errorf("got a token of %s taken for %s", one, other)
-		}
-	}
-	for _, last := range []string{"x", "\x00", strings.Repeat("😀", 64)} {
-		if got, err := one.read(one.write(last)); got != last || err != nil {
-			t.Errorf("got %q and error %v, want %q", got, err, last)
-		}
-	}
-	if got, err := one.read(""); got != "" || err != nil {
-		t.Errorf("got %q and error %v of no token, want none", got, err)
-	}
-}
-
 func BenchmarkDecodePut(b *testing.B) {
 	shape := shapeOf[putSecretValueInput]()
 	body := []byte(`{"SecretId":"name","ClientRequestToken":"7b9d1f0e-2c58-4b9e-8f2f-0d3f3b6c9a11","SecretString":"` + strings.Repeat("x", 1024) + `"}`)

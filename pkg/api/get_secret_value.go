@@ -28,13 +28,17 @@ func (c *call) getSecretValue(ctx context.Context, in getSecretValueInput) (out 
 	if err != nil {
 		return out, err
 	}
-	out, err = c.reveal(ctx, sec, in.VersionId, in.VersionStage)
+	out, err = c.reveal(ctx, sec, in.VersionId, in.VersionStage, c.may)
 	c.version = out.VersionId
 	return out, err
 }
 
-// reveal opens the version of a secret that is asked for.
-func (c *call) reveal(ctx context.Context, sec secret.Secret, versionID, stage string) (out getSecretValueOutput, err error) {
+// A revealing is whether the caller may read a secret as it stands.
+type revealing = func(context.Context, secret.Secret) error
+
+// reveal opens the version of a secret that is asked for, whose caller may read it.
+// Where it turns out that the secret has changed, may is asked again.
+func (c *call) reveal(ctx context.Context, sec secret.Secret, versionID, stage string, may revealing) (out getSecretValueOutput, err error) {
 	asked, missing, err := sec.Version(versionID, stage)
 	if err != nil {
 		return out, err
@@ -47,7 +51,7 @@ func (c *call) reveal(ctx context.Context, sec secret.Secret, versionID, stage s
 		return out, err
 	}
 	if !found {
-		return c.revealAnew(ctx, sec, versionID, stage, missing)
+		return c.revealAnew(ctx, sec, versionID, stage, missing, may)
 	}
 	value, err := c.Sealer.Open(ctx, envelope.Place{ARN: sec.ARN, VersionID: version.ID}, version.Sealed)
 	if err != nil {
@@ -70,7 +74,7 @@ func (c *call) reveal(ctx context.Context, sec secret.Secret, versionID, stage s
 // revealAnew answers for a version that is not there. Where the secret has changed
 // since it was read, its label may have moved on and the version been removed
 // between the two reads; then what stands now is asked for.
-func (c *call) revealAnew(ctx context.Context, sec secret.Secret, versionID, stage string, missing error) (out getSecretValueOutput, err error) {
+func (c *call) revealAnew(ctx context.Context, sec secret.Secret, versionID, stage string, missing error, may revealing) (out getSecretValueOutput, err error) {
 	now, err := c.Store.Get(ctx, secret.ID{Name: sec.Name, Suffix: sec.Suffix()})
 	switch {
 	case err != nil:
@@ -78,7 +82,10 @@ func (c *call) revealAnew(ctx context.Context, sec secret.Secret, versionID, sta
 	case now.Revision == sec.Revision:
 		return out, missing
 	}
-	return c.reveal(ctx, now, versionID, stage)
+	if err := may(ctx, now); err != nil {
+		return out, err
+	}
+	return c.reveal(ctx, now, versionID, stage, may)
 }
 
 // touch notes the day of the read. It is a courtesy: it neither fails a read

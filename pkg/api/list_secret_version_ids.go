@@ -39,7 +39,7 @@ func (c *call) listSecretVersionIDs(ctx context.Context, in listSecretVersionIDs
 		list = c.Store.Versions
 	}
 	scope := scopeOf("ListSecretVersionIds", sec.ARN, in.IncludeDeprecated)
-	after, err := scope.read(in.NextToken)
+	after, err := c.goOn(ctx, scope, in.NextToken)
 	if err != nil {
 		return out, err
 	}
@@ -52,9 +52,9 @@ func (c *call) listSecretVersionIDs(ctx context.Context, in listSecretVersionIDs
 		out.Versions = append(out.Versions, versionEntryOf(sec, v))
 	}
 	if more {
-		out.NextToken = scope.write(versions[len(versions)-1].ID)
+		out.NextToken, err = c.nextToken(ctx, scope, versions[len(versions)-1].ID)
 	}
-	return out, nil
+	return out, err
 }
 
 // labelledVersions is a page of the versions with a label, of which there are few.

@@ -45,7 +45,7 @@ func (c *call) listSecrets(ctx context.Context, in listSecretsInput) (out listSe
 		return out, err
 	}
 	scope := scopeOf("ListSecrets", in.IncludePlannedDeletion, filters, in.SortBy, in.SortOrder)
-	after, err := scope.read(in.NextToken)
+	after, err := c.goOn(ctx, scope, in.NextToken)
 	if err != nil {
 		return out, err
 	}
@@ -60,11 +60,12 @@ func (c *call) listSecrets(ctx context.Context, in listSecretsInput) (out listSe
 	if err != nil {
 		return out, err
 	}
-	out = listSecretsOutput{SecretList: make([]listEntry, 0, len(found)), NextToken: scope.write(next)}
+	out = listSecretsOutput{SecretList: make([]listEntry, 0, len(found))}
 	for _, sec := range found {
 		out.SecretList = append(out.SecretList, listEntry{entryOf(sec), stagesByVersion(sec.Stages)})
 	}
-	return out, nil
+	out.NextToken, err = c.nextToken(ctx, scope, next)
+	return out, err
 }
 
 // filtersOf checks what the service model cannot say. The texts are those other

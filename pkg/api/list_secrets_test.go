@@ -644,6 +644,7 @@ func TestListSecretsRefuses(t *testing.T) {
 func TestListSecretsCost(t *testing.T) {
 	t.Parallel()
 	room := localtest.New(t)
+	must(room.Store.TokenKey(t.Context()))(t) // which a process reads once
 	cost := func(name string, in secretsmanager.ListSecretsInput) string {
 		t.Helper()
 		room.Wire.Took()

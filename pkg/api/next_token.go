@@ -1,52 +1,68 @@
 package api
 
 import (
-	"crypto/sha256"
-	"crypto/subtle"
+	"context"
+	"crypto/aes"
+	"crypto/cipher"
 	"encoding/base64"
 	"fmt"
 
 	"github.com/strongroom/strongroom/pkg/secret"
 )
 
-// A scope is the list that a NextToken goes on with. The token holds where its
-// page ended, behind a checksum over that and the scope: one that was cut,
-// changed, or made for another list is refused. It is not a proof against
-// somebody who makes one on purpose; such a token shows him nothing that the
-// list itself would not.
+// A scope is the list that a NextToken goes on with. The token holds where its page
+// ended, sealed under a key of the deployment and bound to the scope: one that was
+// changed, made up, or made for another list is refused. It has to be sealed, since a
+// page may end with a secret that its caller must not know of.
 type scope string
-
-const sumLen = 12
 
 func scopeOf(parts ...any) scope { return scope(fmt.Sprintf("%q", parts)) }
 
-// write makes the token of a page that ended with last; none for the last page.
-func (s scope) write(last string) string {
+// nextToken makes the token of a page that ended with last; none for the last page.
+func (c *call) nextToken(ctx context.Context, s scope, last string) (string, error) {
 	if last == "" {
-		return ""
+		return "", nil
 	}
-	return base64.RawURLEncoding.EncodeToString(append(s.sum(last), last...))
+	aead, err := c.tokens(ctx)
+	if err != nil {
+		return "", err
+	}
+	return base64.RawURLEncoding.EncodeToString(aead.Seal(nil, nil, []byte(last), []byte(s))), nil
 }
 
-// read is where to go on; empty for no token.
-func (s scope) read(token string) (string, error) {
+// goOn is where the list of a token goes on; empty for no token.
+func (c *call) goOn(ctx context.Context, s scope, token string) (string, error) {
 	if token == "" {
 		return "", nil
 	}
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(token)
-	if err != nil || len(raw) <= sumLen {
+	if err != nil || len(raw) <= overhead {
 		return "", errNextToken
 	}
-	last := string(raw[sumLen:])
-	if subtle.ConstantTimeCompare(raw[:sumLen], s.sum(last)) != 1 {
+	aead, err := c.tokens(ctx)
+	if err != nil {
+		return "", err
+	}
+	last, err := aead.Open(nil, nil, raw, []byte(s))
+	if err != nil {
 		return "", errNextToken
 	}
-	return last, nil
+	return string(last), nil
 }
+
+// overhead is the nonce and the tag around what is sealed.
+const overhead = 12 + 16
 
 var errNextToken = secret.Errorf(secret.InvalidNextToken, "The NextToken value is invalid.")
 
-func (s scope) sum(last string) []byte {
-	sum := sha256.Sum256([]byte(string(s) + "\x00" + last))
-	return sum[:sumLen]
+func (c *call) tokens(ctx context.Context) (cipher.AEAD, error) {
+	key, err := c.Store.TokenKey(ctx)
+	if err != nil {
+		return nil, err
+	}
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		return nil, err
+	}
+	return cipher.NewGCMWithRandomNonce(block)
 }

@@ -37,10 +37,8 @@ func (c *call) putSecretValue(ctx context.Context, in putSecretValueInput) (out 
 		return out, secret.Errorf(secret.InvalidRequest, "You must provide either SecretString or SecretBinary.")
 	}
 	now := c.now()
-	if in.RotationToken != "" {
-		c.isRotating = func(sec secret.Secret) bool {
-			return sec.IsRotating(in.RotationToken, in.ClientRequestToken, now)
-		}
+	c.isRotating = func(sec secret.Secret) bool {
+		return sec.IsRotating(in.RotationToken, in.ClientRequestToken, now)
 	}
 	sec, err := c.put(ctx, id, in.ClientRequestToken, value, func(sec secret.Secret) (secret.Change, error) {
 		if in.RotationToken != "" {

@@ -13,15 +13,21 @@ import (
 	"github.com/strongroom/strongroom/pkg/secret"
 )
 
-// patience is how long a record may take to be kept.
-const patience = 5 * time.Second
+// patience is how long a record may take to be kept. After a call that took all of
+// its time, that is still before API Gateway gives up.
+const patience = 3 * time.Second
 
 // keep keeps the record of a call, and those that go with it, before it is answered;
 // also when the caller has gone meanwhile.
-func (c *call) keep(ctx context.Context, out any, err error) error {
+func (c *call) keep(ctx context.Context, out any, err error) (lost error) {
 	if c.Trail == nil {
 		return nil
 	}
+	defer func() {
+		if p := recover(); p != nil {
+			lost = panicked(p)
+		}
+	}()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer cancel()
 	return c.Trail.Keep(ctx, append([]audit.Record{c.record(out, err)}, c.more...)...)
@@ -89,7 +95,9 @@ func (c *call) recordRead(item batchItem, version string) {
 	}
 	r := c.recordOf("GetSecretValue", err)
 	r.RequestParameters = map[string]any{audit.Member("SecretId"): item.id}
-	r.Resources = audit.Secrets(item.secret.ARN)
+	if !item.missing {
+		r.Resources = audit.Secrets(item.secret.ARN)
+	}
 	r.AdditionalEventData = additional(item.statement, version)
 	c.tell(r)
 }

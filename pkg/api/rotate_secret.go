@@ -56,52 +56,71 @@ func (c *call) rotateSecret(ctx context.Context, in rotateSecretInput) (out rota
 	case in.ExternalSecretRotationRoleArn != "" || in.ExternalSecretRotationMetadata != nil:
 		return out, secret.Errorf(secret.InvalidRequest, "The rotation of managed external secrets is not available.")
 	}
-	sec, err := c.change(ctx, id, c.rotation(ctx, in))
+	rotation := c.newRotation(in)
+	sec, err := c.change(ctx, id, func(sec secret.Secret) (secret.Change, error) { return rotation.decide(ctx, sec) })
 	if exists, ok := errors.AsType[*store.VersionExists](err); ok {
-		return rotateSecretOutput{exists.Secret.ARN, exists.Secret.Name, in.ClientRequestToken}, nil // by a request made before
-	}
-	if errors.Is(err, secret.ErrIncomplete) {
-		return out, c.reattempt(ctx, id, err)
+		sec, err = exists.Secret, exists.Secret.RotatedBefore(in.ClientRequestToken)
 	}
 	if err != nil {
 		return out, err
 	}
 	c.startRotation(ctx, sec)
+	if rotation.incomplete {
+		return out, secret.ErrIncomplete
+	}
 	return rotateSecretOutput{sec.ARN, sec.Name, in.ClientRequestToken}, nil
 }
 
-// rotation decides on the rotation that a request asks for. The function is asked
-// for once, and the copy for a test is made once, however often it is decided.
-func (c *call) rotation(ctx context.Context, in rotateSecretInput) decision {
+// A rotation is what a request asks for. Whether the function can be invoked is asked
+// once, and the copy for a test is made once, however often it is decided.
+type rotation struct {
+	asked     secret.Rotate
+	now       time.Time
+	invokable func(context.Context, string) error
+	copied    func(context.Context, secret.Secret) (secret.Sealed, error)
+	// incomplete is that another one has not come to its end; that one is reattempted.
+	incomplete bool
+}
+
+func (c *call) newRotation(in rotateSecretInput) *rotation {
 	now := c.now()
 	least := schedule.Shortest // rules that are stored were taken once
 	if in.RotationRules != nil {
 		least = cmp.Or(c.MinRotationInterval, schedule.Least)
 	}
-	asked := secret.Rotate{
-		Token:  in.ClientRequestToken,
-		Lambda: in.RotationLambdaARN,
-		Rules:  in.RotationRules.rules(),
-		Test:   in.RotateImmediately != nil && !*in.RotateImmediately,
-		Next: func(rules secret.RotationRules, anchor time.Time) (secret.Window, error) {
-			return schedule.Next(rules, least, schedule.Times{Anchor: anchor, Last: now, Now: now})
+	return &rotation{
+		asked: secret.Rotate{
+			Token:  in.ClientRequestToken,
+			Lambda: in.RotationLambdaARN,
+			Rules:  in.RotationRules.rules(),
+			Test:   in.RotateImmediately != nil && !*in.RotateImmediately,
+			Next: func(rules secret.RotationRules, anchor time.Time) (secret.Window, error) {
+				return schedule.Next(rules, least, schedule.Times{Anchor: anchor, Last: now, Now: now})
+			},
 		},
+		now:       now,
+		invokable: c.invokable(),
+		copied:    c.copyOnce(in.ClientRequestToken),
 	}
-	invokable := c.invokable()
-	copied := c.copyOnce(in.ClientRequestToken)
-	return func(sec secret.Secret) (secret.Change, error) {
-		change, err := sec.Rotate(asked, now)
-		if err != nil || change.Nothing {
-			return change, err
-		}
-		if err := invokable(ctx, change.Secret.Rotation.Lambda); err != nil {
-			return change, err
-		}
-		if change.Version != nil {
-			change.Version.Sealed, err = copied(ctx, sec)
-		}
+}
+
+func (r *rotation) decide(ctx context.Context, sec secret.Secret) (secret.Change, error) {
+	change, err := sec.Rotate(r.asked, r.now)
+	// The refusal says that the other one is reattempted. One that is to wait for its
+	// schedule is not what was asked for.
+	if r.incomplete = errors.Is(err, secret.ErrIncomplete) && !r.asked.Test; r.incomplete {
+		return sec.Reattempt(r.now), nil
+	}
+	if err != nil || change.Nothing {
 		return change, err
 	}
+	if err := r.invokable(ctx, change.Secret.Rotation.Lambda); err != nil {
+		return change, err
+	}
+	if change.Version != nil {
+		change.Version.Sealed, err = r.copied(ctx, sec)
+	}
+	return change, err
 }
 
 // invokable returns a function that asks once for each rotation function whether it
@@ -149,18 +168,6 @@ func (c *call) startRotation(ctx context.Context, sec secret.Secret) {
 	if err := c.Rotator.Start(ctx, sec.ARN); err != nil && c.Log != nil {
 		c.Log.WarnContext(ctx, "rotation is left to the schedule", slog.String("secret", sec.Name), slog.String("error", err.Error()))
 	}
-}
-
-// reattempt tries a rotation again that was given up, as the refusal of another one
-// says.
-func (c *call) reattempt(ctx context.Context, id secret.ID, refusal error) error {
-	now := c.now()
-	sec, err := c.change(ctx, id, func(sec secret.Secret) (secret.Change, error) { return sec.Reattempt(now), nil })
-	if err != nil {
-		return err
-	}
-	c.startRotation(ctx, sec)
-	return refusal
 }
 
 func (r *rotationRules) rules() *secret.RotationRules {

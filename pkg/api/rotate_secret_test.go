@@ -232,7 +232,8 @@ func TestRotateSecretWholeRotation(t *testing.T) {
 	}
 }
 
-// A secret may be rotated before it has a value: then the function makes the first.
+// A secret may be rotated before it has a value: then the function makes the first,
+// which is the current one when finishSecret says so.
 func TestRotateSecretFirstValue(t *testing.T) {
 	t.Parallel()
 	room := localtest.New(t)
@@ -245,8 +246,21 @@ func TestRotateSecretFirstValue(t *testing.T) {
 	refuses(t, room, noStage("AWSCURRENT"), func() (*secretsmanager.GetSecretValueOutput, error) {
 		return room.SDK.GetSecretValue(t.Context(), getInput("s", "", ""))
 	})
-	put(t, room, "s", "N", "new", "AWSPENDING")
-	must(room.SDK.UpdateSecretVersionStage(t.Context(), stageInput("s", "AWSCURRENT", "N", "N")))(t)
+	in := putInput("s", "N", "new", "AWSPENDING")
+	in.RotationToken = aws.String(rotationToken)
+	if out := must(room.SDK.PutSecretValue(t.Context(), in))(t); join(out.VersionStages) != "AWSPENDING" {
+		t.Errorf("got VersionStages %q, want AWSPENDING alone", out.VersionStages)
+	}
+	for _, room := range []*localtest.Room{room, room.Another(t)} {
+		checkStages(t, room, "s", map[string]string{"N": "AWSPENDING"})
+		refuses(t, room, noStage("AWSCURRENT"), func() (*secretsmanager.GetSecretValueOutput, error) {
+			return room.SDK.GetSecretValue(t.Context(), getInput("s", "", ""))
+		})
+		if got := must(room.SDK.GetSecretValue(t.Context(), getInput("s", "N", "AWSPENDING")))(t); *got.SecretString != "new" {
+			t.Errorf("got value %q, want new", *got.SecretString)
+		}
+	}
+	must(room.SDK.UpdateSecretVersionStage(t.Context(), stageInput("s", "AWSCURRENT", "", "N")))(t)
 	rotated(t, room, now.now)
 	checkStages(t, room, "s", map[string]string{"N": "AWSCURRENT"})
 }
@@ -265,6 +279,8 @@ func TestRotateSecretRefuses(t *testing.T) {
 	schedule(t, room, "deleted")
 	rotate(t, room, byFunction("rotating", "N"))
 	put(t, room, "full", "v2", "two", labelsUpTo(19)...)
+	create(t, room, "nearly", "v1", "one")
+	put(t, room, "nearly", "v2", "two", labelsUpTo(18)...)
 	runs(t, room, "stored", func(sec secret.Secret) (secret.Change, error) {
 		sec.Rotation = secret.Rotation{Enabled: true, Lambda: gone}
 		return secret.Change{Secret: sec}, nil
@@ -321,6 +337,8 @@ func TestRotateSecretRefuses(t *testing.T) {
 		{"over the end of the day", rules(0, "cron(0 22 * * ? *)", "3h"), refusal{"InvalidParameterException", "The rotation window must not extend into the next UTC day."}},
 		{"a 21st label", byFunction("full", "N"), limit},
 		{"a 21st label, for a test", onlyTest(byFunction("full", "N")), limit},
+		{"a 21st label in the end, AWSPREVIOUS", byFunction("nearly", "N"), limit},
+		{"a 21st label in the end, for a test", onlyTest(byFunction("nearly", "N")), limit},
 		{"unknown", byFunction("unknown", "N"), notFound},
 		{"unknown, before the function", by(byFunction("unknown", "N"), gone), notFound},
 		{"scheduled for deletion", byFunction("deleted", "N"), marked},
@@ -518,7 +536,17 @@ func TestRotateSecretIncomplete(t *testing.T) {
 				r.asked()
 				in := byRules("s", "M", types.RotationRulesType{ScheduleExpression: aws.String("rate(1 day)")})
 				in.RotationLambdaARN = aws.String("another")
-				_, err := room.SDK.RotateSecret(t.Context(), in, once)
+				// One that is to wait for its schedule does not have the other one tried again.
+				same := dump(t, room)
+				patient := byFunction("s", "M")
+				patient.RotateImmediately = aws.Bool(false)
+				_, err := room.SDK.RotateSecret(t.Context(), patient, once)
+				checkRefused(t, err, incomplete)
+				checkSame(t, same, dump(t, room))
+				if _, started := r.asked(); started != 0 {
+					t.Errorf("got %d started by a request for a test, want none", started)
+				}
+				_, err = room.SDK.RotateSecret(t.Context(), in, once)
 				checkRefused(t, err, incomplete)
 				if _, started := r.asked(); started != test.started {
 					t.Errorf("got %d started, want %d", started, test.started)
@@ -562,6 +590,11 @@ func TestRotateSecretAgain(t *testing.T) {
 		must(room.SDK.UpdateSecretVersionStage(t.Context(), stageInput("s", "AWSCURRENT", "v1", "N")))(t)
 		rotated(t, room, now)
 	}
+	tested := func(t *testing.T, room *localtest.Room, now time.Time) {
+		t.Helper()
+		lease(t, room, now, time.Hour)
+		rotated(t, room, now)
+	}
 	for _, test := range []struct {
 		name    string
 		since   func(*testing.T, *localtest.Room, time.Time)
@@ -597,6 +630,32 @@ func TestRotateSecretAgain(t *testing.T) {
 			t.Helper()
 			cancel(t, room, "s")
 		}, 0},
+		{"cancelled, and the label taken off", func(t *testing.T, room *localtest.Room, _ time.Time) {
+			t.Helper()
+			cancel(t, room, "s")
+			must(room.SDK.UpdateSecretVersionStage(t.Context(), stageInput("s", "AWSPENDING", "N", "")))(t)
+		}, 0},
+		{"abandoned before it had a value", func(t *testing.T, room *localtest.Room, _ time.Time) {
+			t.Helper()
+			put(t, room, "s", "v2", "two")
+		}, 0},
+		{"abandoned with its value", func(t *testing.T, room *localtest.Room, now time.Time) {
+			t.Helper()
+			lease(t, room, now, time.Hour)
+			put(t, room, "s", "N", "new", "AWSPENDING")
+			put(t, room, "s", "v2", "two")
+		}, 0},
+		{"test: at once", func(*testing.T, *localtest.Room, time.Time) {}, 1},
+		{"test: after it went well", tested, 0},
+		{"test: cancelled after it went well", func(t *testing.T, room *localtest.Room, now time.Time) {
+			t.Helper()
+			tested(t, room, now)
+			cancel(t, room, "s")
+		}, 0},
+		{"test: given up", func(t *testing.T, room *localtest.Room, now time.Time) {
+			t.Helper()
+			giveUp(t, room, now)
+		}, 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -604,7 +663,11 @@ func TestRotateSecretAgain(t *testing.T) {
 			r := withRotator(room)
 			now := withClock(room, noonInNovember)
 			create(t, room, "s", "v1", "one")
-			first := rotate(t, room, byFunction("s", "N"))
+			asked := byFunction("s", "N")
+			if strings.HasPrefix(test.name, "test: ") {
+				onlyTest(asked)
+			}
+			first := rotate(t, room, asked)
 			test.since(t, room, now.now)
 			now.now = now.now.Add(time.Second)
 			before := dump(t, room)
@@ -612,7 +675,7 @@ func TestRotateSecretAgain(t *testing.T) {
 			other.Server.Rotator, other.Server.Now = r, now.Now
 			for _, room := range []*localtest.Room{room, other} {
 				r.asked()
-				for _, in := range []*secretsmanager.RotateSecretInput{byFunction("s", "N"), byRules("s", "N", types.RotationRulesType{ScheduleExpression: aws.String("rate(1 day)")})} {
+				for _, in := range []*secretsmanager.RotateSecretInput{asked, byRules("s", "N", types.RotationRulesType{ScheduleExpression: aws.String("rate(1 day)")})} {
 					again := rotate(t, room, in)
 					if *again.ARN != *first.ARN || *again.Name != *first.Name || *again.VersionId != *first.VersionId {
 						t.Errorf("got ARN %s, Name %s, VersionId %s", *again.ARN, *again.Name, *again.VersionId)
@@ -625,6 +688,46 @@ func TestRotateSecretAgain(t *testing.T) {
 			checkSame(t, before, dump(t, room))
 		})
 	}
+}
+
+// A token that is a version already, but not of the last request, is refused: nothing
+// is begun, and the caller is not told that its rotation was.
+func TestRotateSecretTokenOfVersion(t *testing.T) {
+	t.Parallel()
+	room := localtest.New(t)
+	r := withRotator(room)
+	now := withClock(room, noonInNovember)
+	arn := *create(t, room, "s", "v1", "one").ARN
+	rotate(t, room, byFunction("s", "N"))
+	lease(t, room, now.now, time.Hour)
+	put(t, room, "s", "N", "new", "AWSPENDING")
+	must(room.SDK.UpdateSecretVersionStage(t.Context(), stageInput("s", "AWSCURRENT", "v1", "N")))(t)
+	rotated(t, room, now.now)
+	put(t, room, "s", "v2", "two", "mine")
+	rotate(t, room, onlyTest(rotateInput("s", "M")))
+	cancel(t, room, "s")
+	put(t, room, "s", "v3", "three")
+	before := dump(t, room)
+	r.asked()
+	for version, state := range map[string]string{"v1": "deprecated", "N": "of the rotation before, previous", "v2": "with a label", "v3": "current"} {
+		want := refusal{"InvalidParameterException", "You can't use ClientRequestToken " + token(version) + " because that value is already in use for a version of secret " + arn + "."}
+		for _, in := range []*secretsmanager.RotateSecretInput{rotateInput("s", version), byFunction("s", version), onlyTest(rotateInput("s", version))} {
+			other := room.Another(t)
+			other.Server.Rotator, other.Server.Now = r, now.Now
+			for _, room := range []*localtest.Room{room, other} {
+				_, err := room.SDK.RotateSecret(t.Context(), in, once)
+				if checkRefused(t, err, want); t.Failed() {
+					t.Fatalf("%s, %s", version, state)
+				}
+			}
+		}
+	}
+	if _, started := r.asked(); started != 0 {
+		t.Errorf("got %d started, want none", started)
+	}
+	checkSame(t, before, dump(t, room))
+	rotate(t, room, rotateInput("s", "M")) // the last request again, whose copy is gone
+	checkSame(t, before, dump(t, room))
 }
 
 // With RotateImmediately false there is a copy of the current value under
@@ -649,17 +752,18 @@ func TestRotateSecretTest(t *testing.T) {
 			other := room.Another(t)
 			other.Server.Rotator, other.Server.Now = r, now.Now
 			for i, room := range []*localtest.Room{room, other} {
-				out := rotate(t, room, onlyTest(byFunction("s", "N")))
-				if *out.VersionId != token("N") {
-					t.Errorf("got VersionId %s, want N", *out.VersionId)
+				version := fmt.Sprint("N", i)
+				out := rotate(t, room, onlyTest(byFunction("s", version)))
+				if *out.VersionId != token(version) {
+					t.Errorf("got VersionId %s, want %s", *out.VersionId, version)
 				}
 				if _, started := r.asked(); started != 1 {
 					t.Errorf("got %d started, want 1", started)
 				}
-				checkStages(t, room, "s", map[string]string{"v1": "AWSCURRENT", "N": "AWSPENDING"})
+				checkStages(t, room, "s", map[string]string{"v1": "AWSCURRENT", version: "AWSPENDING"})
 				current := get(t, room, "s")
 				for _, reader := range []*localtest.Room{room, room.Another(t)} {
-					tested := must(reader.SDK.GetSecretValue(t.Context(), getInput("s", "N", "AWSPENDING")))(t)
+					tested := must(reader.SDK.GetSecretValue(t.Context(), getInput("s", version, "AWSPENDING")))(t)
 					if aws.ToString(tested.SecretString) != aws.ToString(current.SecretString) || !slices.Equal(tested.SecretBinary, current.SecretBinary) {
 						t.Errorf("got the copy %q %v, want the current value", aws.ToString(tested.SecretString), tested.SecretBinary)
 					}
@@ -677,8 +781,8 @@ func TestRotateSecretTest(t *testing.T) {
 				}
 				checkStages(t, room, "s", map[string]string{"v1": "AWSCURRENT"})
 				for _, reader := range []*localtest.Room{room, room.Another(t)} {
-					refuses(t, reader, noVersion("N"), func() (*secretsmanager.GetSecretValueOutput, error) {
-						return reader.SDK.GetSecretValue(t.Context(), getInput("s", "N", ""))
+					refuses(t, reader, noVersion(version), func() (*secretsmanager.GetSecretValueOutput, error) {
+						return reader.SDK.GetSecretValue(t.Context(), getInput("s", version, ""))
 					})
 				}
 				if got := describe(t, room, "s"); *got.RotationEnabled != (i == 0) || got.LastRotatedDate != nil || (got.NextRotationDate != nil) != (i == 0) {
@@ -704,6 +808,11 @@ func TestRotateSecretTestWithoutValue(t *testing.T) {
 	if checked, started := r.asked(); checked != 1 || started != 0 {
 		t.Errorf("got %d checked and %d started, want the first alone", checked, started)
 	}
+	// A rotation then is as any other.
+	rotate(t, room, rotateInput("s", "M"))
+	checkStages(t, room, "s", map[string]string{"M": "AWSPENDING"})
+	_, err := room.SDK.RotateSecret(t.Context(), rotateInput("s", "L"), once)
+	checkRefused(t, err, incomplete)
 }
 
 // A value that becomes current while its copy is made is the one that is copied.

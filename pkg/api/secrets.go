@@ -2,10 +2,8 @@ package api
 
 import (
 	"context"
-	"errors"
 
 	"github.com/strongroom/strongroom/pkg/secret"
-	"github.com/strongroom/strongroom/pkg/store"
 )
 
 // find reads the secret that a request names, when the caller may make this call
@@ -15,19 +13,12 @@ func (c *call) find(ctx context.Context, secretID string) (secret.Secret, error)
 	if err != nil {
 		return secret.Secret{}, err
 	}
-	const tries = 3 // its policy may be changed between two reads
-	var sec secret.Secret
-	for range tries {
-		sec, err = c.Store.Get(ctx, id)
-		if isNotFound(err) {
-			return sec, c.missing(ctx, id)
-		}
-		if err != nil {
-			return sec, err
-		}
-		if err = c.may(ctx, sec); !errors.Is(err, store.ErrBusy) {
-			break
-		}
+	sec, err := c.Store.Get(ctx, id)
+	if err == nil {
+		err = c.settle(ctx, &sec, func() error { return c.may(ctx, sec) })
+	}
+	if isNotFound(err) {
+		return sec, c.missing(ctx, id)
 	}
 	return sec, err
 }

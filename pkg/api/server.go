@@ -95,7 +95,7 @@ const (
 	// bytes with every character escaped. API Gateway refuses at 10 MB.
 	maxBody = 1 << 20
 	// timeout ends a request before API Gateway, which waits 29 seconds, does.
-	timeout = 25 * time.Second
+	timeout = 24 * time.Second
 
 	jsonType = "application/x-amz-json-1.1"
 )
@@ -157,7 +157,11 @@ func (c *call) keepRecord(ctx context.Context, out any, err error) error {
 		return nil
 	}
 	if c.AuditRequired {
-		return fmt.Errorf("the audit record is not kept: %w", lost)
+		lost = fmt.Errorf("the audit record is not kept: %w", lost)
+		if _, isRefusal := errors.AsType[secret.Error](err); isRefusal {
+			return lost
+		}
+		return errors.Join(lost, err)
 	}
 	if c.Log != nil {
 		c.Log.ErrorContext(ctx, "the audit record is not kept", slog.String("request", c.id), slog.String("error", lost.Error()))
@@ -249,8 +253,11 @@ func (c *call) log(ctx context.Context, status int, took time.Duration, err erro
 	switch {
 	case isRefusal:
 		attrs = append(attrs, slog.String("code", string(refusal.Code)))
-	case status >= http.StatusInternalServerError:
-		level = slog.LevelError
+	case err != nil:
+		level = slog.LevelWarn // too much at once
+		if status >= http.StatusInternalServerError {
+			level = slog.LevelError
+		}
 		attrs = append(attrs, slog.String("error", err.Error()))
 	}
 	if c.decided && !c.decision.Allowed {

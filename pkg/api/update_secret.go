@@ -42,7 +42,13 @@ func (c *call) updateSecret(ctx context.Context, in updateSecretInput) (out upda
 	}
 	now, rewrap := c.now(), c.rewrapOnce()
 	decide := func(sec secret.Secret) (change secret.Change, err error) {
-		if change, err = sec.Update(update, version, now); err != nil || change.Secret.KMSKey == sec.KMSKey {
+		if change, err = sec.Update(update, version, now); err != nil {
+			return change, err
+		}
+		if in.KmsKeyId != nil {
+			err = c.crossAccount(change.Secret)
+		}
+		if err != nil || change.Secret.KMSKey == sec.KMSKey {
 			return change, err
 		}
 		change.Rewrapped, err = rewrap(ctx, sec, change)

@@ -34,6 +34,9 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	refused, ok := errors.AsType[secret.Error](err)
+	if ok {
+		g.Log.InfoContext(r.Context(), "refused", "code", string(refused.Code), "caller", caller.ARN)
+	}
 	status := http.StatusBadRequest // for a wrong signature, too, as the stack's gateway has it
 	switch {
 	case !ok:

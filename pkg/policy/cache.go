@@ -1,8 +1,6 @@
 package policy
 
 import (
-	"fmt"
-
 	lru "github.com/hashicorp/golang-lru/v2"
 )
 
@@ -19,7 +17,8 @@ func NewCache(size int) *Cache {
 }
 
 // Policy is the policy on a secret whose text has this SHA-256; text is asked for it
-// when the policy is not remembered, and must give that very text.
+// when the policy is not remembered, and must give that very text. One that cannot
+// be read is [Unreadable].
 //
 // What Parse would refuse for a condition key or a variable is taken here: it was
 // stored when these were not looked at. A statement with one denies if it is a
@@ -34,8 +33,18 @@ func (c *Cache) Policy(hash string, text func() (string, error)) (*Policy, error
 	}
 	p, err := parse(t, true)
 	if err != nil {
-		return nil, fmt.Errorf("stored policy: %w", err)
+		p = Unreadable
 	}
 	c.policies.Add(hash, p)
 	return p, nil
 }
+
+// Unreadable stands for a stored policy that cannot be read: nobody knows whom it
+// denies, so it denies everybody everything.
+var Unreadable = &Policy{rules: []rule{{
+	name:       "resource policy, which cannot be read",
+	effect:     Deny,
+	principals: principals{any: []who{{kind: everyone}}},
+	actions:    compileActions(Patterns{Any: []string{"*"}}),
+	resources:  compileActions(Patterns{Any: []string{"*"}}),
+}}}

@@ -61,8 +61,12 @@ func TestCache(t *testing.T) {
 	t.Parallel()
 	c := NewCache(2)
 	for range 2 {
-		if p, err := ofText(c, "{"); p != nil || err == nil {
+		p, err := ofText(c, "{")
+		if p != Unreadable || err != nil {
 			t.Errorf("Policy of no policy = %v, %v", p, err)
+		}
+		if d := AllowAll().Decide(reads(userOf(home, "ann")), p); d.Allowed || !d.Explicit || d.Statement != "resource policy, which cannot be read" {
+			t.Errorf("a policy that cannot be read: %+v", d)
 		}
 	}
 	first, err := ofText(c, stmt(allow))

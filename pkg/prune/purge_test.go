@@ -60,7 +60,7 @@ func TestPurge(t *testing.T) {
 	for _, name := range names {
 		must(room.SDK.CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{Name: &name}))(t)
 		must(room.SDK.PutResourcePolicy(t.Context(), &secretsmanager.PutResourcePolicyInput{
-			SecretId: &name, ResourcePolicy: aws.String(`{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Principal":"*","Action":"secretsmanager:PutSecretValue","Resource":"*"}]}`),
+			SecretId: &name, ResourcePolicy: aws.String(`{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Principal":"*","Action":"secretsmanager:CancelRotateSecret","Resource":"*"}]}`),
 		}))(t)
 		if name != "empty" {
 			putMany(t, room, c, name, 5, time.Second)

@@ -4,13 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
+	"reflect"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 	"github.com/aws/smithy-go"
@@ -54,7 +58,7 @@ func TestStepFails(t *testing.T) {
 			tests[name+"-"+step] = c
 		}
 	}
-	h.wantRetried(t, patient, 4, namesOf(tests), func(name string) (string, bool, []mishap) {
+	h.wantRetried(t, patient, delay, 4, namesOf(tests), func(name string) (string, bool, []mishap) {
 		c := tests[name]
 		return c.step, c.ran, c.mishaps
 	})
@@ -69,7 +73,8 @@ func namesOf[T any](tests map[string]T) []string {
 	return names
 }
 
-// A step that does not answer in time has failed, whether it ran or not.
+// A step that does not answer in time has failed, whether it ran or not. It is not
+// called again before a function must have ended that runs as long as one may.
 func TestStepTimeout(t *testing.T) {
 	t.Parallel()
 	h := open(t)
@@ -82,7 +87,7 @@ func TestStepTimeout(t *testing.T) {
 		tests["before-"+step] = test{step, before(never)}
 		tests["after-"+step] = test{step, after(never)}
 	}
-	h.wantRetried(t, 2*time.Second, len(tests), namesOf(tests), func(name string) (string, bool, []mishap) {
+	h.wantRetried(t, 2*time.Second, 15*time.Minute-2*time.Second, len(tests), namesOf(tests), func(name string) (string, bool, []mishap) {
 		return tests[name].step, strings.HasPrefix(name, "after-"), []mishap{tests[name].mishap}
 	})
 	if !strings.Contains(h.log.String(), "the function did not answer within 2s") {
@@ -91,8 +96,8 @@ func TestStepTimeout(t *testing.T) {
 }
 
 // wantRetried has a step fail of each of these secrets, with a way to find which, whether it ran, and
-// how.
-func (h *house) wantRetried(t *testing.T, timeout time.Duration, parallel int, names []string, find func(string) (string, bool, []mishap)) {
+// how; and wants them retried after the wait.
+func (h *house) wantRetried(t *testing.T, timeout, wait time.Duration, parallel int, names []string, find func(string) (string, bool, []mishap)) {
 	t.Helper()
 	for _, name := range names {
 		step, _, mishaps := find(name)
@@ -111,7 +116,7 @@ func (h *house) wantRetried(t *testing.T, timeout time.Duration, parallel int, n
 		if got := stepsOf(calls, name); !slices.Equal(got, want) {
 			t.Errorf("%s: steps %q, want %q", name, got, want)
 		}
-		h.wantRun(t, name, secret.Run{Token: token("v1"), Attempts: 1, Due: epoch.Add(delay), Failure: failureOf(step)})
+		h.wantRun(t, name, secret.Run{Token: token("v1"), Attempts: 1, Due: epoch.Add(wait), Failure: failureOf(step)})
 		h.wantSound(t, name)
 		current := token("v0")
 		if ran && step == "finishSecret" {
@@ -121,7 +126,7 @@ func (h *house) wantRetried(t *testing.T, timeout time.Duration, parallel int, n
 			t.Errorf("%s: stages %v, want %s current and v1 pending", name, got, current)
 		}
 	}
-	h.clock.add(delay - time.Millisecond)
+	h.clock.add(wait - time.Millisecond)
 	wantOutcomes(t, h.run(t), outcomes{})
 	h.clock.add(time.Millisecond)
 	wantOutcomes(t, h.run(t), outcomes{rotate.Succeeded: len(names)})
@@ -193,8 +198,8 @@ func nth(n int, faults ...localtest.Fault) []localtest.Fault {
 func TestStoreFails(t *testing.T) {
 	t.Parallel()
 	const get, write = "GetItem", "TransactWriteItems"
-	good := []string{get, write, get, get, get, get, get, write}
-	bad := []string{get, write, get, get, get, write} // testSecret fails
+	good := []string{get, write, get, get, get, get, write}
+	bad := []string{get, write, get, get, write} // testSecret fails
 	refuse := localtest.Refuse(http.StatusBadRequest, "ThrottlingException")
 	h := open(t)
 	var names []string
@@ -257,7 +262,34 @@ func TestStoreFails(t *testing.T) {
 	}
 }
 
-// What a rotation costs: the lease, a look before each step, and the end.
+// A commit whose answer is lost, and after which the secret was changed otherwise, is
+// found to have happened.
+func TestLostAndChanged(t *testing.T) {
+	t.Parallel()
+	h := open(t)
+	for n, name := range []string{"lease", "end"} {
+		h.rotate(t, name)
+		r, wire := h.rotator(t)
+		wire.Break("TransactWriteItems", nth(n, func(call *http.Request, do func() (*http.Response, error)) (*http.Response, error) {
+			out, err := localtest.LoseAnswer(call, do)
+			in := &secretsmanager.TagResourceInput{SecretId: &name, Tags: []types.Tag{{Key: aws.String("k"), Value: aws.String("v")}}}
+			must(h.SDK.TagResource(t.Context(), in))(t)
+			return out, err
+		})...)
+		if outcome, err := r.Rotate(t.Context(), secret.ID{Name: name}); outcome != rotate.Succeeded || err != nil {
+			t.Errorf("%s: %s, %v, want it rotated", name, outcome, err)
+		}
+		h.wantRotated(t, name, token("v1"), token("v0"))
+		if got := h.told(name); !slices.Equal(got, []string{"RotationStarted", "RotationSucceeded"}) {
+			t.Errorf("%s: told %q", name, got)
+		}
+		if got := h.get(t, name).Tags; len(got) != 1 {
+			t.Errorf("%s: tags %v, want the one that came in between", name, got)
+		}
+	}
+}
+
+// What a rotation costs: the lease, a look before each step but the first, and the end.
 func TestCost(t *testing.T) {
 	t.Parallel()
 	h := open(t)
@@ -266,10 +298,10 @@ func TestCost(t *testing.T) {
 	if outcome, err := r.Rotate(t.Context(), secret.ID{Name: "s"}); err != nil || outcome != rotate.Succeeded {
 		t.Fatal(outcome, err)
 	}
-	const want = "GetItem TransactWriteItems GetItem GetItem GetItem GetItem GetItem TransactWriteItems"
+	const want = "GetItem TransactWriteItems GetItem GetItem GetItem GetItem TransactWriteItems"
 	calls, reads, writes := wire.Took()
-	if calls != want || reads != 6 {
-		t.Errorf("calls = %s, %v read units\nwant    %s, 6", calls, reads, want)
+	if calls != want || reads != 5 {
+		t.Errorf("calls = %s, %v read units\nwant    %s, 5", calls, reads, want)
 	}
 	// Twice the head, and the note of when it is due, which goes in the end; each costs
 	// double in a transaction. The note is in an index besides.
@@ -386,25 +418,35 @@ func TestGivenUpUntilNextWindow(t *testing.T) {
 	h.wantNext(t, at(t, "2026-04-03 00:00"), day)
 }
 
+// A mortal is the Lambda of a runner that dies when a step has run.
+type mortal struct {
+	rotate.Lambda
+	step string
+}
+
+// Invoke invokes, and may not come back.
+func (m mortal) Invoke(ctx context.Context, in *lambda.InvokeInput, options ...func(*lambda.Options)) (*lambda.InvokeOutput, error) {
+	out, err := m.Lambda.Invoke(ctx, in, options...)
+	if strings.Contains(string(in.Payload), m.step) {
+		runtime.Goexit() // the nearest to kill -9 that leaves the others alone
+	}
+	return out, err
+}
+
 // dies runs the rotation of s, whose runner ends in the middle of a step: the function
 // has run, and nobody hears of it. It returns the RotationToken that the runner had.
 func (h *house) dies(t testing.TB, step string) string {
 	t.Helper()
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	h.lambda.breaks("s", step, func(run func() error) answer {
-		if err := run(); err != nil {
-			t.Error(err)
-		}
-		cancel()
-		return never
-	})
 	h.lambda.took()
 	r, _ := h.rotator(t)
-	sum, err := r.Run(ctx)
-	if !errors.Is(err, context.Canceled) || err.Error() != context.Canceled.Error() || sum.Outcomes[rotate.Unknown] != 1 {
-		t.Errorf("%+v, %v, want one left alone, and %v", sum, err, context.Canceled)
-	}
+	r.Lambda = mortal{r.Lambda, step}
+	dead := make(chan struct{})
+	go func() {
+		defer close(dead)
+		outcome, err := r.Rotate(t.Context(), secret.ID{Name: "s"})
+		t.Errorf("%s, %v, want the runner dead", outcome, err)
+	}()
+	<-dead
 	return h.lambda.took()[0].RotationToken
 }
 
@@ -466,4 +508,158 @@ func (h *house) wantToken(t testing.TB, rotationToken string, right bool) {
 		code = "ResourceExistsException"
 	}
 	wantCode(t, err, code, "")
+}
+
+// A process that has to end gives its attempt back: however many do, the function has
+// not failed. What it called may still be running, so the lease stays until its end.
+func TestStopped(t *testing.T) {
+	t.Parallel()
+	h := open(t)
+	h.rotate(t, "s")
+	for range secret.MaxAttempts + 1 {
+		r, _ := h.rotator(t)
+		ctx, cancel := context.WithCancel(t.Context())
+		h.lambda.breaks("s", "setSecret", meanwhile(cancel))
+		if outcome, err := r.Rotate(ctx, secret.ID{Name: "s"}); outcome != rotate.Unknown || !errors.Is(err, context.Canceled) {
+			t.Errorf("%s, %v, want it left alone and %v", outcome, err, context.Canceled)
+		}
+		h.wantRun(t, "s", secret.Run{Token: token("v1"), Due: h.clock.Now().Add(r.Lease())})
+		h.clock.add(r.Lease() - time.Millisecond)
+		if outcome, err := r.Rotate(t.Context(), secret.ID{Name: "s"}); outcome != rotate.NotDue || err != nil {
+			t.Errorf("%s, %v before the lease ended, want nothing done", outcome, err)
+		}
+		h.clock.add(time.Millisecond)
+	}
+	if told := h.told("s"); slices.Contains(told, "RotationFailed") {
+		t.Errorf("told %q, want no failure", told)
+	}
+	wantOutcomes(t, h.run(t), outcomes{rotate.Succeeded: 1})
+	h.wantRotated(t, "s", token("v1"), token("v0"))
+}
+
+// A rotation that has come to its end in the moment in which the process has to stop
+// has come to its end.
+func TestStoppedTooLate(t *testing.T) {
+	t.Parallel()
+	h := open(t)
+	for name, want := range map[string]rotate.Outcome{"good": rotate.Succeeded, "bad": rotate.Failed} {
+		h.rotate(t, name)
+		if want == rotate.Failed {
+			h.lambda.breaks(name, "finishSecret", before(missing))
+		}
+		r, _ := h.rotator(t)
+		ctx, cancel := context.WithCancel(t.Context())
+		r.Tell = func(_ context.Context, e rotate.Event) {
+			if e.Name != "RotationStarted" {
+				cancel()
+			}
+		}
+		if outcome, err := r.Rotate(ctx, secret.ID{Name: name}); outcome != want || err != nil {
+			t.Errorf("%s: %s, %v, want %s", name, outcome, err, want)
+		}
+	}
+	h.finish(t, "good", "bad")
+	for _, name := range []string{"good", "bad"} {
+		h.wantRotated(t, name, token("v1"), token("v0"))
+	}
+}
+
+// A function that moves AWSCURRENT and fails has failed, also for the last time: the
+// secret is not said to be rotated. The next rotation is as any other.
+func TestFailsWhenCurrent(t *testing.T) {
+	t.Parallel()
+	h := open(t)
+	h.rotate(t, "s")
+	h.lambda.breaks("s", "finishSecret", slices.Repeat([]mishap{after(failedWith("x"))}, secret.MaxAttempts)...)
+	h.finish(t, "s")
+	h.wantRun(t, "s", secret.Run{Token: token("v1"), Attempts: secret.MaxAttempts, Failure: failureOf("finishSecret")})
+	sec := h.get(t, "s")
+	if sec.Stages[secret.Current] != token("v1") || !sec.Rotation.Last.IsZero() {
+		t.Errorf("stages %v, rotated last %v, want v1 current and never", sec.Stages, sec.Rotation.Last)
+	}
+	if told := h.told("s"); !slices.Equal(told, slices.Repeat([]string{"RotationStarted", "RotationFailed"}, secret.MaxAttempts)) {
+		t.Errorf("told %q, want each failure", told)
+	}
+	if !strings.Contains(h.log.String(), "rotation is left to its next window") {
+		t.Errorf("logged %s, want that it is given up", &h.log)
+	}
+	h.again(t, "s")
+	if got := h.get(t, "s").Rotation.Last; !got.Equal(h.clock.Now()) {
+		t.Errorf("rotated last %v, want %v", got, h.clock.Now())
+	}
+}
+
+// The first value of a secret, made by a rotation, is the current one when finishSecret
+// says so, and not before: what was not set and tested is not used.
+func TestFirstValue(t *testing.T) {
+	t.Parallel()
+	h := open(t)
+	h.lambda.run = h.first
+	h.createEmpty(t, "good")
+	h.createEmpty(t, "bad")
+	h.lambda.breaks("bad", "setSecret", slices.Repeat([]mishap{before(failedWith("the database is down"))}, secret.MaxAttempts)...)
+	for _, name := range []string{"good", "bad"} {
+		must(h.SDK.RotateSecret(t.Context(), asked(name)))(t)
+	}
+	wantOutcomes(t, h.run(t), outcomes{rotate.Succeeded: 1, rotate.Failed: 1})
+	calls := h.lambda.took()
+	if got := stepsOf(calls, "good"); !slices.Equal(got, steps) {
+		t.Errorf("good: steps %q, want all", got)
+	}
+	if got := stepsOf(calls, "bad"); !slices.Equal(got, steps[:2]) {
+		t.Errorf("bad: steps %q, want two", got)
+	}
+	h.finish(t, "good", "bad")
+	sec := h.get(t, "good")
+	if want := (secret.Stages{secret.Current: token("v1")}); !maps.Equal(sec.Stages, want) || sec.Rotation.Last.IsZero() {
+		t.Errorf("good: stages %v, rotated last %v, want %v", sec.Stages, sec.Rotation.Last, want)
+	}
+	if got := h.value(t, "good", secret.Current); got != h.lambda.password(sec.ARN) || got == "" {
+		t.Errorf("good: the value is %q, and the password %q", got, h.lambda.password(sec.ARN))
+	}
+	if got, want := h.told("bad"), slices.Repeat([]string{"RotationStarted", "RotationFailed"}, secret.MaxAttempts); !slices.Equal(got, want) {
+		t.Errorf("bad: told %q, want %q", got, want)
+	}
+	out := must(h.SDK.DescribeSecret(t.Context(), &secretsmanager.DescribeSecretInput{SecretId: aws.String("bad")}))(t)
+	if want := map[string][]string{token("v1"): {"AWSPENDING"}}; !reflect.DeepEqual(out.VersionIdsToStages, want) || out.LastRotatedDate != nil {
+		t.Errorf("bad: labels %v, rotated on %v, want %v and never", out.VersionIdsToStages, out.LastRotatedDate, want)
+	}
+	h.wantIncomplete(t, "bad")
+	wantOutcomes(t, h.run(t), outcomes{rotate.Succeeded: 1})
+	if sec := h.get(t, "bad"); sec.Stages[secret.Current] != token("v1") {
+		t.Errorf("bad: stages %v, want v1 current in the end", sec.Stages)
+	}
+}
+
+func (h *house) createEmpty(t testing.TB, name string) {
+	t.Helper()
+	must(h.SDK.CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{Name: &name, ClientRequestToken: aws.String(token("c"))}))(t)
+}
+
+// first is a function that makes the first value of a secret: the template, where there
+// is no current version to look at, or to move AWSCURRENT from.
+func (h *house) first(ctx context.Context, c call) error {
+	out, err := h.SDK.DescribeSecret(ctx, &secretsmanager.DescribeSecretInput{SecretId: &c.SecretID})
+	switch {
+	case err != nil:
+		return err
+	case slices.Contains(out.VersionIdsToStages[c.ClientRequestToken], "AWSCURRENT"):
+		return nil
+	}
+	switch c.Step {
+	case "createSecret":
+		_, err = h.SDK.PutSecretValue(ctx, &secretsmanager.PutSecretValueInput{
+			SecretId: &c.SecretID, ClientRequestToken: &c.ClientRequestToken, RotationToken: &c.RotationToken,
+			SecretString: aws.String(valueMark + "first"), VersionStages: []string{"AWSPENDING"},
+		})
+		return err
+	case "setSecret":
+		return h.lambda.setSecret(ctx, c)
+	case "testSecret":
+		return h.lambda.testSecret(ctx, c)
+	}
+	_, err = h.SDK.UpdateSecretVersionStage(ctx, &secretsmanager.UpdateSecretVersionStageInput{
+		SecretId: &c.SecretID, VersionStage: aws.String("AWSCURRENT"), MoveToVersionId: &c.ClientRequestToken,
+	})
+	return err
 }

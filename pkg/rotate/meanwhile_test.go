@@ -1,6 +1,7 @@
 package rotate_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -57,7 +58,8 @@ func (h *house) again(t testing.TB, name string) {
 }
 
 // interventions are what is done in the middle of a step, and what is to be said of it
-// afterwards; finished is whether the step has moved AWSCURRENT by then.
+// afterwards; finished is whether the step has moved AWSCURRENT by then. One that ends a
+// rotation whose version is current has it told that it went well.
 var interventions = map[string]struct {
 	do    func(*house, testing.TB, string)
 	check func(h *house, t testing.TB, name string, finished bool)
@@ -165,20 +167,29 @@ var interventions = map[string]struct {
 	},
 }
 
+// An intervention is made in a step, before or after the function has run.
+type intervention struct {
+	what, step string
+	after      bool
+}
+
+func (i intervention) finished() bool { return i.step == "finishSecret" && i.after }
+
+func (i intervention) succeeds() bool {
+	return i.what == "delete-and-restore" || i.finished() && slices.Contains([]string{"take-off", "put", "cancel"}, i.what)
+}
+
 // Whatever happens to a secret in the middle of a step, before the function runs or
 // after: the rotation goes on where it may, and otherwise leaves things as they
 // are found; and nothing keeps the next one from its turn.
 func TestMeanwhile(t *testing.T) {
 	t.Parallel()
 	h := open(t)
-	type test struct {
-		what, step string
-		after      bool
-	}
+	type test = intervention
 	tests := map[string]test{}
 	want := outcomes{}
 	for what, c := range interventions {
-		for i, step := range steps {
+		for _, step := range steps {
 			for _, after := range []bool{false, true} {
 				name := fmt.Sprintf("%s-%s-%t", what, step, after)
 				tests[name] = test{what, step, after}
@@ -189,8 +200,7 @@ func TestMeanwhile(t *testing.T) {
 					mishap = then(do)
 				}
 				h.lambda.breaks(name, step, mishap)
-				finished := i == len(steps)-1 && after
-				if what == "delete-and-restore" || what == "take-off" && finished {
+				if c := (test{what, step, after}); c.succeeds() {
 					want[rotate.Succeeded]++
 				} else {
 					want[rotate.Abandoned]++
@@ -210,14 +220,18 @@ func TestMeanwhile(t *testing.T) {
 			t.Errorf("%s: steps %q, want %q", name, got, called)
 		}
 		told := h.told(name)
-		if slices.Contains(told, "RotationFailed") {
-			t.Errorf("%s: told %q, want no failure", name, told)
+		events := []string{"RotationStarted"}
+		if c.succeeds() {
+			events = append(events, "RotationSucceeded")
+		}
+		if !slices.Equal(told, events) {
+			t.Errorf("%s: told %q, want %q", name, told, events)
 		}
 	}
 	wantOutcomes(t, h.run(t), outcomes{})
 	for _, name := range namesOf(tests) {
 		c := tests[name]
-		interventions[c.what].check(h, t, name, c.step == "finishSecret" && c.after)
+		interventions[c.what].check(h, t, name, c.finished())
 	}
 }
 
@@ -271,7 +285,7 @@ func TestSleeper(t *testing.T) {
 	h := open(t)
 	h.rotate(t, "s")
 	r, _ := h.rotator(t)
-	h.lambda.breaks("s", "setSecret", then(func() { h.clock.add(r.Lease() - patient + time.Millisecond) }))
+	h.lambda.breaks("s", "setSecret", then(func() { h.clock.add(r.Lease() - patient - secret.Skew + time.Millisecond) }))
 	outcome, err := r.Rotate(t.Context(), secret.ID{Name: "s"})
 	if outcome != rotate.Unknown || err == nil || !strings.Contains(err.Error(), "the next run goes on") {
 		t.Errorf("%s, %v, want it left to the next run", outcome, err)
@@ -346,4 +360,124 @@ func TestRunnerDiesAtTheEnd(t *testing.T) {
 	if got := h.get(t, "s").Rotation.Last; !got.Equal(h.clock.Now()) {
 		t.Errorf("rotated last %v, want %v", got, h.clock.Now())
 	}
+}
+
+// wantAlone says that no two functions ran at the same time.
+func (h *house) wantAlone(t testing.TB) {
+	t.Helper()
+	if h.lambda.most > 1 {
+		t.Errorf("%d invocations for one secret at the same time, want one after the other", h.lambda.most)
+	}
+}
+
+// wantNextWaits asks for the rotation to v8 while a function is at work for v1, which
+// is ended: another runner finds nothing to do.
+func (h *house) wantNextWaits(t testing.TB) {
+	t.Helper()
+	in := asked("s")
+	in.ClientRequestToken = aws.String(token("v8"))
+	must(h.SDK.RotateSecret(t.Context(), in))(t)
+	other, _ := h.rotator(t)
+	wantOutcomes(t, must(other.Run(t.Context()))(t), outcomes{})
+	if outcome, err := other.Rotate(t.Context(), secret.ID{Name: "s"}); outcome != rotate.NotDue || err != nil {
+		t.Errorf("%s, %v while a function is at work, want nothing done", outcome, err)
+	}
+}
+
+// Another rotation that is asked for while finishSecret runs, after it moved AWSCURRENT,
+// begins when the runner of the first has seen it; and the first went well.
+func TestRotateDuringFinish(t *testing.T) {
+	t.Parallel()
+	h := open(t)
+	h.rotate(t, "s")
+	h.lambda.breaks("s", "finishSecret", then(func() { h.wantNextWaits(t) }))
+	wantOutcomes(t, h.run(t), outcomes{rotate.Succeeded: 1})
+	if got := h.told("s"); !slices.Equal(got, []string{"RotationStarted", "RotationSucceeded"}) {
+		t.Errorf("told %q", got)
+	}
+	wantOutcomes(t, h.run(t), outcomes{rotate.Succeeded: 1})
+	h.wantAlone(t)
+	h.wantRotated(t, "s", token("v8"), token("v1"))
+	if got := h.told("s"); !slices.Equal(got, []string{"RotationStarted", "RotationSucceeded"}) {
+		t.Errorf("told %q of the second", got)
+	}
+}
+
+// A rotation that is ended in the middle of a step, and another asked for: the next one
+// sets its password when the step is over, and nothing comes after it.
+func TestRotateDuringStep(t *testing.T) {
+	t.Parallel()
+	h := open(t)
+	h.rotate(t, "s")
+	h.lambda.run = func(ctx context.Context, c call) error {
+		if c.Step != "setSecret" || c.ClientRequestToken != token("v1") {
+			return h.lambda.template(ctx, c)
+		}
+		value, err := h.lambda.get(ctx, c, c.ClientRequestToken, "AWSPENDING") // the template's checks are over
+		if err != nil {
+			return err
+		}
+		h.put(t, "s", "v9")
+		h.wantNextWaits(t)
+		h.lambda.setPassword(c.SecretID, value)
+		return nil
+	}
+	wantOutcomes(t, h.run(t), outcomes{rotate.Abandoned: 1})
+	if got := h.get(t, "s").Rotation.Busy; got != (secret.Busy{}) {
+		t.Errorf("%+v is busy, want nobody", got)
+	}
+	wantOutcomes(t, h.run(t), outcomes{rotate.Succeeded: 1})
+	h.wantAlone(t)
+	h.wantRotated(t, "s", token("v8"), token("v9"))
+}
+
+// A runner that dies when its rotation was ended keeps the next one waiting until its
+// lease has ended.
+func TestBusyRunnerDies(t *testing.T) {
+	t.Parallel()
+	h := open(t)
+	h.rotate(t, "s")
+	h.lambda.breaks("s", "setSecret", then(func() {
+		h.put(t, "s", "v9")
+		h.wantNextWaits(t)
+	}))
+	h.dies(t, "setSecret")
+	r, _ := h.rotator(t)
+	h.clock.add(r.Lease() - time.Millisecond)
+	if outcome, err := r.Rotate(t.Context(), secret.ID{Name: "s"}); outcome != rotate.NotDue || err != nil {
+		t.Errorf("%s, %v before the lease ended, want nothing done", outcome, err)
+	}
+	wantOutcomes(t, h.run(t), outcomes{})
+	h.clock.add(time.Millisecond)
+	wantOutcomes(t, h.run(t), outcomes{rotate.Succeeded: 1})
+	h.wantAlone(t)
+	h.wantRotated(t, "s", token("v8"), token("v9"))
+}
+
+// Clocks that differ by a few seconds do not have two functions run at the same time: a
+// step that begins as late as may be has come to its end when the lease ends for others.
+func TestClockAhead(t *testing.T) {
+	t.Parallel()
+	h := open(t)
+	h.rotate(t, "s")
+	r, _ := h.rotator(t)
+	ahead, _ := h.rotator(t)
+	ahead.Now = func() time.Time { return h.clock.Now().Add(secret.Skew) }
+	h.lambda.breaks("s", "createSecret", then(func() { h.clock.add(r.Lease() - patient - secret.Skew) })) // it stood still for a while
+	h.lambda.breaks("s", "setSecret", then(func() {
+		h.clock.add(patient - time.Millisecond)
+		wantOutcomes(t, must(ahead.Run(t.Context()))(t), outcomes{})
+		if outcome, err := ahead.Rotate(t.Context(), secret.ID{Name: "s"}); outcome != rotate.NotDue || err != nil {
+			t.Errorf("%s, %v while a step runs, want nothing done", outcome, err)
+		}
+	}))
+	if outcome, err := r.Rotate(t.Context(), secret.ID{Name: "s"}); outcome != rotate.Unknown || err == nil {
+		t.Errorf("%s, %v, want it left to the next run", outcome, err)
+	}
+	h.wantAlone(t)
+	if got := stepsOf(h.lambda.took(), "s"); !slices.Equal(got, steps[:2]) {
+		t.Errorf("steps %q, want none after the second", got)
+	}
+	h.finish(t, "s")
+	h.wantRotated(t, "s", token("v1"), token("v0"))
 }

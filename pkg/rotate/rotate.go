@@ -87,8 +87,8 @@ const margin = 30 * time.Second
 func (r *Rotator) Lease() time.Duration { return 4*r.StepTimeout + margin }
 
 // Rotate runs one attempt of the rotation of a secret, if one is due.
-func (r *Rotator) Rotate(ctx context.Context, id secret.ID) (Outcome, error) {
-	ctx, cancel := context.WithTimeout(ctx, r.Lease()) // whatever hangs, nothing is done after it
+func (r *Rotator) Rotate(outer context.Context, id secret.ID) (Outcome, error) {
+	ctx, cancel := context.WithTimeout(outer, r.Lease()) // whatever hangs, nothing is done after it
 	defer cancel()
 	a, outcome, err := r.begin(ctx, id)
 	if err != nil || outcome != "" {
@@ -101,12 +101,39 @@ func (r *Rotator) Rotate(ctx context.Context, id secret.ID) (Outcome, error) {
 		outcome, err = a.fail(ctx, failure)
 	}
 	switch {
+	case err == nil:
+		return outcome, nil
 	case errors.Is(err, secret.ErrNotTheirs), errors.Is(err, secret.NotFound):
-		return Abandoned, nil // whoever ended it has said so
-	case err != nil:
-		return Unknown, err
+		return a.left(ctx), nil
+	case outer.Err() != nil:
+		a.stopped(outer)
 	}
-	return outcome, nil
+	return Unknown, err
+}
+
+// left says that a rotation was seen to be ended, so that the next one need not wait
+// for the lease to end. Without that it does. Whoever ended it has told of it, unless
+// its version was current by then: it went well, and that is told here.
+func (a *attempt) left(ctx context.Context) Outcome {
+	outcome := Abandoned
+	id := secret.ID{Name: a.secret.Name, Suffix: a.secret.Suffix()}
+	_, _ = a.Store.Update(ctx, id, func(sec secret.Secret) (secret.Change, error) {
+		if r := sec.Rotation; r.Busy.Runner == a.runner && !r.Last.Equal(a.secret.Rotation.Last) {
+			outcome = Succeeded
+		}
+		return sec.Left(a.runner), nil
+	})
+	if outcome == Succeeded {
+		a.tell(ctx, "Succeeded", "")
+	}
+	return outcome
+}
+
+// stopped gives the attempt of a process back that has to end.
+func (a *attempt) stopped(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
+	defer cancel()
+	_, _ = a.Store.Update(ctx, a.id, func(sec secret.Secret) (secret.Change, error) { return sec.Stopped(a.runner) })
 }
 
 // An attempt is one run through the steps, under a lease.
@@ -118,6 +145,7 @@ type attempt struct {
 	token   string // RotationToken, in no log and no error
 	version string
 	test    bool
+	slow    bool // a step did not answer in time, and may still be running
 }
 
 // begin takes the lease of what is due. Without an outcome, the attempt is to be made.
@@ -126,10 +154,11 @@ func (r *Rotator) begin(ctx context.Context, id secret.ID) (*attempt, Outcome, e
 	a := &attempt{Rotator: r, id: id, runner: uuid.NewString(), token: newToken()}
 	lease := secret.Lease{Runner: a.runner, Proof: secret.ProofOf(a.token), Until: now.Add(r.Lease()), Token: uuid.NewString()}
 	var outcome Outcome
+	var why string
 	var before secret.Run
 	sec, err := r.Store.Update(ctx, id, func(sec secret.Secret) (change secret.Change, err error) {
 		before = sec.Rotation.Run
-		change, outcome, err = take(sec, lease, now)
+		change, outcome, why, err = take(sec, lease, now)
 		return change, err
 	})
 	if errors.Is(err, secret.NotFound) {
@@ -139,13 +168,13 @@ func (r *Rotator) begin(ctx context.Context, id secret.ID) (*attempt, Outcome, e
 		return nil, Unknown, err
 	}
 	run := sec.Rotation.Run
-	if outcome == GivenUp || outcome == Succeeded {
+	if run.Token == "" {
 		run = before
 	}
 	a.secret, a.version, a.test = sec, run.Token, run.Test
 	switch outcome {
 	case GivenUp:
-		a.tell(ctx, "Failed", secret.RunnerDied)
+		a.tell(ctx, "Failed", why)
 		a.leave(ctx)
 	case Succeeded:
 		a.tell(ctx, "Succeeded", "")
@@ -153,35 +182,39 @@ func (r *Rotator) begin(ctx context.Context, id secret.ID) (*attempt, Outcome, e
 	return a, outcome, nil
 }
 
-// take decides on a lease; without an outcome, it is taken.
-func take(sec secret.Secret, lease secret.Lease, now time.Time) (change secret.Change, _ Outcome, err error) {
-	if sec.RotationDue().IsZero() || sec.RotationDue().After(now) {
-		return secret.Change{Secret: sec, Nothing: true}, NotDue, nil
+// tooManyLabels is why the schedule does not rotate a secret.
+const tooManyLabels = "The secret has as many staging labels as it may have."
+
+// take decides on a lease; without an outcome, it is taken. Why is said of one that is
+// given up.
+func take(sec secret.Secret, lease secret.Lease, now time.Time) (change secret.Change, _ Outcome, why string, err error) {
+	if !sec.IsRotationDue(now) {
+		return secret.Change{Secret: sec, Nothing: true}, NotDue, "", nil
 	}
 	if sec.Overslept(now) {
 		next, err := later(sec.Rotation, now)
 		change := sec.Postpone(next)
 		if sec = change.Secret; err != nil || next.Opens.IsZero() || next.Opens.After(now) {
-			return change, Postponed, err
+			return change, Postponed, "", err
 		}
 	}
 	if lease.Next, err = next(sec.Rotation, now); err != nil {
-		return secret.Change{}, Unknown, err
+		return secret.Change{}, Unknown, "", err
 	}
 	run := sec.Rotation.Run
 	last := run.Attempts >= secret.MaxAttempts && run.Runner != ""
 	if last && !run.Test && sec.Stages[secret.Current] == run.Token {
 		change, err = sec.Rotated(run.Runner, lease.Next, now) // its runner died before it could say so
-		return change, Succeeded, err
+		return change, Succeeded, "", err
 	}
 	change = sec.Lease(lease, now)
 	switch {
 	case change.Secret.Rotation.Run.Runner == lease.Runner:
-		return change, "", nil
+		return change, "", "", nil
 	case last:
-		return change, GivenUp, nil
+		return change, GivenUp, secret.RunnerDied, nil
 	}
-	return change, Postponed, nil // it has as many labels as it may have
+	return change, GivenUp, tooManyLabels, nil
 }
 
 // next is the window that comes after one in which a rotation begins, or ends.
@@ -213,16 +246,18 @@ func (a *attempt) steps(ctx context.Context) (failure string, err error) {
 	if a.test {
 		steps = []string{testSecret}
 	}
-	for _, step := range steps {
-		sec, err := a.Store.Get(ctx, a.id)
-		if err != nil {
-			return "", err
+	sec := a.secret // as it was leased a moment ago
+	for i, step := range steps {
+		if i > 0 {
+			if sec, err = a.Store.Get(ctx, a.id); err != nil {
+				return "", err
+			}
 		}
 		run, err := sec.RunBy(a.runner)
 		if err != nil {
 			return "", err
 		}
-		if a.now().Add(a.StepTimeout).After(run.Due) {
+		if a.now().Add(a.StepTimeout + secret.Skew).After(run.Due) {
 			return "", errLate
 		}
 		if err := a.call(ctx, sec, step); err != nil {
@@ -247,6 +282,7 @@ func (a *attempt) call(ctx context.Context, sec secret.Secret, step string) erro
 		Step: step, SecretID: sec.ARN, ClientRequestToken: a.version, RotationToken: a.token,
 	})
 	if err != nil && ctx.Err() != nil {
+		a.slow = true
 		return context.Cause(ctx)
 	}
 	return err
@@ -275,6 +311,9 @@ func (a *attempt) succeed(ctx context.Context) (failure string, err error) {
 func (a *attempt) fail(ctx context.Context, why string) (Outcome, error) {
 	now := a.now()
 	delay := a.RetryDelay << (a.secret.Rotation.Run.Attempts - 1)
+	if a.slow {
+		delay = max(delay, longest-a.StepTimeout)
+	}
 	_, err := a.Store.Update(ctx, a.id, func(sec secret.Secret) (secret.Change, error) {
 		return sec.Failed(a.runner, why, delay, now)
 	})
@@ -288,6 +327,10 @@ func (a *attempt) fail(ctx context.Context, why string) (Outcome, error) {
 	a.leave(ctx)
 	return GivenUp, nil
 }
+
+// longest is how long a function may run (Lambda quotas). One that did not answer in
+// time is not called again before it must have ended.
+const longest = 15 * time.Minute
 
 // leave says that a rotation failed for the last time.
 func (a *attempt) leave(ctx context.Context) {

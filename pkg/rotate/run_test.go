@@ -3,6 +3,7 @@ package rotate_test
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -180,7 +181,8 @@ func TestEveryMinute(t *testing.T) {
 	}
 }
 
-// A secret with as many labels as it may have is left until the next window.
+// A secret with as many labels as it may have is left until the next window, and it is
+// told why.
 func TestTooManyLabels(t *testing.T) {
 	t.Parallel()
 	h := open(t)
@@ -190,13 +192,24 @@ func TestTooManyLabels(t *testing.T) {
 		in.SecretId, in.VersionStage = aws.String("s"), aws.String(fmt.Sprint("label", n))
 		must(h.SDK.UpdateSecretVersionStage(t.Context(), &in))(t)
 	}
-	const others = secret.MaxLabels - 2
+	const others = secret.MaxLabels - 2 // beside AWSCURRENT and AWSPREVIOUS
 	for n := range others {
 		label(n, secretsmanager.UpdateSecretVersionStageInput{MoveToVersionId: aws.String(token("v2"))})
 	}
 	h.clock.set(at(t, "2026-03-14 10:00"))
-	wantOutcomes(t, h.run(t), outcomes{rotate.Postponed: 1})
+	wantOutcomes(t, h.run(t), outcomes{rotate.GivenUp: 1})
 	h.wantNext(t, at(t, "2026-03-24 00:00"), day)
+	want := rotate.Event{Name: "RotationFailed", ARN: h.get(t, "s").ARN, Failure: "The secret has as many staging labels as it may have."}
+	if !slices.Equal(h.events, []rotate.Event{want}) {
+		t.Errorf("told %+v, want %+v", h.events, want)
+	}
+	if got := strings.Count(h.log.String(), `"level":"WARN","msg":"rotation is left to its next window`); got != 1 {
+		t.Errorf("logged %s, want a warning", &h.log)
+	}
+	if got := h.lambda.took(); len(got) > 0 {
+		t.Errorf("calls %+v, want none", got)
+	}
+	wantOutcomes(t, h.run(t), outcomes{})
 	h.clock.set(at(t, "2026-03-24 00:00"))
 	for n := range others {
 		label(n, secretsmanager.UpdateSecretVersionStageInput{RemoveFromVersionId: aws.String(token("v2"))})

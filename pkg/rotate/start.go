@@ -70,16 +70,20 @@ type Background struct {
 	Context context.Context //nolint:containedctx // rotations outlive the requests that ask for them
 	ARNs    secret.ARNs
 
+	mu      sync.Mutex
+	stopped bool
+	busy    int // how many run
 	running sync.WaitGroup
 }
 
-// Start begins a rotation beside the request that asks for it.
+// Start begins a rotation beside the request that asks for it. When as many run as
+// may, it is left to Sweep.
 func (b *Background) Start(_ context.Context, arn string) error {
 	id, err := b.ARNs.Parse(arn)
 	if err != nil {
 		return err
 	}
-	b.running.Go(func() {
+	b.begin(func() {
 		if _, err := b.Rotate(b.Context, id); err != nil && b.Context.Err() == nil {
 			b.Log.Error("not rotated", slog.String("secret", id.Name), slog.String("error", err.Error()))
 		}
@@ -87,5 +91,31 @@ func (b *Background) Start(_ context.Context, arn string) error {
 	return nil
 }
 
-// Wait waits for the rotations that were started.
-func (b *Background) Wait() { b.running.Wait() }
+// Sweep begins all that is due, and waits for none of it: a function that hangs does
+// not hold up what comes after it.
+func (b *Background) Sweep() {
+	b.begin(func() { _, _ = b.Run(b.Context) }) // what came of it was told, and its errors are in the log
+}
+
+func (b *Background) begin(do func()) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.stopped || b.busy >= max(b.Parallel, 1) {
+		return
+	}
+	b.busy++
+	b.running.Go(func() {
+		do()
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.busy--
+	})
+}
+
+// Wait begins no more and waits for what runs.
+func (b *Background) Wait() {
+	b.mu.Lock()
+	b.stopped = true
+	b.mu.Unlock()
+	b.running.Wait()
+}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"maps"
@@ -129,15 +130,20 @@ func TestRemote(t *testing.T) {
 	}
 }
 
+// background is a process that begins the rotations that its API is asked for.
+func (h *house) background(ctx context.Context, t testing.TB) *rotate.Background {
+	t.Helper()
+	r, _ := h.rotator(t)
+	b := &rotate.Background{Rotator: r, Context: ctx, ARNs: localtest.ARNs}
+	h.Server.Rotator = b
+	return b
+}
+
 // In one process, RotateSecret begins the rotation at once and does not wait for it.
 func TestBackground(t *testing.T) {
 	t.Parallel()
 	h := open(t)
-	r, _ := h.rotator(t)
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	b := &rotate.Background{Rotator: r, Context: ctx, ARNs: localtest.ARNs}
-	h.Server.Rotator = b
+	b := h.background(t.Context(), t)
 	h.create(t, "s")
 	in := asked("s")
 	in.RotationLambdaARN = aws.String("missing")
@@ -161,8 +167,10 @@ func TestBackground(t *testing.T) {
 	h.wantRotated(t, "s", token("v1"), token("v0"))
 
 	// One that fails is noted, and no error.
+	b = h.background(t.Context(), t)
 	h.rotate(t, "s2")
 	b.Wait()
+	b = h.background(t.Context(), t)
 	h.rotateAgain(t, "s2", before(missing))
 	b.Wait()
 	h.wantRun(t, "s2", secret.Run{Token: token("v8"), Attempts: 1, Due: epoch.Add(delay), Failure: failureOf("createSecret")})
@@ -171,13 +179,15 @@ func TestBackground(t *testing.T) {
 		t.Error("no error for a secret of another account")
 	}
 	// When the process ends, so do its rotations, without a word: the next process goes on.
+	ctx, cancel := context.WithCancel(t.Context())
+	b = h.background(ctx, t)
 	h.rotateAgain(t, "s", func(run func() error) answer {
 		cancel()
 		return fine(run)
 	})
 	b.Wait()
-	if run := h.get(t, "s").Rotation.Run; run.Token != token("v8") || run.Attempts != 1 || run.Runner == "" {
-		t.Errorf("run %+v, want a lease", run)
+	if run := h.get(t, "s").Rotation.Run; run.Token != token("v8") || run.Attempts != 0 || run.Runner == "" {
+		t.Errorf("run %+v, want a lease, and no attempt", run)
 	}
 	if strings.Contains(h.log.String(), `"not rotated"`) {
 		t.Errorf("logged %s", &h.log)
@@ -185,6 +195,124 @@ func TestBackground(t *testing.T) {
 	h.finish(t, "s", "s2")
 	h.wantRotated(t, "s", token("v8"), token("v1"))
 	h.wantRotated(t, "s2", token("v8"), token("v1"))
+}
+
+// In one process not more rotations are begun at the same time than may run; what is
+// too much is left to a sweep, which begins what is due and waits for none of it.
+func TestBackgroundIsBounded(t *testing.T) {
+	t.Parallel()
+	h := open(t)
+	b := h.background(t.Context(), t)
+	b.Parallel = 2
+	begun, goOn := make(chan struct{}, 10), make(chan struct{})
+	wait := meanwhile(func() {
+		begun <- struct{}{}
+		<-goOn
+	})
+	names := []string{"a", "b", "c", "d"}
+	for _, name := range names {
+		h.lambda.breaks(name, "createSecret", wait)
+		h.rotate(t, name)
+	}
+	<-begun
+	<-begun
+	b.Sweep() // no room for it
+	for _, name := range names[b.Parallel:] {
+		h.wantRun(t, name, secret.Run{Token: token("v1"), Due: epoch})
+	}
+	close(goOn)
+	until := time.Now().Add(patient)
+	for h.get(t, "c").Rotation.Run.Token != "" || h.get(t, "d").Rotation.Run.Token != "" {
+		if time.Now().After(until) {
+			t.Fatal("what was left is not rotated by sweeps")
+		}
+		b.Sweep()
+		time.Sleep(5 * time.Millisecond)
+	}
+	b.Wait()
+	if h.lambda.most > b.Parallel {
+		t.Errorf("%d rotations ran at the same time, want %d at most", h.lambda.most, b.Parallel)
+	}
+	for _, name := range names {
+		h.wantRotated(t, name, token("v1"), token("v0"))
+	}
+}
+
+// A sweep does not wait for a function that hangs, and the next one begins what has
+// become due meanwhile.
+func TestSweep(t *testing.T) {
+	t.Parallel()
+	h := open(t)
+	h.rotate(t, "hangs")
+	hangs, goOn := make(chan struct{}), make(chan struct{})
+	h.lambda.breaks("hangs", "createSecret", meanwhile(func() {
+		close(hangs)
+		<-goOn
+	}))
+	r, _ := h.rotator(t)
+	b := &rotate.Background{Rotator: r, Context: t.Context(), ARNs: localtest.ARNs}
+	b.Sweep()
+	<-hangs
+	h.rotate(t, "s")
+	rotated := make(chan struct{})
+	h.lambda.breaks("s", "finishSecret", then(func() { close(rotated) }))
+	b.Sweep()
+	select {
+	case <-rotated:
+	case <-time.After(patient):
+		t.Error("a sweep waits for the one before")
+	}
+	close(goOn)
+	b.Wait()
+	h.wantRotated(t, "s", token("v1"), token("v0"))
+	h.wantRotated(t, "hangs", token("v1"), token("v0"))
+}
+
+// What is started while the process ends is begun and waited for, or left alone.
+func TestStartDuringWait(t *testing.T) {
+	t.Parallel()
+	h := open(t)
+	const n = 10
+	for i := range n {
+		name := fmt.Sprint("s", i)
+		h.rotate(t, name)
+		r, _ := h.rotator(t)
+		b := &rotate.Background{Rotator: r, Context: t.Context(), ARNs: localtest.ARNs}
+		started := make(chan error)
+		arn := h.get(t, name).ARN
+		go func() { started <- b.Start(t.Context(), arn) }()
+		b.Wait()
+		if err := <-started; err != nil {
+			t.Error(err)
+		}
+		b.Wait()
+		if run := h.get(t, name).Rotation.Run; run != (secret.Run{}) && run != (secret.Run{Token: token("v1"), Due: epoch}) {
+			t.Errorf("%s: run %+v, want it at its end, or not begun", name, run)
+		}
+		b.Sweep()
+		if err := b.Start(t.Context(), arn); err != nil {
+			t.Error(err)
+		}
+	}
+	h.run(t)
+	for i := range n {
+		h.wantRotated(t, fmt.Sprint("s", i), token("v1"), token("v0"))
+	}
+}
+
+// A runner whose clock is a little behind the API's begins what it is asked to begin.
+func TestClockBehind(t *testing.T) {
+	t.Parallel()
+	for behind, begins := range map[time.Duration]bool{50 * time.Millisecond: true, secret.Skew: true, secret.Skew + time.Millisecond: false} {
+		h := open(t)
+		b := h.background(t.Context(), t)
+		b.Now = func() time.Time { return h.clock.Now().Add(-behind) }
+		h.rotate(t, "s")
+		b.Wait()
+		if run := h.get(t, "s").Rotation.Run; (run == secret.Run{}) != begins {
+			t.Errorf("%s behind: run %+v, want it begun and at its end: %t", behind, run, begins)
+		}
+	}
 }
 
 func (h *house) rotateAgain(t testing.TB, name string, m mishap) {

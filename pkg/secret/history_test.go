@@ -32,6 +32,8 @@ const (
 	opReattempt        //
 	opCancel           //
 	opPostpone         // minutes
+	opLeft             // runner
+	opStopped          // runner
 	opPass             // minutes
 	ops
 )
@@ -143,12 +145,59 @@ var histories = []struct {
 		opPut, 2, 2, 1,
 		opRotated, 1, 0, 0,
 		opRotate, 2, 1, 0,
-		opLease, 2, 10, 0,
-		opMove, 4, 0, 2,
-		opCancel, 0, 0, 0,
 		opRotate, 3, 1, 0,
+		opLease, 2, 10, 0,
+		opMove, 4, 0, 3,
 		opCancel, 0, 0, 0,
-	}, Stages{Current: "v1", "mine0": "v2"}},
+		opRotate, 4, 1, 0,
+		opCancel, 0, 0, 0,
+	}, Stages{Current: "v1", "mine0": "v3"}},
+	{"the same request again, and that of another version", []byte{
+		opPut, 1, 0, 0,
+		opRotate, 2, 0, 2,
+		opRotate, 2, 1, 0,
+		opCancel, 0, 0, 0,
+		opRotate, 2, 0, 0,
+		opMove, 2, 2, 0,
+		opRotate, 2, 0, 0,
+		opRotate, 1, 0, 0,
+		opRotate, 3, 0, 0,
+		opPut, 4, 0, 0,
+		opPut, 3, 4, 1,
+		opRotate, 3, 0, 0,
+	}, Stages{Current: "v4", Previous: "v1", "mine0": "v3"}},
+	{"a runner that is busy still", []byte{
+		opPut, 1, 0, 0,
+		opRotate, 2, 0, 0,
+		opLease, 1, 20, 0,
+		opPut, 3, 0, 0,
+		opRotate, 4, 0, 0,
+		opLease, 2, 20, 0,
+		opLeft, 1, 0, 0,
+		opLease, 2, 20, 0,
+		opPut, 4, 2, 1,
+		opMove, 0, 3, 4,
+		opRotate, 5, 0, 0,
+		opLease, 1, 20, 0,
+		opPass, 20, 0, 0,
+		opLease, 1, 20, 0,
+		opPut, 5, 2, 1,
+		opMove, 0, 4, 5,
+		opRotated, 1, 0, 0,
+	}, Stages{Current: "v5", Previous: "v4"}},
+	{"runners that stop, more often than they may fail", slices.Concat([]byte{
+		opPut, 1, 0, 0,
+		opRotate, 2, 0, 0,
+		opPut, 2, 2, 1,
+	}, slices.Repeat([]byte{
+		opLease, 1, 2, 0,
+		opStopped, 1, 0, 0,
+		opStopped, 1, 0, 0,
+	}, MaxAttempts+1), []byte{
+		opLease, 2, 10, 0,
+		opMove, 0, 1, 2,
+		opRotated, 2, 0, 0,
+	}), Stages{Current: "v2", Previous: "v1"}},
 	{"a rotation that is cancelled, and its labels cleaned up", []byte{
 		opPut, 1, 0, 0,
 		opRotate, 2, 0, 2,
@@ -164,7 +213,10 @@ var histories = []struct {
 		opRotate, 2, 0, 2,
 		opMove, 4, 1, 0,
 		opRotate, 2, 0, 2,
+		opMove, 5, 1, 0,
+		opRotate, 2, 0, 2,
 		opMove, 2, 2, 0,
+		opMove, 5, 0, 1,
 		opMove, 4, 0, 1,
 		opPass, 20, 0, 0,
 		opLease, 1, 10, 0,
@@ -190,8 +242,11 @@ var histories = []struct {
 	{"a rotation before the first value", []byte{
 		opRotate, 2, 0, 0,
 		opMove, 0, 0, 2,
+		opLease, 1, 10, 0,
 		opPut, 2, 2, 1,
-	}, Stages{Current: "v2", Pending: "v2"}},
+		opMove, 0, 0, 2,
+		opRotated, 1, 0, 0,
+	}, Stages{Current: "v2"}},
 	{"a failed rotation before the first value", []byte{
 		opRotate, 2, 0, 0,
 		opPut, 1, 0, 0,
@@ -302,7 +357,12 @@ type history struct {
 	secret Secret
 	put    map[string]bool  // the versions that are there
 	leases map[string]Lease // by their rotation tokens
-	past   []moment
+	// working are the runners that may be calling the function, with the ends of their
+	// leases: those that had a lease and have not been seen to end it.
+	working map[string]time.Time
+	stopped map[string]bool // leases that were given back, by proof
+	asked   string          // token of the last RotateSecret
+	past    []moment
 }
 
 // A moment is a secret as a step found it, and a copy that shares nothing.
@@ -318,6 +378,9 @@ func (h *history) begin() {
 	h.secret = New("db/main", testARN, "v1", h.now)
 	h.put = map[string]bool{}
 	h.leases = map[string]Lease{}
+	h.working = map[string]time.Time{}
+	h.stopped = map[string]bool{}
+	h.asked = ""
 }
 
 func (h *history) play(op, a, b, c byte) {
@@ -356,6 +419,10 @@ func (h *history) play(op, a, b, c byte) {
 		h.playCancel()
 	case opPostpone:
 		h.settleRotation(h.secret.Postpone(h.window(h.secret.Rotation.Rules)))
+	case opLeft:
+		h.playLeft(runner(a))
+	case opStopped:
+		h.playStopped(runner(a))
 	case opPass:
 		h.now = h.now.Add(minutes(a))
 	}
@@ -421,7 +488,8 @@ func (h *history) playPut(version string, labels []string) {
 		h.t.Fatalf("got a count of %d versions, want %d", got, want)
 	}
 	_, began := h.secret.Stages[Current]
-	if len(labels) == 0 || !began {
+	byRotation := version == h.secret.Rotation.Run.Token // which says itself when it is current
+	if len(labels) == 0 || !began && !byRotation && !slices.Contains(labels, Current) {
 		labels = append(labels, Current)
 	}
 	h.checkLabels(change.Secret.Stages, version, labels)
@@ -472,26 +540,55 @@ func (h *history) playRotate(version string, test bool, rules *RotationRules) {
 		return
 	}
 	pending, current := h.secret.Stages[Pending], h.secret.Stages[Current]
-	known := len(h.secret.Stages.Of(version)) > 0
-	if known != change.Nothing {
-		h.t.Fatalf("got nothing %t for version %s of %v", change.Nothing, version, h.secret.Stages)
+	again := version == h.asked
+	if again != change.Nothing {
+		h.t.Fatalf("got nothing %t for version %s, asked last for %s", change.Nothing, version, h.asked)
 	}
-	if !known && pending != current && pending != "" {
+	if again {
+		h.settleRotation(change)
+		return
+	}
+	if labels := h.secret.Stages.Of(version); len(labels) > 0 {
+		h.t.Fatalf("got a rotation to a version with the labels %q", labels)
+	}
+	if pending != current && pending != "" {
 		h.t.Fatalf("got a rotation while %s is unfinished", pending)
 	}
 	if change.Version != nil && (!test || change.Version.ID != version) {
 		h.t.Fatalf("got version %+v of a test %t of %s", change.Version, test, version)
 	}
-	if h.put[version] && !known {
+	if h.put[version] {
 		if change.Version == nil && change.Absent != version && (!test || current != "") {
 			h.t.Fatalf("got %q that must not be there, want %s", change.Absent, version)
 		}
-		return // as the store refuses it
+		if change.Version != nil || change.Absent != "" {
+			return // as the store refuses it
+		}
 	}
 	if change.Version != nil {
 		h.put[version] = true
 	}
+	h.asked = version
+	h.checkRoom(change)
 	h.settleRotation(change)
+}
+
+// checkRoom says whether a rotation that begins may come to its end: with AWSPENDING and
+// AWSPREVIOUS it has no label too many.
+func (h *history) checkRoom(change Change) {
+	h.t.Helper()
+	after := change.Secret.Stages
+	if change.Secret.Rotation.Run.Token == "" {
+		return
+	}
+	for _, label := range []string{Current, Previous} {
+		if _, ok := h.secret.Stages[Current]; ok || label == Current {
+			after = after.with(label, "any")
+		}
+	}
+	if len(after) > MaxLabels && len(after) > len(h.secret.Stages) {
+		h.t.Fatalf("got a rotation that ends with %d labels, want %d at most", len(after), MaxLabels)
+	}
 }
 
 func (h *history) playLease(runner string, d time.Duration) {
@@ -500,15 +597,27 @@ func (h *history) playLease(runner string, d time.Duration) {
 	lease := Lease{
 		Runner: runner, Proof: ProofOf(token), Until: h.now.Add(d), Token: fmt.Sprint("by schedule ", len(h.past)), Next: h.window(h.secret.Rotation.Rules),
 	}
-	due := h.secret.RotationDue()
+	before, due := h.secret.Rotation.Run, h.secret.RotationDue()
 	change := h.secret.Lease(lease, h.now)
-	if isDue := !due.IsZero() && !due.After(h.now); change.Nothing == isDue {
+	if change.Nothing == h.secret.IsRotationDue(h.now) {
 		h.t.Fatalf("got nothing %t of what is due at %s", change.Nothing, due)
 	}
+	if early := due.Sub(h.now); !change.Nothing && early > 0 && (early > Skew || before.Runner != "" || !before.underWay()) {
+		h.t.Fatalf("got %+v, %s before it was due", change.Secret.Rotation.Run, early)
+	}
 	if run := change.Secret.Rotation.Run; !change.Nothing && run.Runner == runner {
+		for other, until := range h.working {
+			if h.now.Before(until) {
+				h.t.Fatalf("got a lease for %s while %s may be at work until %s", runner, other, until)
+			}
+		}
 		h.leases[token] = lease
+		h.working[runner] = lease.Until
 		if run.Proof != lease.Proof || !run.Due.Equal(lease.Until) {
 			h.t.Fatalf("got %+v for the lease %+v", run, lease)
+		}
+		if !before.underWay() {
+			h.checkRoom(change)
 		}
 	}
 	h.settleRotation(change)
@@ -532,6 +641,7 @@ func (h *history) playRotated(runner string) {
 	case !run.Test && !change.Secret.Rotation.Last.Equal(h.now):
 		h.t.Fatalf("got rotated at %s, want %s", change.Secret.Rotation.Last, h.now)
 	}
+	delete(h.working, runner)
 	h.settleRotation(change)
 }
 
@@ -547,6 +657,52 @@ func (h *history) playFailed(runner string, retry time.Duration) {
 	}
 	if change.Secret.Rotation.Run.Runner != "" {
 		h.t.Fatalf("got %+v, want the lease to be given back", change.Secret.Rotation.Run)
+	}
+	if !change.Secret.Rotation.Last.Equal(h.secret.Rotation.Last) {
+		h.t.Fatalf("got rotated at %s of a failure", change.Secret.Rotation.Last)
+	}
+	delete(h.working, runner)
+	h.settleRotation(change)
+}
+
+// playLeft has a runner look for its rotation; when that is not its own, it says so.
+func (h *history) playLeft(runner string) {
+	h.t.Helper()
+	if _, err := h.secret.RunBy(runner); err == nil {
+		return
+	}
+	change := h.secret.Left(runner)
+	want := h.secret
+	if want.Rotation.Busy.Runner == runner {
+		want.Rotation.Busy = Busy{}
+	}
+	if !reflect.DeepEqual(change.Secret, want) || change.Nothing != (want.Rotation == h.secret.Rotation) {
+		h.t.Fatalf("got %+v when %s left, want %+v", change.Secret.Rotation, runner, want.Rotation)
+	}
+	if h.secret.Rotation.Run.Runner != runner { // or else it is deleted, and restored it goes on
+		delete(h.working, runner)
+	}
+	h.settleRotation(change)
+}
+
+// playStopped ends the process of a runner in good order; what it called may go on.
+func (h *history) playStopped(runner string) {
+	h.t.Helper()
+	run := h.secret.Rotation.Run
+	if h.stopped[run.Proof] {
+		return // once
+	}
+	change, err := h.secret.Stopped(runner)
+	if run.Runner != runner && err == nil {
+		h.t.Fatalf("got no refusal for %s of what %s runs", runner, run.Runner)
+	}
+	if h.refusedRunner(change, err) {
+		return
+	}
+	h.stopped[run.Proof] = true
+	run.Attempts--
+	if got := change.Secret.Rotation.Run; got != run {
+		h.t.Fatalf("got %+v, want the attempt back alone: %+v", got, run)
 	}
 	h.settleRotation(change)
 }
@@ -623,7 +779,16 @@ func (h *history) checkRun() {
 	if r.Run.Token != "" && s.Stages[Pending] != r.Run.Token && s.Stages[Current] != r.Run.Token {
 		h.t.Fatalf("got a rotation of %s with %v, want its version under AWSPENDING or AWSCURRENT", r.Run.Token, s.Stages)
 	}
-	if r.Run.Token != "" && !r.Enabled || r.Run.Attempts > MaxAttempts || r.Run.Test && !h.put[r.Run.Token] {
+	if r.Asked != h.asked {
+		h.t.Fatalf("got %s asked for, want %s", r.Asked, h.asked)
+	}
+	if r.Busy.Runner == "" && r.Busy != (Busy{}) || r.Busy.Until.After(h.now) && r.Busy.Runner == r.Run.Runner {
+		h.t.Fatalf("got %+v busy beside %+v", r.Busy, r.Run)
+	}
+	if due := s.RotationDue(); !due.IsZero() && due.Before(r.Busy.Until) {
+		h.t.Fatalf("got it due at %s, want nothing done before %+v is over", due, r.Busy)
+	}
+	if r.Run.Token != "" && !r.Enabled || r.Run.Attempts > MaxAttempts || r.Run.Attempts < 0 || r.Run.Test && !h.put[r.Run.Token] {
 		h.t.Fatalf("got rotation %+v", r)
 	}
 	if r.Run.Token == "" && r.Run != (Run{}) || r.Run.Runner != "" && r.Run.Due.IsZero() {
@@ -797,7 +962,14 @@ func (h *history) rotationAfter(change Change) Rotation {
 	if after.Next != before.Next && (change.Version == nil || change.Secret.Stages[Current] != change.Version.ID || before.Next.Opens.IsZero()) {
 		h.t.Fatalf("got window %+v, want %+v", after.Next, before.Next)
 	}
-	after.Run, after.Last, after.Next = before.Run, before.Last, before.Next
+	busy := before.Busy
+	if !kept && before.Run.held(h.now) {
+		busy = Busy{before.Run.Runner, before.Run.Due}
+	}
+	if after.Busy != busy {
+		h.t.Fatalf("got %+v busy of %+v, want %+v", after.Busy, before, busy)
+	}
+	after.Run, after.Last, after.Next, after.Busy = before.Run, before.Last, before.Next, before.Busy
 	return after
 }
 

@@ -3,7 +3,8 @@ package secret
 import "time"
 
 // Put decides on a new version. Its labels are those asked for, AWSCURRENT when
-// none are; the first version of a secret gets AWSCURRENT in any case. The
+// none are; the first version of a secret gets AWSCURRENT in any case, but for that
+// of a rotation, which becomes current when finishSecret says so. The
 // version has no sealed value yet: that is the caller's to fill in.
 //
 // Whether the version exists already is not decided here but by the commit,
@@ -12,7 +13,8 @@ func (s Secret) Put(version string, labels []string, now time.Time) (Change, err
 	if err := s.Active(); err != nil {
 		return Change{}, err
 	}
-	stages, err := s.Stages.put(version, labels)
+	byRotation := version == s.Rotation.Run.Token
+	stages, err := s.Stages.put(version, labels, byRotation)
 	if err != nil {
 		return Change{}, err
 	}

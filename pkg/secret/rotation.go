@@ -23,6 +23,18 @@ type Rotation struct {
 	Next Window
 	// Run is the rotation under way; zero for none.
 	Run Run
+	// Asked is the token of the last RotateSecret: the same again changes nothing.
+	Asked string
+	// Busy is who may still be calling the function for a rotation that was ended
+	// under his feet; zero for nobody.
+	Busy Busy
+}
+
+// Busy is a runner whose rotation is no longer his, until he has seen it or his lease
+// ends.
+type Busy struct {
+	Runner string
+	Until  time.Time
 }
 
 // RotationRules say when a secret is rotated, with AWS's member names: after a
@@ -83,16 +95,35 @@ var (
 var errRotationToken = Errorf(AccessDenied, "The rotation token is not valid for this version of the secret.")
 
 // RotationDue is when the schedule has to do something for the secret; zero for
-// never.
+// never. Nothing is due while another runner may be calling the function.
 func (s Secret) RotationDue() time.Time {
-	switch r := s.Rotation; {
-	case !s.Deletion.IsZero():
-		return time.Time{}
-	case r.Run.underWay():
-		return r.Run.Due
-	default:
-		return r.Next.Opens
+	r := s.Rotation
+	due := r.Next.Opens
+	if r.Run.underWay() {
+		due = r.Run.Due
 	}
+	switch {
+	case !s.Deletion.IsZero() || due.IsZero():
+		return time.Time{}
+	case due.Before(r.Busy.Until):
+		return r.Busy.Until
+	}
+	return due
+}
+
+// Skew is how much the clocks of those who ask for a rotation, and of those who run
+// it, may differ.
+const Skew = 5 * time.Second
+
+// IsRotationDue says whether a runner may begin. What somebody asked for at once is
+// due to a runner whose clock is a little behind; what a lease or a window says is
+// taken to the letter.
+func (s Secret) IsRotationDue(now time.Time) bool {
+	due := s.RotationDue()
+	if run := s.Rotation.Run; run.underWay() && run.Runner == "" && due.Equal(run.Due) {
+		due = due.Add(-Skew)
+	}
+	return !s.RotationDue().IsZero() && !due.After(now)
 }
 
 // underWay says whether there is a run that was not given up.
@@ -116,16 +147,18 @@ type Rotate struct {
 // rotation whose version has AWSPENDING and no value yet. For a test the version
 // is a copy of the current value, which is the caller's to fill in.
 //
-// A token that labels a version already is of a request made before, and changes
-// nothing.
+// The token of the last request changes nothing; another that is a version already
+// is refused.
 func (s Secret) Rotate(r Rotate, now time.Time) (Change, error) {
 	if err := s.Active(); err != nil {
 		return Change{}, err
 	}
-	if len(s.Stages.Of(r.Token)) > 0 {
+	switch {
+	case r.Token == s.Rotation.Asked:
 		return Change{Secret: s, Nothing: true}, nil
+	case len(s.Stages.Of(r.Token)) > 0:
+		return Change{}, s.RotatedBefore(r.Token)
 	}
-	before := s
 	if r.Lambda != "" {
 		s.Rotation.Lambda = r.Lambda
 	}
@@ -139,18 +172,18 @@ func (s Secret) Rotate(r Rotate, now time.Time) (Change, error) {
 	if s.Rotation.Next, err = r.Next(s.Rotation.Rules, s.Rotation.Anchor); err != nil {
 		return Change{}, err
 	}
-	if s.unfinished() != "" {
+	if s.Unfinished() != "" {
 		return Change{}, ErrIncomplete
 	}
-	s = s.over(now).changed(now)
-	s.Rotation.Enabled = true
+	s = s.dropped(now).changed(now)
+	s.Rotation.Enabled, s.Rotation.Asked = true, r.Token
 	if r.Test && s.Stages[Current] == "" {
 		return Change{Secret: s}, nil // nothing there to test with
 	}
-	s.Stages = s.Stages.Attach(Pending, r.Token)
-	if err := s.Stages.limit(before.Stages); err != nil {
+	if err := s.Stages.mayRotate(r.Token); err != nil {
 		return Change{}, err
 	}
+	s.Stages = s.Stages.Attach(Pending, r.Token)
 	s.Rotation.Run = Run{Token: r.Token, Test: r.Test, Due: now}
 	if !r.Test {
 		return Change{Secret: s, Absent: r.Token}, nil
@@ -159,9 +192,25 @@ func (s Secret) Rotate(r Rotate, now time.Time) (Change, error) {
 	return Change{Secret: s, Version: &Version{ID: r.Token, Created: now}}, nil
 }
 
-// unfinished is the version of a rotation that did not come to its end: it has
+// RotatedBefore is the refusal of a token that is a version already, but not of the
+// last rotation that was asked for. The words are those of other operations; which
+// code AWS has is not known.
+func (s Secret) RotatedBefore(token string) error {
+	if token == s.Rotation.Asked {
+		return nil
+	}
+	return Error{InvalidParameter, TokenInUse(token, s.ARN).Message}
+}
+
+// mayRotate refuses a rotation that would begin with the last label there is room for,
+// and could not end: AWSPREVIOUS may be another one.
+func (s Stages) mayRotate(version string) error {
+	return s.Attach(Pending, version).Attach(Current, version).limit(s)
+}
+
+// Unfinished is the version of a rotation that did not come to its end: it has
 // AWSPENDING and is not the current one (recorded). Empty for none.
-func (s Secret) unfinished() string {
+func (s Secret) Unfinished() string {
 	if pending := s.Stages[Pending]; pending != s.Stages[Current] {
 		return pending
 	}
@@ -171,7 +220,7 @@ func (s Secret) unfinished() string {
 // Reattempt tries an unfinished rotation again, at once and as often as the first
 // time, unless it is turned off or under way.
 func (s Secret) Reattempt(now time.Time) Change {
-	pending, run := s.unfinished(), s.Rotation.Run
+	pending, run := s.Unfinished(), s.Rotation.Run
 	if pending == "" || !s.Rotation.Enabled || !s.Deletion.IsZero() || run.held(now) || run.underWay() && !run.Due.After(now) {
 		return Change{Secret: s, Nothing: true}
 	}
@@ -190,6 +239,24 @@ func (s Secret) over(now time.Time) Secret {
 	return s
 }
 
+// dropped is s without a rotation that somebody else ends than its runner. The next
+// one waits for him: a function may not expect two at the same time.
+func (s Secret) dropped(now time.Time) Secret {
+	if run := s.Rotation.Run; run.held(now) {
+		s.Rotation.Busy = Busy{run.Runner, run.Due}
+	}
+	return s.over(now)
+}
+
+// Left says that a runner has seen that his rotation was ended under his feet.
+func (s Secret) Left(runner string) Change {
+	if s.Rotation.Busy.Runner != runner {
+		return Change{Secret: s, Nothing: true}
+	}
+	s.Rotation.Busy = Busy{}
+	return Change{Secret: s}
+}
+
 // held says whether a runner has the lease.
 func (r Run) held(now time.Time) bool { return r.Runner != "" && r.Due.After(now) }
 
@@ -206,7 +273,7 @@ func (s Secret) CancelRotation(now time.Time) (Change, error) {
 		return Change{Secret: s, Nothing: true}, nil
 	}
 	run := s.Rotation.Run
-	s = s.over(now).changed(now)
+	s = s.dropped(now).changed(now)
 	s.Rotation.Enabled, s.Rotation.Next = false, Window{}
 	if run.Test {
 		return s.withoutCopy(run.Token), nil
@@ -243,7 +310,7 @@ type Lease struct {
 // runner before may have died, or the schedule's next. When none is due, nothing
 // changes. One that a runner died of at the last attempt is given up.
 func (s Secret) Lease(l Lease, now time.Time) Change {
-	if s.RotationDue().IsZero() || s.RotationDue().After(now) {
+	if !s.IsRotationDue(now) {
 		return Change{Secret: s, Nothing: true}
 	}
 	if !s.Rotation.Run.underWay() {
@@ -261,15 +328,14 @@ func (s Secret) Lease(l Lease, now time.Time) Change {
 // window.
 func (s Secret) begin(l Lease) Change {
 	s.Rotation.Next = l.Next
-	token := s.unfinished()
+	token := s.Unfinished()
 	if token == "" {
 		token = l.Token
 	}
-	stages := s.Stages.Attach(Pending, token)
-	if stages.limit(s.Stages) != nil {
+	if s.Stages.mayRotate(token) != nil {
 		return Change{Secret: s}
 	}
-	s.Stages = stages
+	s.Stages = s.Stages.Attach(Pending, token)
 	s.Rotation.Run = Run{Token: token}.attempt(l)
 	return Change{Secret: s}
 }
@@ -280,19 +346,26 @@ func (r Run) attempt(l Lease) Run {
 	return r
 }
 
-// giveUp leaves a rotation for the next window, with its labels as they are. It ends
-// a test, and a rotation whose version is the current one.
+// giveUp leaves a rotation for the next window, with its labels as they are. A test
+// it ends.
 func (s Secret) giveUp(why string, now time.Time) Change {
 	run := s.Rotation.Run
-	switch {
-	case run.Test:
+	if run.Test {
 		return s.over(now).withoutCopy(run.Token)
-	case run.Token == s.Stages[Current]:
-		return Change{Secret: s.over(now)}
 	}
 	run.Runner, run.Proof, run.Due, run.Failure = "", "", time.Time{}, why
 	s.Rotation.Run = run
 	return Change{Secret: s}
+}
+
+// Stopped gives an attempt back whose runner has to stop. What it called may still be
+// running, so the lease stays.
+func (s Secret) Stopped(runner string) (Change, error) {
+	if _, err := s.RunBy(runner); err != nil {
+		return Change{}, err
+	}
+	s.Rotation.Run.Attempts--
+	return Change{Secret: s}, nil
 }
 
 // Overslept says whether the window that was next has closed before the rotation
@@ -387,7 +460,7 @@ func ProofOf(token string) string {
 func (s Secret) restaged(stages Stages, now time.Time) Secret {
 	run := s.Rotation.Run
 	if run.Token != "" && stages[Pending] != run.Token && stages[Current] != run.Token {
-		s = s.over(now)
+		s = s.dropped(now)
 	}
 	s.Stages = stages
 	return s

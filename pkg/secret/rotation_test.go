@@ -30,11 +30,11 @@ func scheduled(stages Stages) Secret {
 	return s
 }
 
-// rotating is a secret whose version N is being made.
+// rotating is a secret whose version N is being made, as RotateSecret asked.
 func rotating(stages Stages, run Run) Secret {
 	s := scheduled(stages)
 	run.Token = "N"
-	s.Rotation.Run = run
+	s.Rotation.Run, s.Rotation.Asked = run, "N"
 	return s
 }
 
@@ -68,7 +68,7 @@ func underTest() Secret {
 
 func cancelled() Secret {
 	s := scheduled(Stages{Current: "v1", Pending: "N"})
-	s.Rotation.Enabled, s.Rotation.Next = false, Window{}
+	s.Rotation.Enabled, s.Rotation.Next, s.Rotation.Asked = false, Window{}, "N"
 	return s
 }
 
@@ -97,7 +97,12 @@ func enabledIs(enabled bool) step  { return func(s *Secret) { s.Rotation.Enabled
 func changedNow(s *Secret)         { s.Changed = now }
 func noRun(s *Secret)              { s.Rotation.Run = Run{} }
 func rotatedNow(s *Secret)         { s.Rotation.Last = now }
+func askedIs(token string) step    { return func(s *Secret) { s.Rotation.Asked = token } }
+func busyIs(busy Busy) step        { return func(s *Secret) { s.Rotation.Busy = busy } }
 func withoutVersion(s *Secret)     { s.Versions--; s.Prunings++ }
+
+// busyMe is the runner of leased, when somebody else ended its rotation.
+func busyMe(s *Secret) { s.Rotation.Busy = Busy{"me", now.Add(time.Minute)} }
 
 // checkChange compares a change with what is wanted, or its refusal, and the secret
 // it was decided on with what it was.
@@ -124,10 +129,14 @@ var (
 	badRules   = Error{"InvalidParameterException", "bad rules"}
 )
 
+func inUse(token string) Error {
+	return Error{"InvalidParameterException", "You can't use ClientRequestToken " + token + " because that value is already in use for a version of secret " + testARN + "."}
+}
+
 func TestRotate(t *testing.T) {
 	t.Parallel()
 	placeholder := func(s Secret, steps ...step) Change {
-		steps = append([]step{changedNow, runIs(Run{Token: "T", Due: now}), nextIs(tomorrow)}, steps...)
+		steps = append([]step{changedNow, askedIs("T"), runIs(Run{Token: "T", Due: now}), nextIs(tomorrow)}, steps...)
 		return Change{Secret: becomes(s, steps...), Absent: "T"}
 	}
 	copied := func(s Secret, steps ...step) Change {
@@ -143,11 +152,19 @@ func TestRotate(t *testing.T) {
 	plain := having(Stages{Current: "v1"})
 	all := Rotate{Lambda: function, Rules: &nightly}
 	bad := Rotate{Lambda: function, Rules: &RotationRules{Duration: "bad"}}
-	without := plain
-	without.Rotation.Rules = monthly // which nobody can have set without a function
-	lastOf := having(full(MaxLabels))
-	lastOf.Rotation.Lambda = function
+	noLambda := plain
+	noLambda.Rotation.Rules = monthly // which nobody can have set without a function
+	withFunction := func(stages Stages) Secret {
+		s := having(stages)
+		s.Rotation.Lambda = function
+		return s
+	}
+	lastOf := withFunction(full(MaxLabels))
+	unprevious := without(full(MaxLabels), Previous)
 	pendingCurrent := Stages{Current: "v1", Pending: "v1"}
+	over := becomes(scheduled(Stages{Current: "N", Previous: "v1"}), askedIs("N"))
+	moved := becomes(over, stagesAre(Stages{Current: "v2", Previous: "v1"}))
+	bySchedule := becomes(givenUp(), askedIs("v1"))
 	for _, tt := range []struct {
 		name   string
 		before Secret
@@ -162,20 +179,30 @@ func TestRotate(t *testing.T) {
 		{"before the first value", having(nil), all, placeholder(having(nil), configured, stagesAre(Stages{Pending: "T"})), nil},
 		{"AWSPENDING is on the current version", scheduled(pendingCurrent), Rotate{}, placeholder(scheduled(pendingCurrent), stagesAre(Stages{Current: "v1", Pending: "T"})), nil},
 		{"turned off, and nothing left over", becomes(cancelled(), stagesAre(Stages{Current: "v1"})), Rotate{}, placeholder(cancelled(), enabledIs(true), stagesAre(Stages{Current: "v1", Pending: "T"})), nil},
-		{"the one before is finished, and its runner has not said so", finished(), Rotate{}, placeholder(finished(), rotatedNow, stagesAre(Stages{Current: "N", Previous: "v1", Pending: "T"})), nil},
+		{"the one before is finished, and its runner has not said so", finished(), Rotate{}, placeholder(finished(), rotatedNow, busyMe, stagesAre(Stages{Current: "N", Previous: "v1", Pending: "T"})), nil},
+		{"the one before is finished, and its runner's lease has ended", expired(finished()), Rotate{}, placeholder(finished(), rotatedNow, stagesAre(Stages{Current: "N", Previous: "v1", Pending: "T"})), nil},
+		{"a runner may be busy still", becomes(scheduled(Stages{Current: "v1"}), busyMe), Rotate{}, placeholder(scheduled(nil), busyMe, stagesAre(Stages{Current: "v1", Pending: "T"})), nil},
 		{"the 20th label", scheduled(full(MaxLabels - 1)), Rotate{}, placeholder(scheduled(full(MaxLabels-1)), stagesAre(and(full(MaxLabels-1), Pending, "T"))), nil},
+		{"the 20th label is AWSPREVIOUS", scheduled(without(full(MaxLabels-1), Previous)), Rotate{}, placeholder(scheduled(nil), stagesAre(and(without(full(MaxLabels-1), Previous), Pending, "T"))), nil},
+		{"the 20th label is AWSPENDING, before the first value", scheduled(without(full(MaxLabels), Current)), Rotate{}, Change{}, limitText},
 		{"one of 20 labels moves", scheduled(and(full(MaxLabels-1), Pending, "v1")), Rotate{}, placeholder(scheduled(full(MaxLabels-1)), stagesAre(and(full(MaxLabels-1), Pending, "T"))), nil},
 
 		{"a test", scheduled(Stages{Current: "v1"}), Rotate{Test: true}, copied(scheduled(Stages{Current: "v1"}), stagesAre(Stages{Current: "v1", Pending: "T"})), nil},
 		{"a test for the first time", plain, Rotate{Lambda: function, Rules: &nightly, Test: true}, copied(plain, configured, stagesAre(Stages{Current: "v1", Pending: "T"})), nil},
-		{"a test before the first value", having(nil), Rotate{Lambda: function, Rules: &nightly, Test: true}, Change{Secret: becomes(having(nil), configured, changedNow, nextIs(tomorrow))}, nil},
+		{"a test before the first value", having(nil), Rotate{Lambda: function, Rules: &nightly, Test: true}, Change{Secret: becomes(having(nil), configured, changedNow, askedIs("T"), nextIs(tomorrow))}, nil},
 
 		{"the token of the rotation under way", begun(), Rotate{Token: "N", Lambda: "another", Rules: &nightly}, nothing(begun()), nil},
 		{"the token of one that was given up", givenUp(), Rotate{Token: "N"}, nothing(givenUp()), nil},
 		{"the token of a test under way", underTest(), Rotate{Token: "N"}, nothing(underTest()), nil},
-		{"the token of the current version", scheduled(Stages{Current: "v1"}), Rotate{Token: "v1"}, nothing(scheduled(Stages{Current: "v1"})), nil},
-		{"the token of an older version", scheduled(Stages{Current: "v2", "mine": "v1"}), Rotate{Token: "v1"}, nothing(scheduled(Stages{Current: "v2", "mine": "v1"})), nil},
-		{"the token comes before function and rules", having(Stages{Current: "v1"}), Rotate{Token: "v1", Rules: bad.Rules}, nothing(having(Stages{Current: "v1"})), nil},
+		{"the token of one that was cancelled", cancelled(), Rotate{Token: "N"}, nothing(cancelled()), nil},
+		{"the token of one that went well", over, Rotate{Token: "N"}, nothing(over), nil},
+		{"the token of one whose version is gone", moved, Rotate{Token: "N"}, nothing(moved), nil},
+		{"the token of the last comes before function and rules", becomes(plain, askedIs("N")), Rotate{Token: "N", Rules: bad.Rules}, nothing(becomes(plain, askedIs("N"))), nil},
+		{"the token of the current version", scheduled(Stages{Current: "v1"}), Rotate{Token: "v1"}, Change{}, inUse("v1")},
+		{"the token of an older version", scheduled(Stages{Current: "v2", "mine": "v1"}), Rotate{Token: "v1"}, Change{}, inUse("v1")},
+		{"the token of a rotation by schedule", bySchedule, Rotate{Token: "N"}, Change{}, inUse("N")},
+		{"the token of another version while one is under way", leased(), Rotate{Token: "v1"}, Change{}, inUse("v1")},
+		{"the token of a version, before function and rules", plain, Rotate{Token: "v1", Rules: bad.Rules}, Change{}, inUse("v1")},
 
 		{"deleted", deleted(scheduled(Stages{Current: "v1"})), Rotate{}, Change{}, markedText},
 		{"deleted, before the token", deleted(begun()), Rotate{Token: "N"}, Change{}, markedText},
@@ -183,7 +210,7 @@ func TestRotate(t *testing.T) {
 		{"no function", plain, Rotate{}, Change{}, noFunction},
 		{"no function, before the rules", plain, Rotate{Rules: bad.Rules}, Change{}, noFunction},
 		{"no function, before what is incomplete", having(Stages{Current: "v1", Pending: "v2"}), Rotate{}, Change{}, noFunction},
-		{"no function, though there are rules", without, Rotate{}, Change{}, noFunction},
+		{"no function, though there are rules", noLambda, Rotate{}, Change{}, noFunction},
 		{"bad rules", plain, bad, Change{}, badRules},
 		{"bad rules, before what is incomplete", begun(), bad, Change{}, badRules},
 		{"bad rules that are stored", becomes(scheduled(Stages{Current: "v1"}), func(s *Secret) { s.Rotation.Rules = *bad.Rules }), Rotate{}, Change{}, badRules},
@@ -199,6 +226,9 @@ func TestRotate(t *testing.T) {
 		{"incomplete, before the limit", scheduled(and(full(MaxLabels+1), Pending, "v0")), Rotate{}, Change{}, incomplete},
 		{"the 21st label", lastOf, Rotate{}, Change{}, limitText},
 		{"the 21st label, for a test", lastOf, Rotate{Test: true}, Change{}, limitText},
+		{"the 21st label would be AWSPREVIOUS", withFunction(unprevious), Rotate{}, Change{}, limitText},
+		{"the 20th label will be AWSPREVIOUS", withFunction(and(without(unprevious, "mine0"), Pending, "v1")), Rotate{}, placeholder(withFunction(unprevious), enabledIs(true), stagesAre(and(without(unprevious, "mine0"), Pending, "T"))), nil},
+		{"the 21st label would be AWSPREVIOUS, beside AWSPENDING", withFunction(and(unprevious, Pending, "v1")), Rotate{}, Change{}, limitText},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -288,15 +318,16 @@ func TestCancelRotation(t *testing.T) {
 		err    error
 	}{
 		{"none under way", scheduled(Stages{Current: "v1"}), off(scheduled(Stages{Current: "v1"})), nil},
-		{"under way: its labels stay", leased(), off(leased()), nil},
+		{"under way: its labels stay", leased(), off(leased(), busyMe), nil},
+		{"its runner died", expired(leased()), off(leased()), nil},
 		{"begun", begun(), off(begun()), nil},
 		{"waiting", waiting(), off(waiting()), nil},
 		{"given up", givenUp(), off(givenUp()), nil},
-		{"finished: it was rotated", finished(), off(finished(), rotatedNow), nil},
-		{"a test: its copy goes", underTest(), discarding(off(underTest(), stagesAre(Stages{Current: "v1"}), withoutVersion)), nil},
-		{"a test whose copy somebody has a label on", labelled, off(labelled, stagesAre(Stages{Current: "v1", "mine": "N"})), nil},
-		{"a test whose copy became current", current, off(current, stagesAre(Stages{Current: "N", Previous: "v1"})), nil},
-		{"a test whose copy became current, and AWSPENDING went on", unlabelled, off(unlabelled), nil},
+		{"finished: it was rotated", finished(), off(finished(), rotatedNow, busyMe), nil},
+		{"a test: its copy goes", underTest(), discarding(off(underTest(), busyMe, stagesAre(Stages{Current: "v1"}), withoutVersion)), nil},
+		{"a test whose copy somebody has a label on", labelled, off(labelled, busyMe, stagesAre(Stages{Current: "v1", "mine": "N"})), nil},
+		{"a test whose copy became current", current, off(current, busyMe, stagesAre(Stages{Current: "N", Previous: "v1"})), nil},
+		{"a test whose copy became current, and AWSPENDING went on", unlabelled, off(unlabelled, busyMe), nil},
 		{"turned off already", cancelled(), Change{Secret: cancelled(), Nothing: true}, nil},
 		{"never configured", having(Stages{Current: "v1"}), Change{}, noFunction},
 		{"deleted", deleted(leased()), Change{}, markedText},
@@ -328,7 +359,15 @@ func TestLease(t *testing.T) {
 	}
 	ofTest := func(s Secret) Secret { return becomes(s, func(s *Secret) { s.Rotation.Run.Test = true }) }
 	idle := open(scheduled(Stages{Current: "v1"}))
+	ahead := func(s Secret, d time.Duration) Secret {
+		return becomes(s, func(s *Secret) { s.Rotation.Run.Due = now.Add(d) })
+	}
+	becomesBusy := func(change Change) Change {
+		change.Secret.Rotation.Busy = Busy{"me", now}
+		return change
+	}
 	brimful := open(scheduled(full(MaxLabels)))
+	unprevious := open(scheduled(without(full(MaxLabels), Previous)))
 	overfull := open(scheduled(and(full(MaxLabels+1), Pending, "v1")))
 	for _, tt := range []struct {
 		name   string
@@ -345,7 +384,11 @@ func TestLease(t *testing.T) {
 		{"one that waits, and the window is open", open(waiting()), nothing(open(waiting()))},
 		{"runner died at the last attempt", died(leased()), Change{Secret: becomes(leased(), runIs(Run{Token: "N", Attempts: MaxAttempts, Failure: RunnerDied}))}},
 		{"runner died at the last attempt of a test", died(underTest()), Change{Secret: becomes(underTest(), stagesAre(Stages{Current: "v1"}), noRun, withoutVersion), Discard: "N"}},
-		{"runner died at the last attempt, and the version is current", died(finished()), Change{Secret: becomes(finished(), noRun, rotatedNow)}},
+		{"runner died at the last attempt, and the version is current", died(finished()), Change{Secret: becomes(finished(), runIs(Run{Token: "N", Attempts: MaxAttempts, Failure: RunnerDied}))}},
+		{"one that was begun a moment ahead", ahead(begun(), Skew), taken(begun(), 1, "")},
+		{"one that was begun too far ahead", ahead(begun(), Skew+1), nothing(ahead(begun(), Skew+1))},
+		{"a runner may be busy still", becomes(begun(), busyMe), nothing(becomes(begun(), busyMe))},
+		{"a runner may have been busy until now", becomes(begun(), busyIs(Busy{"me", now})), becomesBusy(taken(begun(), 1, ""))},
 
 		{"the window opens", idle, begins(idle, "T", stagesAre(Stages{Current: "v1", Pending: "T"}))},
 		{"the window is not open yet", scheduled(Stages{Current: "v1"}), nothing(scheduled(Stages{Current: "v1"}))},
@@ -356,6 +399,9 @@ func TestLease(t *testing.T) {
 		{"the window opens on AWSPENDING of the current version", open(scheduled(Stages{Current: "v1", Pending: "v1"})), begins(idle, "T", stagesAre(Stages{Current: "v1", Pending: "T"}))},
 		{"the window opens before the first value", open(scheduled(nil)), begins(idle, "T", stagesAre(Stages{Pending: "T"}))},
 		{"the window opens, and there is no room for a label", brimful, Change{Secret: becomes(brimful, nextIs(tomorrow))}},
+		{"the window opens, and there will be no room for AWSPREVIOUS", unprevious, Change{Secret: becomes(unprevious, nextIs(tomorrow))}},
+		{"the window opens, and a runner may be busy still", becomes(idle, busyMe), nothing(becomes(idle, busyMe))},
+		{"the window opens in a moment", becomes(idle, nextIs(Window{now.Add(1), now.Add(time.Hour)})), nothing(becomes(idle, nextIs(Window{now.Add(1), now.Add(time.Hour)})))},
 		{"the window opens, with more labels than may be, and none is added", overfull, begins(overfull, "T", stagesAre(and(full(MaxLabels+1), Pending, "T")))},
 		{"turned off", cancelled(), nothing(cancelled())},
 		{"never configured", having(Stages{Current: "v1"}), nothing(having(Stages{Current: "v1"}))},
@@ -502,7 +548,7 @@ func TestFailed(t *testing.T) {
 		{"last attempt but one", lastButOne, "me", again(lastButOne, MaxAttempts-1), nil},
 		{"after its time", expired(leased()), "me", again(leased(), 1), nil},
 		{"last attempt", last(leased()), "me", Change{Secret: becomes(leased(), runIs(Run{Token: "N", Attempts: MaxAttempts, Failure: "broken"}))}, nil},
-		{"last attempt, and the version is current", last(finished()), "me", Change{Secret: becomes(finished(), noRun, rotatedNow)}, nil},
+		{"last attempt, and the version is current", last(finished()), "me", Change{Secret: becomes(finished(), runIs(Run{Token: "N", Attempts: MaxAttempts, Failure: "broken"}))}, nil},
 		{"first attempt, and the version is current", finished(), "me", again(finished(), 1), nil},
 		{"a test", underTest(), "me", testAgain, nil},
 		{"a test, last attempt", last(underTest()), "me", Change{Secret: becomes(underTest(), stagesAre(Stages{Current: "v1"}), noRun, withoutVersion), Discard: "N"}, nil},
@@ -642,6 +688,7 @@ func TestRestaged(t *testing.T) {
 		{"another version becomes current by name", leased(), put("v2", Current, "mine"), over, true},
 		{"another version becomes current by update", leased(), update("v2"), over, true},
 		{"another version becomes current with AWSPENDING", leased(), put("v2", Current, Pending), over, true},
+		{"another version becomes current when its runner died", expired(leased()), put("v2"), over, true},
 		{"another version becomes current, before it is run", begun(), put("v2"), over, true},
 		{"another version becomes current while it waits", waiting(), put("v2"), over, true},
 		{"another version gets AWSPENDING", leased(), put("v2", Pending), over, true},
@@ -675,6 +722,9 @@ func TestRestaged(t *testing.T) {
 			}
 			if tt.want == rotated {
 				want.Last = now
+			}
+			if tt.want != kept && before.Rotation.Run.held(now) {
+				want.Busy = Busy{"me", now.Add(time.Minute)}
 			}
 			want.Next = got.Next // a put counts as a rotation
 			if got != want {
@@ -802,12 +852,190 @@ func TestRotationDue(t *testing.T) {
 		{"finished", finished(), later},
 		{"given up", givenUp(), april.Opens},
 		{"given up, and without a schedule", becomes(givenUp(), nextIs(Window{})), time.Time{}},
+		{"begun, and a runner may be busy still", becomes(begun(), busyMe), later},
+		{"begun, and a runner may have been busy until then", becomes(begun(), busyIs(Busy{"me", now})), now},
+		{"begun, and a runner was busy before", becomes(begun(), busyIs(Busy{"me", now.Add(-1)})), now},
+		{"a window opens while a runner may be busy", becomes(scheduled(nil), busyMe, nextIs(Window{now, later})), later},
+		{"a window opens when nobody is busy any more", becomes(scheduled(nil), busyMe), april.Opens},
+		{"no schedule, and a runner may be busy still", becomes(scheduled(nil), busyMe, nextIs(Window{})), time.Time{}},
+		{"turned off, and a runner may be busy still", becomes(cancelled(), busyMe), time.Time{}},
 		{"deleted", deleted(scheduled(nil)), time.Time{}},
+		{"deleted, and a runner may be busy still", deleted(becomes(begun(), busyMe)), time.Time{}},
 		{"deleted while under way", deleted(leased()), time.Time{}},
 	} {
 		if got := tt.secret.RotationDue(); !got.Equal(tt.want) {
 			t.Errorf("%s: got %s, want %s", tt.name, got, tt.want)
 		}
+	}
+}
+
+// What was asked for is due to a clock that is behind; a lease, a window and who may be
+// busy are taken to the letter.
+func TestIsRotationDue(t *testing.T) {
+	t.Parallel()
+	due := now
+	idle := becomes(scheduled(nil), nextIs(Window{due, due.Add(time.Hour)}))
+	for _, tt := range []struct {
+		name   string
+		secret Secret
+		from   time.Duration // how much before it is due it is due already
+	}{
+		{"begun", begun(), Skew},
+		{"waiting", expired(waiting()), Skew},
+		{"a runner has it", expired(leased()), 0},
+		{"a runner tests", expired(underTest()), 0},
+		{"a window opens", idle, 0},
+		{"given up, and a window opens", becomes(givenUp(), nextIs(idle.Rotation.Next)), 0},
+		{"begun, and a runner may be busy still", becomes(begun(), func(s *Secret) { s.Rotation.Run.Due = due.Add(-time.Minute) }, busyIs(Busy{"me", due})), 0},
+		{"a window opens while a runner may be busy", becomes(idle, func(s *Secret) { s.Rotation.Next.Opens = due.Add(-time.Minute) }, busyIs(Busy{"me", due})), 0},
+		{"begun, and a runner was busy once", becomes(begun(), busyIs(Busy{"me", due.Add(-time.Hour)})), Skew},
+	} {
+		for _, at := range []time.Duration{-time.Hour, -Skew - 1, -Skew, -1, 0, 1, time.Hour} {
+			if got, want := tt.secret.IsRotationDue(due.Add(at)), at >= -tt.from; got != want {
+				t.Errorf("%s: got %t %s after it is due, want %t", tt.name, got, at, want)
+			}
+		}
+	}
+	for name, s := range map[string]Secret{
+		"never configured": having(Stages{Current: "v1"}), "turned off": cancelled(), "deleted": deleted(begun()),
+		"no schedule": becomes(scheduled(nil), nextIs(Window{})), "given up, and no schedule": becomes(givenUp(), nextIs(Window{})),
+	} {
+		if s.IsRotationDue(now.AddDate(100, 0, 0)) || s.IsRotationDue(time.Time{}) {
+			t.Errorf("%s: it is due, want never", name)
+		}
+	}
+}
+
+// A runner says that it has seen the end of its rotation; for another, nothing changes.
+func TestLeft(t *testing.T) {
+	t.Parallel()
+	busy := becomes(begun(), busyMe)
+	nothing := func(s Secret) Change { return Change{Secret: s, Nothing: true} }
+	for _, tt := range []struct {
+		name   string
+		before Secret
+		runner string
+		want   Change
+	}{
+		{"it was busy", busy, "me", Change{Secret: begun()}},
+		{"it was, and the secret is deleted", deleted(busy), "me", Change{Secret: deleted(begun())}},
+		{"another is", busy, "you", nothing(busy)},
+		{"nobody is", begun(), "me", nothing(begun())},
+		{"it has the lease", leased(), "me", nothing(leased())},
+	} {
+		before := clone(tt.before)
+		checkChange(t, tt.before, before, tt.before.Left(tt.runner), nil, tt.want, nil)
+	}
+}
+
+// A runner that has to stop gives its attempt back, and the lease stays until it ends.
+func TestStopped(t *testing.T) {
+	t.Parallel()
+	stopped := func(s Secret) Change {
+		return Change{Secret: becomes(s, func(s *Secret) { s.Rotation.Run.Attempts-- })}
+	}
+	last := becomes(leased(), func(s *Secret) { s.Rotation.Run.Attempts = MaxAttempts })
+	for _, tt := range []struct {
+		name   string
+		before Secret
+		runner string
+		want   Change
+		err    error
+	}{
+		{"the first attempt", leased(), "me", stopped(leased()), nil},
+		{"the last attempt", last, "me", stopped(last), nil},
+		{"after its time", expired(leased()), "me", stopped(expired(leased())), nil},
+		{"a test", underTest(), "me", stopped(underTest()), nil},
+		{"finished", finished(), "me", stopped(finished()), nil},
+		{"another runner's", leased(), "you", Change{}, notTheirs},
+		{"nobody's", waiting(), "", Change{}, notTheirs},
+		{"ended by somebody else", becomes(begun(), busyMe), "me", Change{}, notTheirs},
+		{"cancelled", cancelled(), "me", Change{}, notTheirs},
+		{"deleted", deleted(leased()), "me", Change{}, notTheirs},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			before := clone(tt.before)
+			got, err := tt.before.Stopped(tt.runner)
+			checkChange(t, tt.before, before, got, err, tt.want, tt.err)
+		})
+	}
+}
+
+// The next rotation waits for the runner of one that was ended under its feet, and no
+// longer than that: until it has seen it, or its lease has ended.
+func TestOneRunnerAtATime(t *testing.T) {
+	t.Parallel()
+	next := func(RotationRules, time.Time) (Window, error) { return april, nil }
+	lease := Lease{Runner: "you", Proof: "proof", Until: now.Add(time.Hour), Token: "T"}
+	ends := map[string]func(Secret) (Change, error){
+		"put":      func(s Secret) (Change, error) { return s.Put("v2", nil, now) },
+		"take off": func(s Secret) (Change, error) { return s.MoveStage(Pending, "N", "", now) },
+		"cancel": func(s Secret) (Change, error) {
+			change, err := s.CancelRotation(now)
+			change.Secret.Stages = change.Secret.Stages.Detach(Pending) // by hand
+			return change, err
+		},
+	}
+	for name, end := range ends {
+		change, err := end(leased())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if change, err = change.Secret.Rotate(Rotate{Token: "M", Next: next}, now); err != nil {
+			t.Fatalf("%s: %v, want the next to be begun", name, err)
+		}
+		s := change.Secret
+		until := leased().Rotation.Run.Due
+		if got := s.Lease(lease, until.Add(-1)); !got.Nothing {
+			t.Errorf("%s: got %+v while the runner may be busy", name, got.Secret.Rotation.Run)
+		}
+		if got := s.Lease(lease, until); got.Secret.Rotation.Run.Runner != "you" {
+			t.Errorf("%s: got %+v when the lease has ended, want it leased", name, got.Secret.Rotation.Run)
+		}
+		if got := s.Left("me").Secret.Lease(lease, now); got.Secret.Rotation.Run.Runner != "you" {
+			t.Errorf("%s: got %+v when the runner has seen it, want it leased", name, got.Secret.Rotation.Run)
+		}
+	}
+}
+
+// A rotation makes the first value of a secret: it is the current one when its function
+// says so.
+func TestFirstValueByRotation(t *testing.T) {
+	t.Parallel()
+	s := becomes(leased(), stagesAre(Stages{Pending: "N"}))
+	for _, tt := range []struct {
+		version string
+		labels  []string
+		want    Stages
+	}{
+		{"N", []string{Pending}, Stages{Pending: "N"}},
+		{"N", []string{Pending, "mine"}, Stages{Pending: "N", "mine": "N"}},
+		{"N", []string{Current}, Stages{Current: "N"}},
+		{"N", nil, Stages{Current: "N"}},
+		{"v2", []string{Pending}, Stages{Current: "v2", Pending: "v2"}}, // somebody else's
+		{"v2", nil, Stages{Current: "v2"}},
+	} {
+		change, err := s.Put(tt.version, tt.labels, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := change.Secret.Stages; !maps.Equal(got, tt.want) {
+			t.Errorf("%s with %q: got %v, want %v", tt.version, tt.labels, got, tt.want)
+		}
+	}
+	change, err := s.Put("N", []string{Pending}, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if change, err = change.Secret.MoveStage(Current, "", "N", now); err != nil {
+		t.Fatal(err)
+	}
+	if change, err = change.Secret.Rotated("me", tomorrow, now); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := change.Secret.Stages, (Stages{Current: "N"}); !maps.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
 	}
 }
 

@@ -62,13 +62,14 @@ func (s Stages) with(label, to string) Stages {
 }
 
 // put returns s with a new version and the labels asked for it; none asked
-// means AWSCURRENT.
-func (s Stages) put(version string, labels []string) (Stages, error) {
+// means AWSCURRENT. The first version of all gets AWSCURRENT too, unless a rotation
+// makes it.
+func (s Stages) put(version string, labels []string, byRotation bool) (Stages, error) {
 	if len(labels) == 0 {
 		labels = []string{Current}
 	}
 	_, began := s[Current]
-	becomesCurrent := !began || slices.Contains(labels, Current)
+	becomesCurrent := !began && !byRotation || slices.Contains(labels, Current)
 	next := s
 	// AWSCURRENT goes first, so that a label asked by name wins over the
 	// AWSPREVIOUS that moves by itself.

@@ -9,12 +9,17 @@ import (
 // MaxTags is how many tags a secret may have (Secrets Manager quotas).
 const MaxTags = 50
 
+var errManyTags = Errorf(InvalidParameter, "A secret can have no more than %d tags.", MaxTags)
+
 // Tag returns s with these tags; one whose key it has already gets the new
 // value. It refuses two of one key, keys that AWS keeps for itself, and more
 // tags than there may be. The codes of these refusals are not recorded.
 func (s Secret) Tag(tags []Tag, now time.Time) (Secret, error) {
 	if len(tags) == 0 {
 		return s, nil
+	}
+	if len(tags) > MaxTags { // before they are compared
+		return s, errManyTags
 	}
 	next := slices.Clone(s.Tags)
 	seen := map[string]bool{}
@@ -36,7 +41,7 @@ func (s Secret) Tag(tags []Tag, now time.Time) (Secret, error) {
 		}
 	}
 	if len(next) > MaxTags {
-		return s, Errorf(InvalidParameter, "A secret can have no more than %d tags.", MaxTags)
+		return s, errManyTags
 	}
 	s = s.changed(now)
 	s.Tags = next

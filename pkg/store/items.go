@@ -117,6 +117,10 @@ type rotationItem struct {
 	Runner   string `dynamodbav:"runner,omitempty"`
 	Proof    string `dynamodbav:"proof,omitempty"`
 	Failure  string `dynamodbav:"failure,omitempty"`
+
+	Asked      string `dynamodbav:"asked,omitempty"`
+	BusyRunner string `dynamodbav:"busy_runner,omitempty"`
+	BusyUntil  stamp  `dynamodbav:"busy_until,omitempty"`
 }
 
 // due puts an item into the index of what the schedules must do next. It is
@@ -256,6 +260,9 @@ func rotationOf(r secret.Rotation) *rotationItem {
 		Runner:     r.Run.Runner,
 		Proof:      r.Run.Proof,
 		Failure:    r.Run.Failure,
+		Asked:      r.Asked,
+		BusyRunner: r.Busy.Runner,
+		BusyUntil:  stamp(r.Busy.Until),
 	}
 }
 
@@ -276,6 +283,8 @@ func (r rotationItem) rotation() secret.Rotation {
 			Proof:    r.Proof,
 			Failure:  r.Failure,
 		},
+		Asked: r.Asked,
+		Busy:  secret.Busy{Runner: r.BusyRunner, Until: time.Time(r.BusyUntil)},
 	}
 }
 

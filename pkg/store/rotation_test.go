@@ -65,6 +65,10 @@ func failing(runner string, minutes int) decide {
 	}
 }
 
+func leaving(runner string) decide {
+	return func(sec secret.Secret) (secret.Change, error) { return sec.Left(runner), nil }
+}
+
 func rotated(runner string) decide {
 	return func(sec secret.Secret) (secret.Change, error) { return sec.Rotated(runner, month, noon) }
 }
@@ -129,7 +133,8 @@ func TestRotationNote(t *testing.T) {
 		{"cancel", cancelling, head + note, none},
 		{"delete what is turned off", deleting, head, none},
 		{"restore what is turned off", restoring, head, none},
-		{"test", testingWith("v8"), head + version + note, noon},
+		{"test while a runner may be busy still", testingWith("v8"), head + version + note, at(50)},
+		{"it has seen that it is not its own", leaving("you"), head + note, noon},
 		{"lease of a test", leasing("me", 0, 10), head + note, at(10)},
 		{"tested", rotated("me"), head + note + version, month.Opens},
 		{"rotate again", rotating("v9"), head + note + check, noon},

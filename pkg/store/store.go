@@ -13,6 +13,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -51,6 +52,7 @@ type Store struct {
 	heads *lru.Cache[string, secret.Secret]
 	// versions never change, so one once read need not be read again.
 	versions *lru.Cache[string, secret.Version]
+	tokenKey *atomic.Pointer[[]byte] // nil until it was asked for
 }
 
 // New is a store over a table made as [Schema] says, for the secrets that have
@@ -59,7 +61,7 @@ func New(db DynamoDB, table string, arns secret.ARNs) *Store {
 	// It fails only for sizes below 1.
 	heads, _ := lru.New[string, secret.Secret](maxHeads)
 	versions, _ := lru.New[string, secret.Version](maxVersions)
-	return &Store{db: db, table: table, arns: arns, heads: heads, versions: versions}
+	return &Store{db: db, table: table, arns: arns, heads: heads, versions: versions, tokenKey: new(atomic.Pointer[[]byte])}
 }
 
 // Table is the table's name.

@@ -74,6 +74,8 @@ type Room struct {
 	// URL is where the server answers, and SDK a client of it.
 	URL string
 	SDK *secretsmanager.Client
+
+	identify func(*http.Request) policy.Caller
 }
 
 // New makes a table and a service over it.
@@ -111,15 +113,30 @@ func open(t testing.TB, table string) *Room {
 		Policies:  policy.AllowAll(),
 		Resources: policy.NewCache(100),
 	}
+	r.serve(t, local.Caller)
+	return r
+}
+
+// As is the same service, in the same process, to which whoever calls is caller.
+func (r *Room) As(t testing.TB, caller policy.Caller) *Room {
+	t.Helper()
+	other := *r
+	other.serve(t, func(*http.Request) policy.Caller { return caller })
+	return &other
+}
+
+func (r *Room) serve(t testing.TB, identify func(*http.Request) policy.Caller) {
+	r.identify = identify
 	server := httptest.NewServer(r)
 	t.Cleanup(server.Close)
 	r.URL = server.URL
 	r.SDK = Client(server.URL)
-	return r
 }
 
 // ServeHTTP answers a request.
-func (r *Room) ServeHTTP(w http.ResponseWriter, req *http.Request) { Answer(r.Server, w, req) }
+func (r *Room) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	r.Server.Answer(w, req, uuid.NewString(), r.identify(req))
+}
 
 // Answer answers a request of whom its access key says, as the local server does.
 func Answer(s *api.Server, w http.ResponseWriter, req *http.Request) {
