@@ -59,7 +59,7 @@ func (c *call) rotateSecret(ctx context.Context, in rotateSecretInput) (out rota
 	rotation := c.newRotation(in)
 	sec, err := c.change(ctx, id, func(sec secret.Secret) (secret.Change, error) { return rotation.decide(ctx, sec) })
 	if exists, ok := errors.AsType[*store.VersionExists](err); ok {
-		sec, err = exists.Secret, exists.Secret.RotatedBefore(in.ClientRequestToken)
+		err = exists.Secret.RotatedBefore(in.ClientRequestToken)
 	}
 	if err != nil {
 		return out, err

@@ -26,8 +26,10 @@ func (h *house) remove(t testing.TB, name string) {
 	must(h.SDK.DeleteSecret(t.Context(), &secretsmanager.DeleteSecretInput{SecretId: &name, ForceDeleteWithoutRecovery: aws.Bool(true)}))(t)
 }
 
-func (h *house) put(t testing.TB, name, version string) {
+// put gives a secret a new current value, v9.
+func (h *house) put(t testing.TB, name string) {
 	t.Helper()
+	const version = "v9"
 	out := must(h.SDK.PutSecretValue(t.Context(), &secretsmanager.PutSecretValueInput{
 		SecretId: &name, ClientRequestToken: aws.String(token(version)), SecretString: aws.String(valueMark + version),
 	}))(t)
@@ -117,7 +119,7 @@ var interventions = map[string]struct {
 		true,
 	},
 	"put": {
-		func(h *house, t testing.TB, name string) { h.put(t, name, "v9") },
+		func(h *house, t testing.TB, name string) { h.put(t, name) },
 		func(h *house, t testing.TB, name string, finished bool) {
 			previous := token("v0")
 			if finished {
@@ -417,7 +419,7 @@ func TestRotateDuringStep(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		h.put(t, "s", "v9")
+		h.put(t, "s")
 		h.wantNextWaits(t)
 		h.lambda.setPassword(c.SecretID, value)
 		return nil
@@ -438,7 +440,7 @@ func TestBusyRunnerDies(t *testing.T) {
 	h := open(t)
 	h.rotate(t, "s")
 	h.lambda.breaks("s", "setSecret", then(func() {
-		h.put(t, "s", "v9")
+		h.put(t, "s")
 		h.wantNextWaits(t)
 	}))
 	h.dies(t, "setSecret")

@@ -19,6 +19,7 @@ import (
 
 	"github.com/strongroom/strongroom/pkg/local/localtest"
 	"github.com/strongroom/strongroom/pkg/prune"
+	"github.com/strongroom/strongroom/pkg/rotate"
 	"github.com/strongroom/strongroom/pkg/secret"
 )
 
@@ -158,10 +159,10 @@ func textOf(item map[string]dynamodbtypes.AttributeValue, name string) string {
 // one function is at work, nothing gets out of step, and all comes to its end.
 func TestEverythingAtOnce(t *testing.T) {
 	t.Parallel()
-	const callers, calls = 4, 60
+	const callers, calls = 4, 80
 	h := open(t)
 	c := &crowd{house: h}
-	for i := range 5 {
+	for i := range 2 {
 		c.names = append(c.names, fmt.Sprint("s", i))
 		h.create(t, c.names[i])
 	}
@@ -169,16 +170,16 @@ func TestEverythingAtOnce(t *testing.T) {
 	rooms := []*localtest.Room{h.Room, h.Another(t)}
 	for _, room := range rooms {
 		room.Server.Now, room.Server.MinRotationInterval, room.Server.Retention = h.clock.Now, time.Minute, retention
+		r, _ := h.rotator(t)
+		room.Server.Rotator = &rotate.Background{Rotator: r, Context: t.Context(), ARNs: localtest.ARNs}
 	}
-	var standing sync.RWMutex // time does not go on while a function is at work
 	var working sync.Map
 	h.lambda.run = func(ctx context.Context, in call) error {
-		standing.RLock()
-		defer standing.RUnlock()
 		if other, ok := working.LoadOrStore(in.SecretID, in); ok {
 			t.Errorf("%+v runs beside %+v", in, other)
 		}
 		defer working.Delete(in.SecretID)
+		time.Sleep(20 * time.Millisecond) // for others to come in between
 		return h.lambda.template(ctx, in)
 	}
 
@@ -215,14 +216,15 @@ func TestEverythingAtOnce(t *testing.T) {
 		}
 	})
 	again(func() {
-		standing.Lock()
-		h.clock.add(10 * time.Second)
-		standing.Unlock()
+		h.clock.add(time.Second) // slow enough for a step to end in its time
 		time.Sleep(10 * time.Millisecond)
 	})
 	people.Wait()
 	cancel()
 	machines.Wait()
+	for _, room := range rooms {
+		room.Server.Rotator.(*rotate.Background).Wait()
+	}
 	c.wantConsistent(t)
 
 	for range 2 * secret.MaxAttempts { // now that nobody calls any more

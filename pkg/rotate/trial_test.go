@@ -125,7 +125,7 @@ func TestTrialOfOldValue(t *testing.T) {
 	t.Parallel()
 	h := open(t)
 	h.try(t, "s")
-	h.lambda.breaks("s", "testSecret", then(func() { h.put(t, "s", "v9") }))
+	h.lambda.breaks("s", "testSecret", then(func() { h.put(t, "s") }))
 	wantOutcomes(t, h.run(t), outcomes{rotate.Abandoned: 1})
 	h.wantRotated(t, "s", token("v9"), token("v0"))
 	h.again(t, "s")

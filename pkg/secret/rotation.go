@@ -195,10 +195,7 @@ func (s Secret) Rotate(r Rotate, now time.Time) (Change, error) {
 // RotatedBefore is the refusal of a token that is a version already, but not of the
 // last rotation that was asked for. The words are those of other operations; which
 // code AWS has is not known.
-func (s Secret) RotatedBefore(token string) error {
-	if token == s.Rotation.Asked {
-		return nil
-	}
+func (s Secret) RotatedBefore(token string) Error {
 	return Error{InvalidParameter, TokenInUse(token, s.ARN).Message}
 }
 
