@@ -216,6 +216,21 @@ func TestHelp(t *testing.T) {
 	}
 }
 
+// A rate that is no number, or that no limiter could keep, is refused.
+func TestRateFlag(t *testing.T) {
+	t.Parallel()
+	none := func(string) string { return "" }
+	for rate, want := range map[string]bool{"0": true, "0.5": true, "1000000": true, "1000001": false, "-1": false, "NaN": false, "Inf": false} {
+		set, err := readSettings([]string{"--rate", rate}, none, nil, slog.New(slog.DiscardHandler))
+		if (err == nil) != want {
+			t.Errorf("%s: got %v, %v, want it taken: %t", rate, set.rate, err, want)
+		}
+		if err != nil && err.Error() != "--rate must be from 0 to 1000000" {
+			t.Errorf("%s: got %v, want what it must be", rate, err)
+		}
+	}
+}
+
 func TestBrowsersAreRefused(t *testing.T) {
 	t.Parallel()
 	r := start(t, "--memory")

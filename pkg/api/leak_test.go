@@ -3,6 +3,7 @@ package api_test
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
@@ -21,6 +22,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -206,9 +208,11 @@ type spy struct {
 	answers, revealed strings.Builder
 	// table is what was in it, each time that it was looked at.
 	table strings.Builder
+	ran   map[string]int
+
+	mu sync.Mutex
 	// alsoMarks are secrets that came up on the way.
 	alsoMarks map[string]string
-	ran       map[string]int
 }
 
 func newSpy(t testing.TB) *spy {
@@ -252,6 +256,13 @@ func (s *spy) must(operation, body string) {
 	if answer := s.call(alice, operation, body); answer.Code != http.StatusOK {
 		s.t.Fatalf("%s %s: got %d %s, want 200", operation, body, answer.Code, answer.Body)
 	}
+}
+
+// alsoMark has something more looked for.
+func (s *spy) alsoMark(what, mark string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.alsoMarks[what] = mark
 }
 
 // look keeps the raw items of the table: all that is stored, and the bytes as they are.
@@ -449,7 +460,7 @@ func (s *spy) garbled(call *http.Request, do func() (*http.Response, error)) (*h
 	}
 	var out struct{ Plaintext []byte }
 	if json.Unmarshal(body, &out) == nil && len(out.Plaintext) == 32 {
-		s.alsoMarks[fmt.Sprintf("data key %d in an answer of KMS", len(s.alsoMarks))] = string(out.Plaintext)
+		s.alsoMark(fmt.Sprintf("data key %x in an answer of KMS", sha256.Sum256(out.Plaintext)), string(out.Plaintext))
 	}
 	answer.Body = io.NopCloser(bytes.NewReader(body[:len(body)-2]))
 	answer.ContentLength = -1
@@ -570,7 +581,7 @@ func (f *leakyFunction) Invoke(_ context.Context, in *lambda.InvokeInput, _ ...f
 	if err := json.Unmarshal(in.Payload, &order); err != nil {
 		return nil, err
 	}
-	f.alsoMarks["token of rotation "+order.ClientRequestToken] = order.RotationToken
+	f.alsoMark("token of rotation "+order.ClientRequestToken, order.RotationToken)
 	f.step++
 	f.look()
 	switch {

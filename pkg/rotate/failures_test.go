@@ -90,8 +90,8 @@ func TestStepTimeout(t *testing.T) {
 	h.wantRetried(t, 2*time.Second, 15*time.Minute-2*time.Second, len(tests), namesOf(tests), func(name string) (string, bool, []mishap) {
 		return tests[name].step, strings.HasPrefix(name, "after-"), []mishap{tests[name].mishap}
 	})
-	if !strings.Contains(h.log.String(), "the function did not answer within 2s") {
-		t.Errorf("logged %s, want why the steps failed", &h.log)
+	if !strings.Contains(h.logged(), "the function did not answer within 2s") {
+		t.Errorf("logged %s, want why the steps failed", h.logged())
 	}
 }
 
@@ -580,8 +580,8 @@ func TestFailsWhenCurrent(t *testing.T) {
 	if told := h.told("s"); !slices.Equal(told, slices.Repeat([]string{"RotationStarted", "RotationFailed"}, secret.MaxAttempts)) {
 		t.Errorf("told %q, want each failure", told)
 	}
-	if !strings.Contains(h.log.String(), "rotation is left to its next window") {
-		t.Errorf("logged %s, want that it is given up", &h.log)
+	if !strings.Contains(h.logged(), "rotation is left to its next window") {
+		t.Errorf("logged %s, want that it is given up", h.logged())
 	}
 	h.again(t, "s")
 	if got := h.get(t, "s").Rotation.Last; !got.Equal(h.clock.Now()) {

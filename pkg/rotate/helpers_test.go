@@ -68,6 +68,13 @@ func (h *house) Write(line []byte) (int, error) {
 	return h.log.Write(line)
 }
 
+// logged is what everybody logged up to now. A server logs a call when it is answered.
+func (h *house) logged() string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.log.String()
+}
+
 func (h *house) tell(_ context.Context, e rotate.Event) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -93,8 +100,14 @@ func (h *house) told(name string) []string {
 // and told.
 func (h *house) wantNoLeak(t testing.TB) {
 	t.Helper()
-	said := h.log.String() + fmt.Sprintf("%+v", h.events)
-	for _, mark := range append([]string{valueMark, answerMark}, h.lambda.tokens...) {
+	said := h.logged()
+	h.mu.Lock()
+	said += fmt.Sprintf("%+v", h.events)
+	h.mu.Unlock()
+	h.lambda.mu.Lock()
+	marks := append([]string{valueMark, answerMark}, h.lambda.tokens...)
+	h.lambda.mu.Unlock()
+	for _, mark := range marks {
 		if at := strings.Index(said, mark); at >= 0 {
 			t.Errorf("it was told: %s", said[max(0, at-200):at+len(mark)])
 		}

@@ -163,6 +163,13 @@ func (f *fakeLambda) end() {
 	f.running--
 }
 
+// together is how many ran at the same time, at most.
+func (f *fakeLambda) together() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.most
+}
+
 // breaks has the next calls of a step fail, for one secret.
 func (f *fakeLambda) breaks(name, step string, mishaps ...mishap) {
 	f.mu.Lock()

@@ -203,8 +203,8 @@ func TestTooManyLabels(t *testing.T) {
 	if !slices.Equal(h.events, []rotate.Event{want}) {
 		t.Errorf("told %+v, want %+v", h.events, want)
 	}
-	if got := strings.Count(h.log.String(), `"level":"WARN","msg":"rotation is left to its next window`); got != 1 {
-		t.Errorf("logged %s, want a warning", &h.log)
+	if got := strings.Count(h.logged(), `"level":"WARN","msg":"rotation is left to its next window`); got != 1 {
+		t.Errorf("logged %s, want a warning", h.logged())
 	}
 	if got := h.lambda.took(); len(got) > 0 {
 		t.Errorf("calls %+v, want none", got)

@@ -38,7 +38,7 @@ func TestCheck(t *testing.T) {
 	} {
 		wantCheck(t, name, r.Check(t.Context(), name), want)
 	}
-	if got := h.log.String(); strings.Count(got, "rotation function cannot be invoked") != 3 {
+	if got := h.logged(); strings.Count(got, "rotation function cannot be invoked") != 3 {
 		t.Errorf("logged %s, want each refusal", got)
 	}
 	r.Lambda = lambdaAt("http://127.0.0.1:1") // nobody is there, as locally before the function is started
@@ -189,8 +189,8 @@ func TestBackground(t *testing.T) {
 	if run := h.get(t, "s").Rotation.Run; run.Token != token("v8") || run.Attempts != 0 || run.Runner == "" {
 		t.Errorf("run %+v, want a lease, and no attempt", run)
 	}
-	if strings.Contains(h.log.String(), `"not rotated"`) {
-		t.Errorf("logged %s", &h.log)
+	if strings.Contains(h.logged(), `"not rotated"`) {
+		t.Errorf("logged %s", h.logged())
 	}
 	h.finish(t, "s", "s2")
 	h.wantRotated(t, "s", token("v8"), token("v1"))
@@ -230,8 +230,8 @@ func TestBackgroundIsBounded(t *testing.T) {
 		time.Sleep(5 * time.Millisecond)
 	}
 	b.Wait()
-	if h.lambda.most > b.Parallel {
-		t.Errorf("%d rotations ran at the same time, want %d at most", h.lambda.most, b.Parallel)
+	if most := h.lambda.together(); most > b.Parallel {
+		t.Errorf("%d rotations ran at the same time, want %d at most", most, b.Parallel)
 	}
 	for _, name := range names {
 		h.wantRotated(t, name, token("v1"), token("v0"))
@@ -335,8 +335,8 @@ func TestNowhere(t *testing.T) {
 	h := open(t)
 	r, _ := h.rotator(t)
 	r.Lambda = nowhere{}
-	if err := r.Check(t.Context(), function); !errors.Is(err, secret.NotInvokable) || !strings.Contains(h.log.String(), "AWS_ENDPOINT_URL_LAMBDA is not set") {
-		t.Errorf("%v, logged %s, want it not invokable, and why", err, &h.log)
+	if err := r.Check(t.Context(), function); !errors.Is(err, secret.NotInvokable) || !strings.Contains(h.logged(), "AWS_ENDPOINT_URL_LAMBDA is not set") {
+		t.Errorf("%v, logged %s, want it not invokable, and why", err, h.logged())
 	}
 }
 
@@ -433,7 +433,7 @@ func TestOneFails(t *testing.T) {
 		t.Errorf("error = %v, want one of b", err)
 	}
 	wantOutcomes(t, sum, outcomes{rotate.Succeeded: 3, rotate.Unknown: 1})
-	if got := h.log.String(); strings.Count(got, `"level":"ERROR","msg":"not rotated","secret":"b"`) != 1 {
+	if got := h.logged(); strings.Count(got, `"level":"ERROR","msg":"not rotated","secret":"b"`) != 1 {
 		t.Errorf("logged:\n%s\nwant a line about b", got)
 	}
 	r, wire = h.rotator(t)

@@ -159,7 +159,7 @@ func textOf(item map[string]dynamodbtypes.AttributeValue, name string) string {
 // one function is at work, nothing gets out of step, and all comes to its end.
 func TestEverythingAtOnce(t *testing.T) {
 	t.Parallel()
-	const callers, calls = 4, 80
+	const callers, calls = 4, 50
 	h := open(t)
 	c := &crowd{house: h}
 	for i := range 2 {
