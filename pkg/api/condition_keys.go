@@ -87,6 +87,7 @@ func withDefaults(keys policy.Keys, operation string) {
 		}
 	case "RotateSecret":
 		add("secretsmanager:rotateimmediately", "true")
+		add("secretsmanager:modifyrotationrules", "false")
 	}
 	if key := keys["secretsmanager:kmskeyid"]; key != nil {
 		if key[0] == "" {

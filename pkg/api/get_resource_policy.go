@@ -19,7 +19,13 @@ func (c *call) getResourcePolicy(ctx context.Context, in getResourcePolicyInput)
 	if err := sec.Active(); err != nil {
 		return out, err
 	}
-	text, err := c.policyText(ctx, sec)
+	var text string
+	err = c.settle(ctx, &sec, func() (err error) { // who decided may have remembered the policy
+		if err = c.may(ctx, sec); err == nil {
+			text, err = c.policyText(ctx, sec)
+		}
+		return err
+	})
 	if err != nil {
 		return out, err
 	}

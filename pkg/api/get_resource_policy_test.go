@@ -97,3 +97,32 @@ func TestGetResourcePolicyWhileItChanges(t *testing.T) {
 		}
 	}
 }
+
+// A policy that is remembered is decided by without a read; its text is read all the
+// same, and when it is another by then, it is decided again.
+func TestGetResourcePolicyWhileItChangesRemembered(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		after   string
+		allowed bool
+	}{
+		{document(to(allowAll, runner.ARN)), true},
+		{"", true},
+		{document(deny(to(allowAll, alice.ARN))), false},
+	} {
+		room := localtest.New(t)
+		create(t, room, "s", "v1", "one")
+		putPolicy(t, room, "s", document(to(allowAll, alice.ARN)))
+		guard := guarded(t, room, alice, allowAll)
+		answers(t, guard, "DescribeSecret", `{"SecretId":"s"}`)
+		guard.Wire.Break("GetItem", func(_ *http.Request, do func() (*http.Response, error)) (*http.Response, error) { return do() },
+			func(_ *http.Request, do func() (*http.Response, error)) (*http.Response, error) {
+				repolicy(t, room, "s", test.after)
+				return do()
+			})
+		answer, text := guard.Post(t, "GetResourcePolicy", `{"SecretId":"s"}`)
+		if (answer.StatusCode == http.StatusOK) != test.allowed || strings.Contains(text, "Throttling") || test.after != "" && strings.Contains(text, "Policy\":") && !strings.Contains(text, quoted(test.after)) {
+			t.Errorf("to %q: got %d %s, want it allowed: %v", test.after, answer.StatusCode, text, test.allowed)
+		}
+	}
+}

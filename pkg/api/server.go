@@ -124,7 +124,9 @@ func (c *call) answer(r *http.Request) (out any, err error) {
 		return nil, errNotJSON
 	}
 	name, ok := strings.CutPrefix(r.Header.Get("X-Amz-Target"), "secretsmanager.")
-	c.operation = name
+	if c.operation = name; !known.MatchString(name) { // a caller may send anything
+		c.operation = "UnknownOperation"
+	}
 	c.at = c.clock()
 	body, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, maxBody))
 	if err != nil {
@@ -133,8 +135,8 @@ func (c *call) answer(r *http.Request) (out any, err error) {
 		}
 		return nil, secret.Errorf(secret.Serialization, "The request body could not be read.")
 	}
-	run, known := operations[name]
-	if !ok || !known {
+	run, found := operations[name]
+	if !ok || !found {
 		return nil, secret.Errorf(secret.UnknownOperation, "")
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), timeout)

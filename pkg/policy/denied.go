@@ -12,9 +12,9 @@ var LockedOut = secret.Errorf(secret.InvalidRequest, "Your requested changes wil
 // (mongodb/awscdk-resources-mongodbatlas 207), and an operation about no secret
 // has none (Kralizek/AWSSecretsManagerConfigurationExtensions 78).
 //
-// A caller who may not do it anyway hears that, and not that the policy on the
-// secret denies it: it would tell him that there is such a secret. Here AWS says
-// more.
+// A caller who may not do it anyway hears that, and not that a statement denies it:
+// the policy on a secret, or a condition on its tags, would tell him that there is
+// such a secret. Here AWS says more.
 func (d Decision) Denied() secret.Error {
 	r := &d.request
 	who := r.Caller.ARN
@@ -29,7 +29,7 @@ func (d Decision) Denied() secret.Error {
 		on = " on resource: " + on
 	}
 	why := "because no " + string(d.lacks) + " policy allows the " + r.Action + " action"
-	if d.Explicit && (d.Side == IdentityBased || d.lacks == "") {
+	if d.Explicit && d.lacks == "" {
 		article := "a "
 		if d.Side == IdentityBased {
 			article = "an "
