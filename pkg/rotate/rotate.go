@@ -311,11 +311,12 @@ func (a *attempt) succeed(ctx context.Context) (failure string, err error) {
 func (a *attempt) fail(ctx context.Context, why string) (Outcome, error) {
 	now := a.now()
 	delay := a.RetryDelay << (a.secret.Rotation.Run.Attempts - 1)
-	if a.slow {
-		delay = max(delay, longest-a.StepTimeout)
-	}
 	_, err := a.Store.Update(ctx, a.id, func(sec secret.Secret) (secret.Change, error) {
-		return sec.Failed(a.runner, why, delay, now)
+		change, err := sec.Failed(a.runner, why, delay, now)
+		if a.slow {
+			change.Secret.Rotation.Busy = secret.Busy{Runner: a.runner, Until: now.Add(longest - a.StepTimeout)}
+		}
+		return change, err
 	})
 	if err != nil {
 		return Unknown, err
