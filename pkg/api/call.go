@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"errors"
 	"reflect"
 	"sync"
 	"time"
@@ -85,21 +84,13 @@ func (c *call) asked(s *shape, in any) {
 // secret.
 func (c *call) change(ctx context.Context, id secret.ID, decide decision) (secret.Secret, error) {
 	var before secret.Secret
-	var stale bool // its policy was changed after it was read
-	update := func() (secret.Secret, error) {
-		return c.Store.Update(ctx, id, func(sec secret.Secret) (secret.Change, error) {
-			before = sec
-			err := c.may(ctx, sec)
-			if stale = errors.Is(err, store.ErrBusy); err != nil {
-				return secret.Change{}, err
-			}
-			return decide(sec)
-		})
-	}
-	sec, err := update()
-	for try := 1; stale && errors.Is(err, store.ErrBusy) && try < unsettled; try++ {
-		sec, err = update()
-	}
+	sec, err := c.Store.Update(ctx, id, func(sec secret.Secret) (secret.Change, error) {
+		before = sec
+		if err := c.may(ctx, sec); err != nil {
+			return secret.Change{}, err
+		}
+		return decide(sec)
+	})
 	if isNotFound(err) {
 		return sec, c.missing(ctx, id)
 	}

@@ -34,8 +34,9 @@ func (s *Store) Create(ctx context.Context, change secret.Change) (secret.Secret
 //
 // The first decision may be made on a remembered secret: an acceptance is safe,
 // since the commit proves that nothing has changed. A refusal is not, so it is
-// decided again on a fresh read before it is given; and so is an ErrBusy of decide,
-// which may have looked for what is not there any more.
+// decided again on a fresh read before it is given. When decide returns ErrBusy, what
+// it looked for beside the secret was changed since: it is asked again like after a
+// conflict.
 //
 // Besides what decide returns, Update returns [secret.NotFound], *[VersionExists]
 // and [ErrBusy]. After any other error the change may have happened or not.
@@ -51,12 +52,19 @@ func (s *Store) Update(ctx context.Context, id secret.ID, decide func(secret.Sec
 	commit := uuid.NewString()
 	err := retry(ctx, func() error {
 		change, err := decideOn(sec, id, decide)
-		if remembered && (isRefusal(err) || errors.Is(err, ErrBusy) || change.Nothing) {
+		if remembered && (isRefusal(err) || change.Nothing) {
 			remembered = false
 			if sec, err = s.Get(ctx, id); err != nil {
 				return err
 			}
 			change, err = decideOn(sec, id, decide)
+		}
+		if errors.Is(err, ErrBusy) {
+			if sec, err = s.Get(ctx, id); err != nil {
+				return err
+			}
+			remembered = false
+			return errConflict
 		}
 		if err != nil {
 			return err
