@@ -10,12 +10,12 @@ import (
 	"regexp"
 	"time"
 
-	"github.com/aws/aws-lambda-go/lambda"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	awslambda "github.com/aws/aws-sdk-go-v2/service/lambda"
 
+	"github.com/strongroom/strongroom/functions/internal/entry"
 	"github.com/strongroom/strongroom/pkg/api"
 	"github.com/strongroom/strongroom/pkg/audit"
 	"github.com/strongroom/strongroom/pkg/envelope"
@@ -29,16 +29,7 @@ import (
 )
 
 func main() {
-	log := slog.New(slog.NewJSONHandler(os.Stdout, nil))
-	// The Lambda library logs with the standard logger, and failures only.
-	slog.SetLogLoggerLevel(slog.LevelError)
-	slog.SetDefault(log)
-	server, err := build(context.Background(), os.Getenv, log)
-	if err != nil {
-		log.Error("the function cannot start", "error", err)
-		os.Exit(1)
-	}
-	lambda.Start(gateway.Handle(server))
+	entry.Start(build, func(s *api.Server) any { return gateway.Handle(s) })
 }
 
 func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (*api.Server, error) {

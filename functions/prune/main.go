@@ -6,13 +6,12 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
-	"os"
 	"time"
 
-	"github.com/aws/aws-lambda-go/lambda"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
+	"github.com/strongroom/strongroom/functions/internal/entry"
 	"github.com/strongroom/strongroom/pkg/prune"
 	"github.com/strongroom/strongroom/pkg/settings"
 	"github.com/strongroom/strongroom/pkg/store"
@@ -23,16 +22,7 @@ import (
 const margin = 10 * time.Second
 
 func main() {
-	log := slog.New(slog.NewJSONHandler(os.Stdout, nil))
-	// The Lambda library logs with the standard logger, and failures only.
-	slog.SetLogLoggerLevel(slog.LevelError)
-	slog.SetDefault(log)
-	pruner, err := build(context.Background(), os.Getenv, log)
-	if err != nil {
-		log.Error("the function cannot start", "error", err)
-		os.Exit(1)
-	}
-	lambda.Start(handle(pruner))
+	entry.Start(build, func(p *prune.Pruner) any { return handle(p) })
 }
 
 func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (*prune.Pruner, error) {

@@ -7,14 +7,13 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
-	"os"
 	"time"
 
-	"github.com/aws/aws-lambda-go/lambda"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	awslambda "github.com/aws/aws-sdk-go-v2/service/lambda"
 
+	"github.com/strongroom/strongroom/functions/internal/entry"
 	"github.com/strongroom/strongroom/pkg/audit"
 	"github.com/strongroom/strongroom/pkg/rotate"
 	"github.com/strongroom/strongroom/pkg/secret"
@@ -27,16 +26,7 @@ import (
 const maxStep = 200
 
 func main() {
-	log := slog.New(slog.NewJSONHandler(os.Stdout, nil))
-	// The Lambda library logs with the standard logger, and failures only.
-	slog.SetLogLoggerLevel(slog.LevelError)
-	slog.SetDefault(log)
-	f, err := build(context.Background(), os.Getenv, log)
-	if err != nil {
-		log.Error("the function cannot start", "error", err)
-		os.Exit(1)
-	}
-	lambda.Start(f.handle)
+	entry.Start(build, func(f *function) any { return f.handle })
 }
 
 type function struct {

@@ -86,9 +86,3 @@ func IdentityOf(userARN, account, userID, accessKey string) Identity {
 	}
 	return id
 }
-
-// Service is a service of AWS that called on somebody's behalf, such as
-// "events.amazonaws.com".
-func Service(name string) Identity {
-	return Identity{Type: AWSService, InvokedBy: name}
-}

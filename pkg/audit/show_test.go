@@ -110,7 +110,7 @@ func TestShowNames(t *testing.T) {
 		"111122223333:ann":             user("arn:aws:iam::111122223333:user/ann", ""),
 		"ID":                           user("", ""),
 		"unknown":                      {UserIdentity: Identity{Type: Unknown}},
-		"events.amazonaws.com":         {UserIdentity: Service("events.amazonaws.com")},
+		"events.amazonaws.com":         {UserIdentity: Identity{Type: AWSService, InvokedBy: "events.amazonaws.com"}},
 		"secretsmanager.amazonaws.com": anEvent(),
 	} {
 		if got := who(r); got != want {

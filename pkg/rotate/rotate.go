@@ -314,7 +314,7 @@ func (a *attempt) fail(ctx context.Context, why string) (Outcome, error) {
 	_, err := a.Store.Update(ctx, a.id, func(sec secret.Secret) (secret.Change, error) {
 		change, err := sec.Failed(a.runner, why, delay, now)
 		if a.slow {
-			change.Secret.Rotation.Busy = secret.Busy{Runner: a.runner, Until: now.Add(longest - a.StepTimeout)}
+			change.Secret = change.Secret.StillCalling(a.runner, now.Add(longest-a.StepTimeout))
 		}
 		return change, err
 	})

@@ -240,9 +240,15 @@ func (s Secret) over(now time.Time) Secret {
 // one waits for him: a function may not expect two at the same time.
 func (s Secret) dropped(now time.Time) Secret {
 	if run := s.Rotation.Run; run.held(now) {
-		s.Rotation.Busy = Busy{run.Runner, run.Due}
+		s = s.StillCalling(run.Runner, run.Due)
 	}
 	return s.over(now)
+}
+
+// StillCalling is s while a call of a runner may go on that nobody waits for any more.
+func (s Secret) StillCalling(runner string, until time.Time) Secret {
+	s.Rotation.Busy = Busy{runner, until}
+	return s
 }
 
 // Left says that a runner has seen that his rotation was ended under his feet.
