@@ -17,7 +17,7 @@ import (
 
 	"github.com/strongroom/strongroom/functions/internal/runtimetest"
 	"github.com/strongroom/strongroom/pkg/gateway"
-	"github.com/strongroom/strongroom/pkg/local"
+	"github.com/strongroom/strongroom/pkg/local/localtest"
 	"github.com/strongroom/strongroom/pkg/store"
 )
 
@@ -111,21 +111,13 @@ func TestEvents(t *testing.T) {
 	}
 	samples := readEvents(t)
 
-	engines, err := local.Start(t.Context(), local.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := engines.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	if err := store.CreateTable(t.Context(), engines.DynamoDB(), good["TABLE_NAME"]); err != nil {
+	engines := localtest.NewEngines()
+	if err := store.CreateTable(t.Context(), engines.Tables, good["TABLE_NAME"]); err != nil {
 		t.Fatal(err)
 	}
 	api := runtimetest.New(t)
 	// Of a variable given twice the last counts: the Region is ours.
-	p := runtimetest.Start(t, api, append(engines.Env(), environ(but(map[string]string{"KMS_KEY_ID": engines.KeyID(), "LAMBDA_TASK_ROOT": root(t)}))...))
+	p := runtimetest.Start(t, api, append(engines.Serve(t), environ(but(map[string]string{"KMS_KEY_ID": engines.DefaultKey, "LAMBDA_TASK_ROOT": root(t)}))...))
 
 	untried := maps.Clone(samples)
 	for _, test := range tests {

@@ -107,7 +107,7 @@ func run(args []string, getenv func(string) string, out io.Writer, log *slog.Log
 	server.Rotator = rotator
 	greet(out, listener.Addr(), set.data)
 	pruning, rotating := pruneNowAndThen(ctx, server), rotateNowAndThen(ctx, rotator)
-	err = serve(ctx, stop, listener, who.gate(server, set.rate), engines)
+	err = serve(ctx, stop, listener, who.gate(server, set.rate))
 	stop()
 	<-pruning
 	<-rotating
@@ -116,13 +116,13 @@ func run(args []string, getenv func(string) string, out io.Writer, log *slog.Log
 }
 
 func newServer(ctx context.Context, engines *local.Engines, set settings, log *slog.Logger) (*api.Server, error) {
-	if err := store.CreateTable(ctx, engines.DynamoDB(), table); err != nil {
+	if err := store.CreateTable(ctx, engines.DynamoDB, table); err != nil {
 		return nil, err
 	}
 	arns := secret.ARNs{Partition: "aws", Region: local.Region, Account: local.Account}
 	return &api.Server{
-		Store:  store.New(engines.DynamoDB(), table, arns),
-		Sealer: &envelope.Sealer{KMS: engines.KMS(), DefaultKey: engines.KeyID(), Keep: keepDataKeys},
+		Store:  store.New(engines.DynamoDB, table, arns),
+		Sealer: &envelope.Sealer{KMS: engines.KMS, DefaultKey: engines.DefaultKey, Keep: keepDataKeys},
 		ARNs:   arns,
 		Log:    log,
 
@@ -137,15 +137,13 @@ func newServer(ctx context.Context, engines *local.Engines, set settings, log *s
 
 // serve answers until the first interrupt, and then lets the requests under way
 // end. A second interrupt ends the process.
-func serve(ctx context.Context, stop func(), listener net.Listener, handler http.Handler, engines *local.Engines) error {
+func serve(ctx context.Context, stop func(), listener net.Listener, handler http.Handler) error {
 	server := &http.Server{Handler: local.LoopbackOnly(handler), ReadHeaderTimeout: 10 * time.Second}
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()
 	select {
 	case err := <-failed:
 		return err
-	case err := <-engines.Failed():
-		return errors.Join(err, server.Close())
 	case <-ctx.Done():
 	}
 	stop()

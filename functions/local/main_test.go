@@ -24,7 +24,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
-	"github.com/strongroom/strongroom/pkg/local"
 	"github.com/strongroom/strongroom/pkg/local/localtest"
 )
 
@@ -186,7 +185,7 @@ func TestStartIsRefused(t *testing.T) {
 	}{
 		{"the port is taken", []string{"--addr", taken, "--memory"}, taken + " is taken by another program"},
 		{"the folder is in use", []string{"--addr", "127.0.0.1:0", "--data", data}, fmt.Sprintf("another strongroom (pid %d) is using %s", r.Process.Pid, data)},
-		{"the folder is a file", []string{"--addr", "127.0.0.1:0", "--data", file}, "cannot make the data folder " + file},
+		{"the folder is a file", []string{"--addr", "127.0.0.1:0", "--data", file}, "cannot use the data folder " + file},
 		{"an address for all", []string{"--addr", "0.0.0.0:0"}, "--addr 0.0.0.0:0 is not on loopback"},
 		{"an address by name", []string{"--addr", "example.com:80"}, "is not on loopback"},
 		{"no port", []string{"--addr", "127.0.0.1"}, "is not an address and a port"},
@@ -255,17 +254,9 @@ func TestBrowsersAreRefused(t *testing.T) {
 // Engines that the user brought are used, and none are started.
 func TestEnginesOfYourOwn(t *testing.T) {
 	t.Parallel()
-	engines, err := local.Start(t.Context(), local.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := engines.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	engines := localtest.NewEngines()
 	data := filepath.Join(t.TempDir(), "data")
-	r := startWith(t, engines.Env(), "--data", data, "--audit", filepath.Join(t.TempDir(), "audit.jsonl"))
+	r := startWith(t, engines.Serve(t), "--data", data, "--audit", filepath.Join(t.TempDir(), "audit.jsonl"))
 	create(t, r.url, "s", "v")
 	if got := get(t, r.url, "s"); got != "v" {
 		t.Errorf("got %q, want v", got)

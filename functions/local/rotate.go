@@ -21,8 +21,8 @@ const (
 
 func newRotator(ctx context.Context, engines *local.Engines, server *api.Server) *rotate.Background {
 	var functions rotate.Lambda = nowhere{}
-	if client := engines.Lambda(rotate.Options); client != nil {
-		functions = client
+	if engines.Lambda != nil {
+		functions = engines.Lambda
 	}
 	return &rotate.Background{
 		Rotator: &rotate.Rotator{

@@ -22,6 +22,7 @@ import (
 
 	"github.com/strongroom/strongroom/functions/internal/runtimetest"
 	"github.com/strongroom/strongroom/pkg/local"
+	"github.com/strongroom/strongroom/pkg/local/localtest"
 	"github.com/strongroom/strongroom/pkg/secret"
 	"github.com/strongroom/strongroom/pkg/store"
 )
@@ -96,31 +97,24 @@ func TestWrongSettingsStopTheStart(t *testing.T) {
 
 // engines are a DynamoDB with the table, and what stands there.
 type engines struct {
-	*local.Engines
+	*localtest.Engines
 	store *store.Store
+	vars  []string // that say where the engines are
 }
 
 func start(t *testing.T) engines {
 	t.Helper()
-	e, err := local.Start(t.Context(), local.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := e.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	if err := store.CreateTable(t.Context(), e.DynamoDB(), good["TABLE_NAME"]); err != nil {
+	e := localtest.NewEngines()
+	if err := store.CreateTable(t.Context(), e.Tables, good["TABLE_NAME"]); err != nil {
 		t.Fatal(err)
 	}
 	arns := secret.ARNs{Partition: "aws", Region: local.Region, Account: local.Account}
-	return engines{e, store.New(e.DynamoDB(), good["TABLE_NAME"], arns)}
+	return engines{e, store.New(e.Tables, good["TABLE_NAME"], arns), e.Serve(t)}
 }
 
 // env is that of the function, with changes.
 func (e engines) env(changes map[string]string) []string {
-	return append(e.Env(), environ(changes)...) // of a variable given twice the last counts
+	return append(slices.Clone(e.vars), environ(changes)...) // of a variable given twice the last counts
 }
 
 const value = "EXAMPLE-VALUE"
@@ -283,7 +277,7 @@ func TestFailure(t *testing.T) {
 // nth call of an operation, or after it and before its answer.
 func (e engines) between(t *testing.T, operation string, n int64, after bool, do func()) string {
 	t.Helper()
-	engine, err := url.Parse(e.DynamoDBEndpoint())
+	engine, err := url.Parse(strings.TrimPrefix(e.vars[0], "AWS_ENDPOINT_URL_DYNAMODB="))
 	if err != nil {
 		t.Fatal(err)
 	}

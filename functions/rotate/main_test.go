@@ -18,6 +18,7 @@ import (
 
 	"github.com/strongroom/strongroom/functions/internal/runtimetest"
 	"github.com/strongroom/strongroom/pkg/local"
+	"github.com/strongroom/strongroom/pkg/local/localtest"
 	"github.com/strongroom/strongroom/pkg/secret"
 	"github.com/strongroom/strongroom/pkg/store"
 )
@@ -108,9 +109,10 @@ const (
 
 // engines are a DynamoDB with the table, what stands there, and a Lambda.
 type engines struct {
-	*local.Engines
+	*localtest.Engines
 	store  *store.Store
-	lambda string // URL
+	vars   []string // that say where the engines are
+	lambda string   // URL
 
 	mu    sync.Mutex
 	calls []string // name and step
@@ -121,20 +123,12 @@ type engines struct {
 
 func start(t *testing.T) *engines {
 	t.Helper()
-	var e engines
-	var err error
-	if e.Engines, err = local.Start(t.Context(), local.Options{}); err != nil {
+	e := engines{Engines: localtest.NewEngines()}
+	e.vars = e.Serve(t)
+	if err := store.CreateTable(t.Context(), e.Tables, good["TABLE_NAME"]); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		if err := e.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	if err := store.CreateTable(t.Context(), e.DynamoDB(), good["TABLE_NAME"]); err != nil {
-		t.Fatal(err)
-	}
-	e.store = store.New(e.DynamoDB(), good["TABLE_NAME"], arns)
+	e.store = store.New(e.Tables, good["TABLE_NAME"], arns)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { e.invocation(t, w, r) }))
 	e.lambda = server.URL
 	t.Cleanup(func() {
@@ -203,7 +197,7 @@ func (e *engines) took() []string {
 
 // env is that of the function.
 func (e *engines) env() []string {
-	return append(e.Env(), environ(map[string]string{"AWS_ENDPOINT_URL_LAMBDA": e.lambda, "ROTATION_STEP_SECONDS": "20"})...)
+	return append(slices.Clone(e.vars), environ(map[string]string{"AWS_ENDPOINT_URL_LAMBDA": e.lambda, "ROTATION_STEP_SECONDS": "20"})...)
 }
 
 func put(sec secret.Secret, version string, at time.Time) (secret.Change, error) {

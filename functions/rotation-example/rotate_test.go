@@ -19,8 +19,6 @@ import (
 	"github.com/strongroom/strongroom/pkg/secret"
 )
 
-func TestMain(m *testing.M) { localtest.Main(m) }
-
 const (
 	name     = "MyTestDatabaseSecret"
 	first    = "EXAMPLE-1"

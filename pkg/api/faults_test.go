@@ -164,7 +164,7 @@ func TestChangedValue(t *testing.T) {
 	t.Parallel()
 	room := localtest.New(t)
 	create(t, room, "s", "v1", "one")
-	db := localtest.Engines().DynamoDB()
+	db := localtest.Shared().DynamoDB()
 	for _, item := range must(db.Scan(t.Context(), &dynamodb.ScanInput{TableName: aws.String(room.Table)}))(t).Items {
 		if sealed, ok := item["sealed"].(*types.AttributeValueMemberB); ok {
 			sealed.Value[len(sealed.Value)-1] ^= 1

@@ -44,7 +44,7 @@ func seed(t testing.TB, room *localtest.Room, secrets ...secret.Secret) {
 // what the store would: that takes a hundredth of the time.
 func fill(t testing.TB, room *localtest.Room, from, to int) {
 	t.Helper()
-	db := localtest.Engines().DynamoDB()
+	db := localtest.Shared().DynamoDB()
 	calls := make(chan []types.WriteRequest)
 	var wg sync.WaitGroup
 	for range 4 {
@@ -111,7 +111,7 @@ func TestFill(t *testing.T) {
 
 func scan(t testing.TB, room *localtest.Room) []map[string]any {
 	t.Helper()
-	out := must(localtest.Engines().DynamoDB().Scan(t.Context(), &dynamodb.ScanInput{TableName: aws.String(room.Table)}))(t)
+	out := must(localtest.Shared().DynamoDB().Scan(t.Context(), &dynamodb.ScanInput{TableName: aws.String(room.Table)}))(t)
 	var items []map[string]any
 	if err := attributevalue.UnmarshalListOfMaps(out.Items, &items); err != nil {
 		t.Fatal(err)

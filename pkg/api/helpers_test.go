@@ -158,7 +158,7 @@ func checkHeaders(t testing.TB, answer *http.Response) {
 func dump(t testing.TB, room *localtest.Room) map[string]string {
 	t.Helper()
 	items := map[string]string{}
-	pages := dynamodb.NewScanPaginator(localtest.Engines().DynamoDB(), &dynamodb.ScanInput{
+	pages := dynamodb.NewScanPaginator(localtest.Shared().DynamoDB(), &dynamodb.ScanInput{
 		TableName:      aws.String(room.Table),
 		ConsistentRead: aws.Bool(true),
 	})

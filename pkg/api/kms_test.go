@@ -20,7 +20,7 @@ var (
 // newKey makes a KMS key of the test's own and returns its ARN.
 func newKey(t testing.TB) string {
 	t.Helper()
-	out := must(localtest.Engines().KMS().CreateKey(t.Context(), &kms.CreateKeyInput{}))(t)
+	out := must(localtest.Shared().KMS().CreateKey(t.Context(), &kms.CreateKeyInput{}))(t)
 	return *out.KeyMetadata.Arn
 }
 
@@ -37,10 +37,10 @@ func TestDisabledKey(t *testing.T) {
 	room := localtest.New(t)
 	key := newKey(t)
 	createUnder(t, room, "s", key)
-	must(localtest.Engines().KMS().DisableKey(t.Context(), &kms.DisableKeyInput{KeyId: aws.String(key)}))(t)
+	must(localtest.Shared().KMS().DisableKey(t.Context(), &kms.DisableKeyInput{KeyId: aws.String(key)}))(t)
 	checkKeyRefused(t, room, key, encryptionFailure, decryptionFailure)
 
-	must(localtest.Engines().KMS().EnableKey(t.Context(), &kms.EnableKeyInput{KeyId: aws.String(key)}))(t)
+	must(localtest.Shared().KMS().EnableKey(t.Context(), &kms.EnableKeyInput{KeyId: aws.String(key)}))(t)
 	put(t, room, "s", "v2", "two")
 	if got := *get(t, room.Another(t), "s").SecretString; got != "two" {
 		t.Errorf("got value %q, want two", got)

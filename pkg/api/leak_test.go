@@ -226,7 +226,7 @@ func newSpy(t testing.TB) *spy {
 func (s *spy) restart() {
 	s.Room = s.Another(s.t)
 	s.kms = &markingKMS{KMS: s.KMS}
-	s.Server.Sealer = &envelope.Sealer{KMS: s.kms, DefaultKey: localtest.Engines().KeyID(), Keep: time.Minute}
+	s.Server.Sealer = &envelope.Sealer{KMS: s.kms, DefaultKey: localtest.Shared().DefaultKey, Keep: time.Minute}
 	everything := &slog.HandlerOptions{Level: slog.LevelDebug, AddSource: true}
 	s.Server.Log = slog.New(slog.NewMultiHandler(slog.NewJSONHandler(&s.log, everything), slog.NewTextHandler(&s.plainLog, everything)))
 	s.Server.Trail, s.Server.AuditRequired = audit.Lines(&s.trail), true
@@ -271,7 +271,7 @@ func (s *spy) look() {
 	for key, text := range dump(s.t, s.Room) {
 		s.table.WriteString(key + text + "\n")
 	}
-	pages := dynamodb.NewScanPaginator(localtest.Engines().DynamoDB(), &dynamodb.ScanInput{TableName: aws.String(s.Table)})
+	pages := dynamodb.NewScanPaginator(localtest.Shared().DynamoDB(), &dynamodb.ScanInput{TableName: aws.String(s.Table)})
 	for pages.HasMorePages() {
 		for _, it := range must(pages.NextPage(s.t.Context()))(s.t).Items {
 			for name, value := range it {
@@ -487,7 +487,7 @@ func (s *spy) faults(given string) {
 				{"GetSecretValue", `{"SecretId":"s"}`},
 				{"BatchGetSecretValue", `{"SecretIdList":["s","b"]}`},
 				{"CreateSecret", fmt.Sprintf(`{"Name":"f%d",`, calls) + id + given + `}`},
-				{"UpdateSecret", `{"SecretId":"b","KmsKeyId":"` + localtest.Engines().KeyID() + `"}`},
+				{"UpdateSecret", `{"SecretId":"b","KmsKeyId":"` + localtest.Shared().DefaultKey + `"}`},
 				{"RotateSecret", `{"SecretId":"s",` + id + given + `,"RotationLambdaARN":"` + function + `","RotateImmediately":false}`},
 				{"ListSecrets", `{}`},
 				{"ListSecretVersionIds", `{"SecretId":"s"}`},

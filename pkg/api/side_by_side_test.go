@@ -50,7 +50,7 @@ func BenchmarkSideBySide(b *testing.B) {
 const sideBySideTable = "side-by-side"
 
 type sideBySide struct {
-	db     *dynamodb.Client
+	db     local.DynamoDB
 	server *api.Server
 	value  string
 	// made are the transactions that put a value, one for each client's bare secret.
@@ -59,14 +59,14 @@ type sideBySide struct {
 
 func newSideBySide(b *testing.B, engines *local.Engines) *sideBySide {
 	b.Helper()
-	if err := store.CreateTable(b.Context(), engines.DynamoDB(), sideBySideTable); err != nil {
+	if err := store.CreateTable(b.Context(), engines.DynamoDB, sideBySideTable); err != nil {
 		b.Fatal(err)
 	}
-	s := &sideBySide{db: engines.DynamoDB(), value: strings.Repeat("x", 1024)}
-	recorder := &recorder{Client: s.db}
+	s := &sideBySide{db: engines.DynamoDB, value: strings.Repeat("x", 1024)}
+	recorder := &recorder{DynamoDB: s.db}
 	s.server = &api.Server{
 		Store:  store.New(recorder, sideBySideTable, localtest.ARNs),
-		Sealer: &envelope.Sealer{KMS: engines.KMS(), DefaultKey: engines.KeyID(), Keep: time.Hour},
+		Sealer: &envelope.Sealer{KMS: engines.KMS, DefaultKey: engines.DefaultKey, Keep: time.Hour},
 		ARNs:   localtest.ARNs,
 
 		Policies:  policy.AllowAll(),
@@ -86,7 +86,7 @@ func newSideBySide(b *testing.B, engines *local.Engines) *sideBySide {
 
 // A recorder remembers the last transaction.
 type recorder struct {
-	*dynamodb.Client
+	local.DynamoDB
 	mu   sync.Mutex
 	last *dynamodb.TransactWriteItemsInput
 }
@@ -95,7 +95,7 @@ func (r *recorder) TransactWriteItems(ctx context.Context, in *dynamodb.Transact
 	r.mu.Lock()
 	r.last = in
 	r.mu.Unlock()
-	return r.Client.TransactWriteItems(ctx, in, opts...)
+	return r.DynamoDB.TransactWriteItems(ctx, in, opts...)
 }
 
 func (s *sideBySide) call(b *testing.B, operation, body string) {

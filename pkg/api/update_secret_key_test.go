@@ -49,7 +49,7 @@ func keyInput(name, key string) *secretsmanager.UpdateSecretInput {
 
 func disable(t testing.TB, key string) {
 	t.Helper()
-	must(localtest.Engines().KMS().DisableKey(t.Context(), &kms.DisableKeyInput{KeyId: aws.String(key)}))(t)
+	must(localtest.Shared().KMS().DisableKey(t.Context(), &kms.DisableKeyInput{KeyId: aws.String(key)}))(t)
 }
 
 // about makes a fault for the calls alone that have a text in them.
@@ -320,7 +320,7 @@ func TestUpdateSecretKeyFromDisabled(t *testing.T) {
 	refuses(t, room, encryptionFailure, func() (*secretsmanager.UpdateSecretOutput, error) {
 		return room.SDK.UpdateSecret(t.Context(), keyInput("s", to))
 	})
-	must(localtest.Engines().KMS().EnableKey(t.Context(), &kms.EnableKeyInput{KeyId: aws.String(from)}))(t)
+	must(localtest.Shared().KMS().EnableKey(t.Context(), &kms.EnableKeyInput{KeyId: aws.String(from)}))(t)
 	update(t, room, keyInput("s", to))
 	disable(t, from)
 	checkValues(t, room.Another(t), "s", labelled)
@@ -432,7 +432,7 @@ func TestUpdateSecretKeyOfSecretMadeAgain(t *testing.T) {
 	room := localtest.New(t)
 	other := room.Another(t)
 	create(t, room, "s", "v1", "one")
-	key := must(localtest.Engines().KMS().CreateKey(t.Context(), &kms.CreateKeyInput{}))(t)
+	key := must(localtest.Shared().KMS().CreateKey(t.Context(), &kms.CreateKeyInput{}))(t)
 	room.Wire.Break("TransactWriteItems", func(_ *http.Request, do func() (*http.Response, error)) (*http.Response, error) {
 		must(other.SDK.DeleteSecret(t.Context(), &secretsmanager.DeleteSecretInput{SecretId: aws.String("s"), ForceDeleteWithoutRecovery: aws.Bool(true)}))(t)
 		create(t, other, "s", "v1", "two")

@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"time"
 
+	"github.com/strongroom/strongroom/pkg/local/private"
 	"github.com/strongroom/strongroom/pkg/policy"
 	"github.com/strongroom/strongroom/pkg/secret"
 )
@@ -120,7 +121,7 @@ func ReadCredentials(path string) (*Credentials, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the credentials: %w", err)
 	}
-	if mode := info.Mode().Perm(); hasModes && mode&0o077 != 0 {
+	if mode := info.Mode().Perm(); private.HasModes && mode&0o077 != 0 {
 		return nil, fmt.Errorf("other users can get at the credentials in %s (mode %04o); run 'chmod 600 %s', and make new ones if others may have read these",
 			path, mode, path)
 	}

@@ -3,77 +3,26 @@ package local
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
+	"github.com/aws/smithy-go"
+
+	"github.com/strongroom/strongroom/pkg/local/private"
+	"github.com/strongroom/strongroom/pkg/store"
 )
-
-// helperMode has the test program be another process: see the helpers.
-const helperMode = "STRONGROOM_LOCAL_HELPER"
-
-func TestMain(m *testing.M) {
-	var err error
-	switch mode := os.Getenv(helperMode); mode {
-	case "":
-		os.Exit(m.Run())
-	case "client":
-		err = helperClient(context.Background())
-	default:
-		err = helperParent(context.Background(), mode)
-	}
-	if err != nil {
-		fmt.Println(err)
-		os.Exit(1)
-	}
-}
-
-// helperClient reaches both engines as a Lambda would: by the environment.
-func helperClient(ctx context.Context) error {
-	cfg, err := config.LoadDefaultConfig(ctx)
-	if err != nil {
-		return err
-	}
-	if _, err := dynamodb.NewFromConfig(cfg).ListTables(ctx, nil); err != nil {
-		return err
-	}
-	_, err = kms.NewFromConfig(cfg).GenerateDataKey(ctx, &kms.GenerateDataKeyInput{KeyId: aws.String(DefaultAlias), KeySpec: "AES_256"})
-	return err
-}
-
-// helperParent starts engines, says where the database is, and waits to be killed.
-func helperParent(ctx context.Context, data string) error {
-	e, err := Start(ctx, Options{Data: data})
-	if err != nil {
-		return err
-	}
-	fmt.Println(e.DynamoDBEndpoint())
-	select {}
-}
-
-func helper(t *testing.T, mode string, env ...string) *exec.Cmd {
-	t.Helper()
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.CommandContext(t.Context(), self)
-	cmd.Env = append(append(os.Environ(), env...), helperMode+"="+mode)
-	return cmd
-}
 
 func start(t *testing.T, o Options) *Engines {
 	t.Helper()
@@ -91,35 +40,22 @@ func start(t *testing.T, o Options) *Engines {
 
 const testTable = "test"
 
-func createTable(t *testing.T, db *dynamodb.Client) {
+func putItem(t *testing.T, e *Engines, id string) {
 	t.Helper()
-	_, err := db.CreateTable(t.Context(), &dynamodb.CreateTableInput{
-		TableName:            aws.String(testTable),
-		BillingMode:          types.BillingModePayPerRequest,
-		AttributeDefinitions: []types.AttributeDefinition{{AttributeName: aws.String("pk"), AttributeType: types.ScalarAttributeTypeS}},
-		KeySchema:            []types.KeySchemaElement{{AttributeName: aws.String("pk"), KeyType: types.KeyTypeHash}},
+	if err := store.CreateTable(t.Context(), e.DynamoDB, testTable); err != nil {
+		t.Fatal(err)
+	}
+	_, err := e.DynamoDB.BatchWriteItem(t.Context(), &dynamodb.BatchWriteItemInput{
+		RequestItems: map[string][]types.WriteRequest{testTable: {{PutRequest: &types.PutRequest{Item: item(id)}}}},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = dynamodb.NewTableExistsWaiter(db, func(o *dynamodb.TableExistsWaiterOptions) { o.MinDelay = time.Millisecond }).
-		Wait(t.Context(), &dynamodb.DescribeTableInput{TableName: aws.String(testTable)}, 10*time.Second)
-	if err != nil {
-		t.Fatal(err)
-	}
 }
 
-func putItem(t *testing.T, db *dynamodb.Client, id string) {
+func wantItem(t *testing.T, e *Engines, id string) {
 	t.Helper()
-	_, err := db.PutItem(t.Context(), &dynamodb.PutItemInput{TableName: aws.String(testTable), Item: item(id)})
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-func wantItem(t *testing.T, db *dynamodb.Client, id string) {
-	t.Helper()
-	out, err := db.GetItem(t.Context(), &dynamodb.GetItemInput{TableName: aws.String(testTable), Key: item(id), ConsistentRead: aws.Bool(true)})
+	out, err := e.DynamoDB.GetItem(t.Context(), &dynamodb.GetItemInput{TableName: aws.String(testTable), Key: item(id), ConsistentRead: aws.Bool(true)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -129,17 +65,25 @@ func wantItem(t *testing.T, db *dynamodb.Client, id string) {
 }
 
 func item(id string) map[string]types.AttributeValue {
-	return map[string]types.AttributeValue{"pk": &types.AttributeValueMemberS{Value: id}}
+	return map[string]types.AttributeValue{"pk": &types.AttributeValueMemberS{Value: id}, "sk": &types.AttributeValueMemberS{Value: id}}
+}
+
+func dataKey(t *testing.T, e *Engines) *kms.GenerateDataKeyOutput {
+	t.Helper()
+	out, err := e.KMS.GenerateDataKey(t.Context(), &kms.GenerateDataKeyInput{KeyId: aws.String(e.DefaultKey), KeySpec: "AES_256"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
 }
 
 func TestStartInMemory(t *testing.T) {
 	t.Parallel()
-	e := start(t, Options{})
-	createTable(t, e.DynamoDB())
-	putItem(t, e.DynamoDB(), "a")
-	wantItem(t, e.DynamoDB(), "a")
-	if want := "arn:aws:kms:us-east-1:000000000000:key/"; !strings.HasPrefix(e.KeyID(), want) {
-		t.Errorf("KeyID: got %s, want %s…", e.KeyID(), want)
+	e := start(t, Options{Region: "eu-central-1", Account: "123456789012"})
+	putItem(t, e, "a")
+	wantItem(t, e, "a")
+	if want := "arn:aws:kms:eu-central-1:123456789012:key/"; !strings.HasPrefix(e.DefaultKey, want) {
+		t.Errorf("default key: got %s, want %s…", e.DefaultKey, want)
 	}
 }
 
@@ -147,32 +91,35 @@ func TestWhatIsStoredSurvivesARestart(t *testing.T) {
 	t.Parallel()
 	data := filepath.Join(t.TempDir(), "a", "data")
 	e := start(t, Options{Data: data})
-	createTable(t, e.DynamoDB())
-	putItem(t, e.DynamoDB(), "a")
-	sealed, err := e.KMS().Encrypt(t.Context(), &kms.EncryptInput{KeyId: aws.String(e.KeyID()), Plaintext: []byte("plain")})
-	if err != nil {
-		t.Fatal(err)
-	}
+	putItem(t, e, "a")
+	made := dataKey(t, e)
 	if err := e.Close(); err != nil {
 		t.Fatal(err)
 	}
 
 	again := start(t, Options{Data: data})
-	wantItem(t, again.DynamoDB(), "a")
-	if again.KeyID() != e.KeyID() {
-		t.Errorf("KeyID: got %s, want %s", again.KeyID(), e.KeyID())
+	wantItem(t, again, "a")
+	if again.DefaultKey != e.DefaultKey {
+		t.Errorf("default key: got %s, want %s", again.DefaultKey, e.DefaultKey)
 	}
-	opened, err := again.KMS().Decrypt(t.Context(), &kms.DecryptInput{CiphertextBlob: sealed.CiphertextBlob})
+	opened, err := again.KMS.Decrypt(t.Context(), &kms.DecryptInput{CiphertextBlob: made.CiphertextBlob})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if string(opened.Plaintext) != "plain" {
-		t.Errorf("Decrypt: got %q, want plain", opened.Plaintext)
+	if !bytes.Equal(opened.Plaintext, made.Plaintext) {
+		t.Error("the data key is another one after a restart")
 	}
-	if !hasModes {
-		return
+	wantModes(t, data)
+}
+
+// wantModes checks that a data folder and the files in it are their owner's alone.
+func wantModes(t *testing.T, data string) {
+	t.Helper()
+	want := map[string]os.FileMode{".": 0o700, keyFile: 0o600, lockFile: 0o600, tableFile: 0o600}
+	if !private.HasModes {
+		want = nil
 	}
-	for name, want := range map[string]os.FileMode{".": 0o700, keyFile: 0o600, lockFile: 0o600} {
+	for name, want := range want {
 		info, err := os.Stat(filepath.Join(data, name))
 		if err != nil {
 			t.Fatal(err)
@@ -193,11 +140,8 @@ func TestSecondStartIsRefused(t *testing.T) {
 	if !ok {
 		t.Fatalf("second Start: got %v, want an InUseError", err)
 	}
-	if inUse.Orphan || (hasModes && inUse.PID != os.Getpid()) {
-		t.Errorf("second Start: got %+v, want pid %d", inUse, os.Getpid())
-	}
 	want := fmt.Sprintf("another strongroom (pid %d) is using %s; stop it, or use --data with another folder", os.Getpid(), data)
-	if hasModes && err.Error() != want {
+	if private.HasModes && inUse.Error() != want { // Windows lets nobody read a locked file
 		t.Errorf("second Start:\n got %v\nwant %s", err, want)
 	}
 
@@ -210,6 +154,95 @@ func TestSecondStartIsRefused(t *testing.T) {
 	start(t, Options{Data: data})
 }
 
+// Each file that cannot be used is refused with a sentence, and stays as it is.
+func TestFilesThatCannotBeUsed(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		spoil func(t *testing.T, data string)
+		want  string // "%" stands for the data folder
+	}{
+		"table of the earlier engine": {func(t *testing.T, data string) { writeFile(t, data, oldFile, "SQLite format 3") }, "the data folder % was made by an earlier version"},
+		"table of something else":     {func(t *testing.T, data string) { writeFile(t, data, tableFile, strings.Repeat("no table", 4096)) }, "%/table.db is damaged, or not a table of Strongroom"},
+		"table without a byte":        {func(t *testing.T, data string) { writeFile(t, data, tableFile, "") }, "%/table.db is damaged, or not a table of Strongroom"},
+		"table cut short":             {func(t *testing.T, data string) { truncate(t, data, tableFile, 8192) }, "%/table.db is damaged, or not a table of Strongroom"},
+		"table is a link":             {func(t *testing.T, data string) { link(t, data, tableFile) }, "%/table.db is a symbolic link"},
+		"key file is a link":          {func(t *testing.T, data string) { link(t, data, keyFile) }, "%/keys.json is a symbolic link"},
+		"lock is a link":              {func(t *testing.T, data string) { link(t, data, lockFile) }, "%/lock is a symbolic link"},
+		"key file is gone":            {func(t *testing.T, data string) { remove(t, data, keyFile) }, "the key file %/keys.json is missing, and the secrets in %/table.db are sealed under its keys"},
+		"key file is cut":             {func(t *testing.T, data string) { truncate(t, data, keyFile, 100) }, "the key file %/keys.json is damaged"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			data := filepath.Join(t.TempDir(), "data")
+			e := start(t, Options{Data: data})
+			putItem(t, e, "a")
+			if err := e.Close(); err != nil {
+				t.Fatal(err)
+			}
+			test.spoil(t, data)
+			before := files(t, data)
+			_, err := Start(t.Context(), Options{Data: data})
+			want := strings.ReplaceAll(test.want, "%", data)
+			if err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("got %v\nwant %s …", err, want)
+			}
+			if after := files(t, data); after != before {
+				t.Errorf("the folder is\n%s\nand was\n%s", after, before)
+			}
+		})
+	}
+}
+
+func writeFile(t *testing.T, data, name, content string) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(data, name), []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func truncate(t *testing.T, data, name string, size int64) {
+	t.Helper()
+	if err := os.Truncate(filepath.Join(data, name), size); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func remove(t *testing.T, data, name string) {
+	t.Helper()
+	if err := os.Remove(filepath.Join(data, name)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// link puts a link in the place of a file, which it moves out of the folder.
+func link(t *testing.T, data, name string) {
+	t.Helper()
+	path, elsewhere := filepath.Join(data, name), filepath.Join(t.TempDir(), name)
+	if err := errors.Join(os.Rename(path, elsewhere), os.Symlink(elsewhere, path)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// files are the names and contents of a folder, but for the lock, which has a pid.
+func files(t *testing.T, data string) string {
+	t.Helper()
+	entries, err := os.ReadDir(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	for _, entry := range entries {
+		content, err := os.ReadFile(filepath.Join(data, entry.Name()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if entry.Name() != lockFile {
+			fmt.Fprintf(&b, "%s %d bytes, %x\n", entry.Name(), len(content), sha256.Sum256(content))
+		}
+	}
+	return b.String()
+}
+
 func TestStartRefusals(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "file")
@@ -220,10 +253,8 @@ func TestStartRefusals(t *testing.T) {
 		options Options
 		want    string // "%" stands for file
 	}{
-		"data folder below a file": {Options{Data: filepath.Join(file, "data")}, "cannot make the data folder %"},
-		"data folder is a file":    {Options{Data: file}, "cannot make the data folder %"},
-		"engine missing":           {Options{Engine: file + "-not"}, "the DynamoDB engine %-not cannot be used"},
-		"engine not executable":    {Options{Engine: file}, "the DynamoDB engine % cannot be used"},
+		"data folder below a file": {Options{Data: filepath.Join(file, "data")}, "cannot use the data folder %/data"},
+		"data folder is a file":    {Options{Data: file}, "cannot use the data folder %"},
 		"not a URL":                {Options{DynamoDB: "localhost:8000"}, `AWS_ENDPOINT_URL_DYNAMODB is "localhost:8000", which is not a URL`},
 		"not a web URL":            {Options{KMS: "ftp://localhost"}, `AWS_ENDPOINT_URL_KMS is "ftp://localhost", which is not a URL`},
 	} {
@@ -238,120 +269,31 @@ func TestStartRefusals(t *testing.T) {
 	}
 }
 
-func TestStartIsCancelled(t *testing.T) {
+// The region and the account stay with the data: every sealed value names them.
+func TestAnotherRegionIsRefused(t *testing.T) {
 	t.Parallel()
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
 	data := filepath.Join(t.TempDir(), "data")
-	if _, err := Start(ctx, Options{Data: data}); !errors.Is(err, context.Canceled) {
-		t.Errorf("got %v, want %v", err, context.Canceled)
+	if err := start(t, Options{Data: data, Region: "eu-west-1", Account: "123456789012"}).Close(); err != nil {
+		t.Fatal(err)
 	}
-	start(t, Options{Data: data}) // nothing is left in the way
-}
-
-func TestEngineIsNotInstalled(t *testing.T) {
-	t.Parallel()
-	root := t.TempDir()
-	for platform, want := range map[string]string{
-		"linux/amd64": "the DynamoDB engine for linux/amd64 is not at " + filepath.Join(root, ".local/engine/node_modules/@dynoxide/linux-x64/dynoxide") +
-			"; run 'make engine' (it installs @dynoxide/linux-x64@1.2.1 with npm), or set AWS_ENDPOINT_URL_DYNAMODB to an engine of your own",
-		"windows/amd64": "the DynamoDB engine for windows/amd64 is not at " + filepath.Join(root, ".local/engine/node_modules/@dynoxide/win32-x64/dynoxide.exe") +
-			"; run 'make engine' (it installs @dynoxide/win32-x64@1.2.1 with npm), or set AWS_ENDPOINT_URL_DYNAMODB to an engine of your own",
-		"freebsd/amd64": "there is no DynamoDB engine to install for freebsd/amd64; set AWS_ENDPOINT_URL_DYNAMODB to an engine of your own",
-	} {
-		_, err := installedEngine(root, platform)
-		if err == nil || err.Error() != want {
-			t.Errorf("%s:\n got %v\nwant %s", platform, err, want)
-		}
-		if !errors.Is(err, ErrNoEngine) {
-			t.Errorf("%s: %v is not ErrNoEngine", platform, err)
+	for _, o := range []Options{{Data: data, Region: "us-east-1", Account: "123456789012"}, {Data: data, Region: "eu-west-1", Account: "000000000000"}} {
+		if _, err := Start(t.Context(), o); err == nil || !strings.Contains(err.Error(), "region eu-west-1 and account 123456789012") {
+			t.Errorf("%s %s: got %v, want what the folder has", o.Region, o.Account, err)
 		}
 	}
+	start(t, Options{Data: data, Region: "eu-west-1", Account: "123456789012"})
 }
 
-func TestModuleRoot(t *testing.T) {
-	t.Parallel()
-	root := t.TempDir()
-	below := filepath.Join(root, "pkg", "x")
-	if err := os.MkdirAll(below, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if got := moduleRoot(below); got != below {
-		t.Errorf("without go.mod: got %s, want %s", got, below)
-	}
-	if err := os.WriteFile(filepath.Join(root, "go.mod"), nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if got := moduleRoot(below); got != root {
-		t.Errorf("got %s, want %s", got, root)
-	}
-}
-
-// A folder that others may look into is theirs to shut, unless it is empty.
-func TestFolderOpenToOthers(t *testing.T) {
-	t.Parallel()
-	if !hasModes {
-		t.Logf("%s has no file modes", runtime.GOOS)
-		return
-	}
-	data := filepath.Join(t.TempDir(), "data")
-	if err := os.Mkdir(data, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := prepareFolder(data); err != nil {
-		t.Errorf("empty folder: %v", err)
-	}
-	if err := os.WriteFile(filepath.Join(data, "x"), nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := prepareFolder(data); err != nil {
-		t.Errorf("folder of our own: %v", err)
-	}
-	if err := os.Chmod(data, 0o750); err != nil {
-		t.Fatal(err)
-	}
-	if err := prepareFolder(data); err == nil || !strings.Contains(err.Error(), "run 'chmod 700 "+data+"'") {
-		t.Errorf("got %v, want what to do", err)
-	}
-}
-
-func TestAnotherProcessByEnvironment(t *testing.T) {
-	t.Parallel()
-	e := start(t, Options{})
-	out, err := helper(t, "client", e.Env()...).CombinedOutput()
-	if err != nil {
-		t.Errorf("%v: %s", err, out)
-	}
-}
-
-func TestOptionFunctionsReachTheClients(t *testing.T) {
-	t.Parallel()
-	e := start(t, Options{})
-	counted := new(countingClient)
-	_, err := e.DynamoDB(func(o *dynamodb.Options) { o.HTTPClient = counted }).ListTables(t.Context(), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, err = e.KMS(func(o *kms.Options) { o.HTTPClient = counted }).ListAliases(t.Context(), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if counted.n != 2 {
-		t.Errorf("got %d requests through the client given, want 2", counted.n)
-	}
-}
-
-type countingClient struct{ n int }
-
-func (c *countingClient) Do(r *http.Request) (*http.Response, error) {
-	c.n++
-	return http.DefaultClient.Do(r)
-}
-
-// Engines of the user get the user's configuration, and made-up credentials
-// only if there are none. Not parallel: that configuration is the environment.
+// Engines of the user get the user's configuration, and made-up credentials only if
+// there are none. Not parallel: that configuration is the environment.
 func TestEnginesOfTheUser(t *testing.T) {
-	theirs := start(t, Options{})
+	var signedBy string
+	theirs := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		signedBy = r.Header.Get("Authorization")
+		w.Header().Set("Content-Type", "application/x-amz-json-1.0")
+		_, _ = w.Write([]byte(`{}`))
+	}))
+	t.Cleanup(theirs.Close)
 	none := filepath.Join(t.TempDir(), "none")
 	for name, value := range map[string]string{
 		"AWS_CONFIG_FILE": none, "AWS_SHARED_CREDENTIALS_FILE": none, "AWS_PROFILE": "", "AWS_REGION": "", "AWS_DEFAULT_REGION": "",
@@ -361,25 +303,35 @@ func TestEnginesOfTheUser(t *testing.T) {
 		t.Setenv(name, value)
 	}
 	var log bytes.Buffer
-	e := start(t, Options{DynamoDB: theirs.DynamoDBEndpoint(), Log: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
-	if e.engine != nil {
-		t.Error("an engine was started beside the user's")
+	data := filepath.Join(t.TempDir(), "data")
+	o := Options{Data: data, DynamoDB: theirs.URL, KMS: theirs.URL, Log: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))}
+	get := func() {
+		t.Helper()
+		e := start(t, o)
+		if _, err := e.DynamoDB.GetItem(context.Background(), &dynamodb.GetItemInput{TableName: aws.String("t"), Key: item("a")}); err != nil {
+			t.Error(err)
+		}
 	}
-	if _, err := e.DynamoDB().ListTables(t.Context(), nil); err != nil {
-		t.Error(err)
-	}
+	get()
 	// For an engine on this machine that is nothing to warn of.
 	if !strings.Contains(log.String(), `level=DEBUG msg="no AWS credentials found`) {
 		t.Errorf("log: got %q, want a word about credentials", log.String())
 	}
-
-	for _, v := range theirs.Env() {
-		name, value, _ := strings.Cut(v, "=")
-		t.Setenv(name, value)
+	t.Setenv("AWS_ACCESS_KEY_ID", "AKIATHEIRS")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "secret")
+	get()
+	if !strings.Contains(signedBy, "Credential=AKIATHEIRS/") {
+		t.Errorf("signed by %q, want by the user's own key", signedBy)
 	}
-	e = start(t, Options{DynamoDB: theirs.DynamoDBEndpoint(), KMS: theirs.KMSEndpoint()})
-	_, err := e.KMS().GenerateDataKey(t.Context(), &kms.GenerateDataKeyInput{KeyId: aws.String(e.KeyID()), KeySpec: "AES_256"})
-	if err != nil {
-		t.Errorf("with the user's credentials: %v", err)
+	if _, err := os.Stat(data); err == nil {
+		t.Error("there is a data folder, which nothing uses")
+	}
+}
+
+func wantAPIError(t *testing.T, what string, err error, code string) {
+	t.Helper()
+	api, ok := errors.AsType[smithy.APIError](err)
+	if !ok || api.ErrorCode() != code {
+		t.Errorf("%s: got %v, want %s", what, err, code)
 	}
 }

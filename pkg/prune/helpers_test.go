@@ -22,8 +22,6 @@ import (
 	"github.com/strongroom/strongroom/pkg/secret"
 )
 
-func TestMain(m *testing.M) { localtest.Main(m) }
-
 // epoch is when everything begins.
 var epoch = time.Date(2026, time.March, 4, 12, 0, 0, 0, time.UTC)
 
@@ -190,7 +188,7 @@ func wantWhole(t testing.TB, room *localtest.Room, name string) {
 func keys(t testing.TB, room *localtest.Room, prefix string) []string {
 	t.Helper()
 	var found []string
-	pages := dynamodb.NewScanPaginator(localtest.Engines().DynamoDB(), &dynamodb.ScanInput{
+	pages := dynamodb.NewScanPaginator(localtest.Shared().DynamoDB(), &dynamodb.ScanInput{
 		TableName: &room.Table, ConsistentRead: aws.Bool(true), ProjectionExpression: aws.String("pk, sk"),
 	})
 	for pages.HasMorePages() {
@@ -213,7 +211,7 @@ func str(s string) types.AttributeValue { return &types.AttributeValueMemberS{Va
 // API, which takes a hundredth of the time.
 func stuff(t testing.TB, room *localtest.Room, name string, n int, apart time.Duration) {
 	t.Helper()
-	db := localtest.Engines().DynamoDB()
+	db := localtest.Shared().DynamoDB()
 	sec := must(room.Store.Get(t.Context(), secret.ID{Name: name}))(t)
 	prefix := "VERSION#" + sec.Suffix() + "#"
 	found := must(db.GetItem(t.Context(), &dynamodb.GetItemInput{
@@ -256,7 +254,7 @@ func write(ctx context.Context, db *dynamodb.Client, table string, writes []type
 // get reads an item of the table.
 func get(t testing.TB, room *localtest.Room, pk, sk string) map[string]types.AttributeValue {
 	t.Helper()
-	return must(localtest.Engines().DynamoDB().GetItem(t.Context(), &dynamodb.GetItemInput{
+	return must(localtest.Shared().DynamoDB().GetItem(t.Context(), &dynamodb.GetItemInput{
 		TableName: &room.Table, Key: map[string]types.AttributeValue{"pk": str(pk), "sk": str(sk)},
 	}))(t).Item
 }

@@ -377,7 +377,7 @@ func fill(t testing.TB, room *localtest.Room, n int) {
 		return
 	}
 	must(room.SDK.CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{Name: aws.String("stored")}))(t)
-	db := localtest.Engines().DynamoDB()
+	db := localtest.Shared().DynamoDB()
 	one := must(room.Store.Get(t.Context(), secret.ID{Name: "stored"}))(t)
 	var items []map[string]types.AttributeValue
 	for _, key := range keys(t, room, "") {

@@ -3,25 +3,21 @@
 package prune_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"flag"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/google/uuid"
 
 	"github.com/strongroom/strongroom/pkg/api"
@@ -37,25 +33,7 @@ import (
 var (
 	soakFor = flag.Duration("soak", 2*time.Minute, "how long to put")
 	writers = flag.Int("writers", 4, "how many put at once")
-	tokens  = flag.Bool("tokens", false, "let the engine see the tokens of transactions")
 )
-
-// untokened takes the tokens off the transactions. The local engine remembers each
-// for ten minutes, in a list that it goes through with every transaction: what is
-// measured would be that list. The store does not rely on them.
-type untokened struct{ http.RoundTripper }
-
-var token1 = regexp.MustCompile(`"ClientRequestToken":"[^"]*",?`)
-
-func (u untokened) RoundTrip(r *http.Request) (*http.Response, error) {
-	body, err := io.ReadAll(r.Body)
-	if err != nil {
-		return nil, err
-	}
-	body = token1.ReplaceAll(body, nil)
-	r.Body, r.ContentLength, r.GetBody = io.NopCloser(bytes.NewReader(body)), int64(len(body)), nil
-	return u.RoundTripper.RoundTrip(r)
-}
 
 // A soak is one secret that is put as fast as it goes.
 type soak struct {
@@ -128,17 +106,12 @@ func (s *soak) begin(keep secret.Retention) {
 	}
 	s.t.Cleanup(func() { _ = engines.Close() })
 	const table = "soak"
-	if err := store.CreateTable(s.t.Context(), engines.DynamoDB(), table); err != nil {
+	if err := store.CreateTable(s.t.Context(), engines.DynamoDB, table); err != nil {
 		s.t.Fatal(err)
 	}
-	db := engines.DynamoDB(func(o *dynamodb.Options) {
-		if !*tokens {
-			o.HTTPClient = &http.Client{Transport: untokened{http.DefaultTransport}}
-		}
-	})
 	s.server = &api.Server{
-		Store:  store.New(db, table, localtest.ARNs),
-		Sealer: &envelope.Sealer{KMS: engines.KMS(), DefaultKey: engines.KeyID(), Keep: time.Minute},
+		Store:  store.New(engines.DynamoDB, table, localtest.ARNs),
+		Sealer: &envelope.Sealer{KMS: engines.KMS, DefaultKey: engines.DefaultKey, Keep: time.Minute},
 		ARNs:   localtest.ARNs, Retention: keep,
 		Policies: policy.AllowAll(), Resources: policy.NewCache(1),
 	}

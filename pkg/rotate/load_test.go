@@ -1,17 +1,12 @@
 package rotate_test
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"io"
-	"net/http"
-	"regexp"
 	"slices"
 	"testing"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/strongroom/strongroom/pkg/local/localtest"
@@ -20,29 +15,9 @@ import (
 	"github.com/strongroom/strongroom/pkg/store"
 )
 
-// untokened takes the tokens off the transactions. The local engine remembers each for
-// ten minutes, in a list that it goes through with every transaction: what takes the
-// time would be that list. The store does not rely on them.
-type untokened struct{ http.RoundTripper }
-
-var transactionToken = regexp.MustCompile(`"ClientRequestToken":"[^"]*",?`)
-
-func (u untokened) RoundTrip(r *http.Request) (*http.Response, error) {
-	body, err := io.ReadAll(r.Body)
-	if err != nil {
-		return nil, err
-	}
-	body = transactionToken.ReplaceAll(body, nil)
-	r.Body, r.ContentLength, r.GetBody = io.NopCloser(bytes.NewReader(body)), int64(len(body)), nil
-	return u.RoundTripper.RoundTrip(r)
-}
-
-// bulk is a store for many calls, that does without the tokens of transactions.
+// bulk is a store for many calls, which nothing counts.
 func (h *house) bulk() *store.Store {
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.MaxIdleConnsPerHost = 64
-	db := localtest.Engines().DynamoDB(func(o *dynamodb.Options) { o.HTTPClient = &http.Client{Transport: untokened{transport}} })
-	return store.New(db, h.Table, localtest.ARNs)
+	return store.New(localtest.Shared().Tables, h.Table, localtest.ARNs)
 }
 
 // stuff makes secrets that are due, past the API, and has them rotated by a function

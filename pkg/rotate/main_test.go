@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 	if table := os.Getenv(runnerTable); table != "" {
 		os.Exit(runOne(table))
 	}
-	localtest.Main(m)
+	os.Exit(m.Run())
 }
 
 // runOne is what the process does: it runs the rotation of one secret.
@@ -57,7 +57,7 @@ func runOne(table string) int {
 func (h *house) runner(t testing.TB, name string) *exec.Cmd {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(localtest.Engines().Env(),
+	cmd.Env = append(localtest.Shared().Serve(t),
 		runnerTable+"="+h.Table, runnerLambda+"="+h.lambda.url, runnerSecret+"="+name,
 		runnerNow+"="+strconv.FormatInt(h.clock.Now().UnixMilli(), 10),
 	)

@@ -107,7 +107,7 @@ func (c *crowd) moveLabels(ctx context.Context, sdk *secretsmanager.Client, name
 func (c *crowd) wantConsistent(t testing.TB) {
 	t.Helper()
 	due, versions := map[string]string{}, map[string]int{}
-	pages := dynamodb.NewScanPaginator(localtest.Engines().DynamoDB(), &dynamodb.ScanInput{TableName: &c.Table, ConsistentRead: aws.Bool(true)})
+	pages := dynamodb.NewScanPaginator(localtest.Shared().DynamoDB(), &dynamodb.ScanInput{TableName: &c.Table, ConsistentRead: aws.Bool(true)})
 	for pages.HasMorePages() {
 		for _, item := range must(pages.NextPage(t.Context()))(t).Items {
 			name, _ := strings.CutPrefix(textOf(item, "pk"), "SECRET#")

@@ -50,7 +50,7 @@ func (h *house) wantUntouched(t testing.TB, name string) {
 func (h *house) copies(t testing.TB, name string) int {
 	t.Helper()
 	sec := h.get(t, name)
-	out := must(localtest.Engines().DynamoDB().GetItem(t.Context(), &dynamodb.GetItemInput{
+	out := must(localtest.Shared().DynamoDB().GetItem(t.Context(), &dynamodb.GetItemInput{
 		TableName: &h.Table, ConsistentRead: aws.Bool(true),
 		Key: map[string]types.AttributeValue{
 			"pk": &types.AttributeValueMemberS{Value: "SECRET#" + name},

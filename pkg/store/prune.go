@@ -139,6 +139,9 @@ type Then struct {
 // over, and then what is noted is kept: others may have to go in their place. It
 // returns how many were removed, or ErrMoved.
 func (s *Store) Prune(ctx context.Context, look Look, remove []string, then Then) (int, error) {
+	if look.Due.IsZero() {
+		return 0, ErrMoved // another run was first: nothing is due
+	}
 	sec := look.Secret
 	remove = slices.Clone(remove)
 	err := retry(ctx, func() error {

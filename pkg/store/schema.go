@@ -48,9 +48,15 @@ func index(name, hash, rng string) types.GlobalSecondaryIndex {
 	}
 }
 
+// Tables is the part of the DynamoDB client that makes a table.
+type Tables interface {
+	CreateTable(context.Context, *dynamodb.CreateTableInput, ...func(*dynamodb.Options)) (*dynamodb.CreateTableOutput, error)
+	DescribeTable(context.Context, *dynamodb.DescribeTableInput, ...func(*dynamodb.Options)) (*dynamodb.DescribeTableOutput, error)
+}
+
 // CreateTable makes the table where there is none, for a local engine, and
 // waits until it can be used. In the cloud the stack makes it.
-func CreateTable(ctx context.Context, db *dynamodb.Client, table string) error {
+func CreateTable(ctx context.Context, db Tables, table string) error {
 	_, err := db.CreateTable(ctx, Schema(table))
 	if apiCode(err) == "ResourceInUseException" {
 		err = nil

@@ -18,8 +18,6 @@ import (
 	"github.com/strongroom/strongroom/pkg/store"
 )
 
-func TestMain(m *testing.M) { localtest.Main(m) }
-
 // noon is when everything happens that no test says otherwise of.
 var noon = time.Date(2026, time.March, 4, 12, 0, 0, int(123*time.Millisecond), time.UTC)
 
@@ -136,7 +134,7 @@ func wantStages(t testing.TB, sec secret.Secret, want string) {
 // place puts an item into the table behind the store's back.
 func place(t testing.TB, room *localtest.Room, it item) {
 	t.Helper()
-	_, err := localtest.Engines().DynamoDB().PutItem(context.WithoutCancel(t.Context()), &dynamodb.PutItemInput{TableName: &room.Table, Item: it})
+	_, err := localtest.Shared().DynamoDB().PutItem(context.WithoutCancel(t.Context()), &dynamodb.PutItemInput{TableName: &room.Table, Item: it})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -145,7 +143,7 @@ func place(t testing.TB, room *localtest.Room, it item) {
 // takeAway deletes an item behind the store's back.
 func takeAway(t testing.TB, room *localtest.Room, pk, sk string) {
 	t.Helper()
-	_, err := localtest.Engines().DynamoDB().DeleteItem(t.Context(), &dynamodb.DeleteItemInput{TableName: &room.Table, Key: keyOf(pk, sk)})
+	_, err := localtest.Shared().DynamoDB().DeleteItem(t.Context(), &dynamodb.DeleteItemInput{TableName: &room.Table, Key: keyOf(pk, sk)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -159,7 +157,7 @@ func keyOf(pk, sk string) item {
 func items(t testing.TB, room *localtest.Room) map[string]item {
 	t.Helper()
 	all := map[string]item{}
-	scan := dynamodb.NewScanPaginator(localtest.Engines().DynamoDB(), &dynamodb.ScanInput{TableName: &room.Table, ConsistentRead: aws.Bool(true)})
+	scan := dynamodb.NewScanPaginator(localtest.Shared().DynamoDB(), &dynamodb.ScanInput{TableName: &room.Table, ConsistentRead: aws.Bool(true)})
 	for scan.HasMorePages() {
 		out, err := scan.NextPage(t.Context())
 		if err != nil {

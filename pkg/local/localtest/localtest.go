@@ -1,17 +1,14 @@
 // Package localtest gives a test the whole service over the local engines, and
 // lets it count and break the remote calls.
 //
-// The engines are started once for a test binary, in memory; every test has a
-// table of its own. What a test breaks, it breaks on the wire, under the SDK's
-// real clients.
+// The engines are one DynamoDB and one KMS for a test binary, in memory; every test
+// has a table of its own.
 package localtest
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -19,9 +16,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
-	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/google/uuid"
 
@@ -36,39 +31,14 @@ import (
 // ARNs are what the secrets of a test are called.
 var ARNs = secret.ARNs{Partition: "aws", Region: local.Region, Account: local.Account}
 
-var (
-	engines *local.Engines
-	tables  atomic.Int64
-)
-
-// Main runs a package's tests with engines. It is all that TestMain does.
-func Main(m *testing.M) {
-	os.Exit(run(m))
-}
-
-func run(m *testing.M) int {
-	var err error
-	if engines, err = local.Start(context.Background(), local.Options{}); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	code := m.Run()
-	if err := engines.Close(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return code
-}
-
-// Engines are what Main started.
-func Engines() *local.Engines { return engines }
+var tables atomic.Int64
 
 // A Room is the service as one process has it, over a table of the test's own.
 type Room struct {
 	Table    string
 	Wire     *Wire
 	DynamoDB *dynamodb.Client
-	KMS      *kms.Client
+	KMS      envelope.KMS
 	Store    *store.Store
 	Server   *api.Server
 	// URL is where the server answers, and SDK a client of it.
@@ -82,7 +52,7 @@ type Room struct {
 func New(t testing.TB) *Room {
 	t.Helper()
 	table := fmt.Sprintf("test-%d", tables.Add(1))
-	if err := store.CreateTable(t.Context(), engines.DynamoDB(), table); err != nil {
+	if err := store.CreateTable(t.Context(), shared.Tables, table); err != nil {
 		t.Fatal(err)
 	}
 	return open(t, table)
@@ -97,16 +67,14 @@ func (r *Room) Another(t testing.TB) *Room {
 
 func open(t testing.TB, table string) *Room {
 	wire := &Wire{}
+	client := shared.dynamoDB(wire)
 	r := &Room{
-		Table:    table,
-		Wire:     wire,
-		DynamoDB: engines.DynamoDB(func(o *dynamodb.Options) { o.HTTPClient = wire.client(); o.Retryer = quick() }),
-		KMS:      engines.KMS(func(o *kms.Options) { o.HTTPClient = wire.client(); o.Retryer = quick() }),
+		Table: table, Wire: wire, DynamoDB: client, KMS: lineOfKMS{wire, shared.Keys, shared.kms(wire)},
+		Store: store.New(line{wire, shared.Tables, client}, table, ARNs),
 	}
-	r.Store = store.New(r.DynamoDB, table, ARNs)
 	r.Server = &api.Server{
 		Store:  r.Store,
-		Sealer: &envelope.Sealer{KMS: r.KMS, DefaultKey: engines.KeyID(), Keep: time.Minute},
+		Sealer: &envelope.Sealer{KMS: r.KMS, DefaultKey: shared.DefaultKey, Keep: time.Minute},
 		ARNs:   ARNs,
 
 		Retention: secret.DefaultRetention,
@@ -154,7 +122,7 @@ func Client(url string) *secretsmanager.Client {
 	return secretsmanager.New(secretsmanager.Options{
 		Region:       local.Region,
 		BaseEndpoint: aws.String(url),
-		Credentials:  credentials.NewStaticCredentialsProvider("local", "local", ""),
+		Credentials:  anybody,
 		Retryer:      quick(),
 	})
 }

@@ -13,12 +13,29 @@ import (
 
 // A Wire is the connection from a service to its engines. It counts what goes
 // over it, and breaks what it is told to.
+//
+// A call of an operation that is to break goes through the SDK's client, which
+// retries, and breaks under it. All others are made directly.
 type Wire struct {
 	mu     sync.Mutex
 	calls  []string
 	reads  float64
 	writes float64
 	faults map[string][]Fault
+	cloud  Cloud
+}
+
+// A Cloud is what a DynamoDB in the cloud may do and a local one does not.
+type Cloud struct {
+	ShortPages  int // how many items a page of a query has at most; 0 for as many as fit
+	Unprocessed int // how many keys of a batch are processed at most; 0 for all
+}
+
+// Behave makes the calls that follow meet such a DynamoDB.
+func (w *Wire) Behave(c Cloud) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.cloud = c
 }
 
 // A Fault is what becomes of a call: it is given the call and a way to make it.
@@ -84,8 +101,8 @@ func (w *Wire) Took() (calls string, reads, writes float64) {
 	return calls, reads, writes
 }
 
-func (w *Wire) client() *http.Client {
-	return &http.Client{Transport: transport{w, http.DefaultTransport.(*http.Transport).Clone()}}
+func (w *Wire) client(to http.RoundTripper) *http.Client {
+	return &http.Client{Transport: transport{w, to}}
 }
 
 type transport struct {
@@ -141,16 +158,20 @@ func (w *Wire) count(operation string, answer *http.Response) error {
 			return err
 		}
 	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
 	for _, u := range several {
-		if strings.Contains(operation, "Write") || operation == "UpdateItem" {
-			w.writes += u.CapacityUnits
-		} else {
-			w.reads += u.CapacityUnits
-		}
+		w.add(operation, u.CapacityUnits)
 	}
 	return nil
+}
+
+func (w *Wire) add(operation string, units float64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if strings.Contains(operation, "Write") || operation == "UpdateItem" {
+		w.writes += units
+	} else {
+		w.reads += units
+	}
 }
 
 // Do sends a request and reads the answer.

@@ -1,9 +1,0 @@
-package api_test
-
-import (
-	"testing"
-
-	"github.com/strongroom/strongroom/pkg/local/localtest"
-)
-
-func TestMain(m *testing.M) { localtest.Main(m) }

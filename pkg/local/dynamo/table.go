@@ -1,0 +1,218 @@
+package dynamo
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"unicode/utf8"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+)
+
+// A table is its definition: keys of two strings, for the items and for each index.
+type table struct {
+	Name    string
+	Key     pair
+	Indexes map[string]pair `json:",omitempty"`
+}
+
+// A pair names the attributes of a partition key and a sort key.
+type pair struct{ Hash, Range string }
+
+// CreateTable makes a table. Its keys, and those of its indexes, have a partition
+// and a sort key, both strings; the indexes are global and hold keys only.
+func (db *DB) CreateTable(_ context.Context, in *dynamodb.CreateTableInput, _ ...func(*dynamodb.Options)) (*dynamodb.CreateTableOutput, error) {
+	if err := only(in, "TableName", "BillingMode", "AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes"); err != nil {
+		return nil, err
+	}
+	made, err := define(in)
+	if err != nil {
+		return nil, err
+	}
+	text, err := json.Marshal(made)
+	if err != nil {
+		return nil, err
+	}
+	err = db.kv.update(func(r reader) ([]write, error) {
+		if r.get(tableKey(made.Name)) != nil {
+			return nil, &types.ResourceInUseException{Message: aws.String("Table already exists: " + made.Name)}
+		}
+		return []write{{tableKey(made.Name), text}}, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &dynamodb.CreateTableOutput{TableDescription: made.description()}, nil
+}
+
+func define(in *dynamodb.CreateTableInput) (table, error) {
+	t := table{Name: aws.ToString(in.TableName), Indexes: map[string]pair{}}
+	key, err := pairOf(in.KeySchema, in.AttributeDefinitions)
+	if err != nil {
+		return t, err
+	}
+	t.Key = key
+	for _, index := range in.GlobalSecondaryIndexes {
+		if index.Projection == nil || index.Projection.ProjectionType != types.ProjectionTypeKeysOnly {
+			return t, invalid("The local DynamoDB has indexes of keys only")
+		}
+		if t.Indexes[aws.ToString(index.IndexName)], err = pairOf(index.KeySchema, in.AttributeDefinitions); err != nil {
+			return t, err
+		}
+	}
+	if len(t.Name) < 3 {
+		return t, invalid("TableName must be at least 3 characters long")
+	}
+	return t, nil
+}
+
+func pairOf(schema []types.KeySchemaElement, attributes []types.AttributeDefinition) (pair, error) {
+	if len(schema) != 2 || schema[0].KeyType != types.KeyTypeHash || schema[1].KeyType != types.KeyTypeRange {
+		return pair{}, invalid("The local DynamoDB has keys of a partition key and a sort key only")
+	}
+	p := pair{aws.ToString(schema[0].AttributeName), aws.ToString(schema[1].AttributeName)}
+	for _, name := range []string{p.Hash, p.Range} {
+		isString := func(a types.AttributeDefinition) bool {
+			return aws.ToString(a.AttributeName) == name && a.AttributeType == types.ScalarAttributeTypeS
+		}
+		if !slices.ContainsFunc(attributes, isString) {
+			return pair{}, invalid("The local DynamoDB has keys of strings only; %s is not defined as one", name)
+		}
+	}
+	return p, nil
+}
+
+// DescribeTable says that a table is there, and active.
+func (db *DB) DescribeTable(_ context.Context, in *dynamodb.DescribeTableInput, _ ...func(*dynamodb.Options)) (*dynamodb.DescribeTableOutput, error) {
+	var t table
+	err := db.kv.view(func(r reader) (err error) {
+		t, err = findTable(r, in.TableName)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &dynamodb.DescribeTableOutput{Table: t.description()}, nil
+}
+
+func (t table) description() *types.TableDescription {
+	return &types.TableDescription{TableName: &t.Name, TableStatus: types.TableStatusActive}
+}
+
+func findTable(r reader, name *string) (table, error) {
+	text := r.get(tableKey(aws.ToString(name)))
+	if text == nil {
+		return table{}, noTable()
+	}
+	var t table
+	if err := json.Unmarshal(text, &t); err != nil {
+		return table{}, fmt.Errorf("%w: the definition of table %s", errDamaged, aws.ToString(name))
+	}
+	return t, nil
+}
+
+// key is where the table keeps the item with this key.
+func (t table) key(key item) ([]byte, error) {
+	if len(key) != 2 {
+		return nil, invalid("The provided key element does not match the schema")
+	}
+	return t.keyOf(key)
+}
+
+// keyOf is where the table keeps this item.
+func (t table) keyOf(it item) ([]byte, error) {
+	hash, rng, err := t.Key.of(it)
+	if err != nil {
+		return nil, err
+	}
+	return appendPart(appendPart(rows(t.Name, ""), hash), rng), nil
+}
+
+// The longest keys, in bytes.
+// https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
+const (
+	maxHash  = 2048
+	maxRange = 1024
+)
+
+// of are the two parts of a key.
+func (p pair) of(it item) (hash, rng string, err error) {
+	h, ok1 := it[p.Hash].(*types.AttributeValueMemberS)
+	r, ok2 := it[p.Range].(*types.AttributeValueMemberS)
+	switch {
+	case !ok1 || !ok2:
+		return "", "", invalid("The provided key element does not match the schema")
+	case h.Value == "" || r.Value == "":
+		return "", "", invalid("One or more parameter values are not valid. The AttributeValue for a key attribute cannot contain an empty string value.")
+	case !utf8.ValidString(h.Value) || !utf8.ValidString(r.Value):
+		return "", "", invalid("One or more parameter values were invalid: a key is not UTF-8")
+	case len(h.Value) > maxHash || len(r.Value) > maxRange:
+		return "", "", invalid("One or more parameter values were invalid: Size of a key attribute has exceeded the maximum size limit")
+	}
+	return h.Value, r.Value, nil
+}
+
+// indexed are the rows of an item in the indexes, by index: none where it lacks an
+// attribute of the index's key.
+func (t table) indexed(it item) (map[string]row, error) {
+	rows := map[string]row{}
+	for name, p := range t.Indexes {
+		if it[p.Hash] == nil || it[p.Range] == nil {
+			for _, attribute := range []string{p.Hash, p.Range} {
+				if s, isString := it[attribute].(*types.AttributeValueMemberS); it[attribute] != nil && (!isString || s.Value == "") {
+					return nil, wrongIndexKey(attribute, name)
+				}
+			}
+			continue
+		}
+		row, err := t.row(name, it)
+		if err != nil {
+			return nil, wrongIndexKey(p.Hash, name)
+		}
+		rows[name] = row
+	}
+	return rows, nil
+}
+
+func wrongIndexKey(attribute, index string) error {
+	return invalid("One or more parameter values were invalid: Type mismatch for Index Key %s, or it is empty; IndexName: %s", attribute, index)
+}
+
+// A row is what an index has of an item.
+type row struct {
+	key  []byte
+	item item
+}
+
+func (t table) row(index string, it item) (row, error) {
+	hash, rng, err := t.Indexes[index].of(it)
+	if err != nil {
+		return row{}, err
+	}
+	pk, sk, err := t.Key.of(it)
+	if err != nil {
+		return row{}, err
+	}
+	k := rows(t.Name, index)
+	for _, part := range []string{hash, rng, pk, sk} {
+		k = appendPart(k, part)
+	}
+	held := item{}
+	for _, name := range t.rowAttributes(index) {
+		held[name] = it[name]
+	}
+	return row{k, held}, nil
+}
+
+// rowAttributes are those that an index, or the table itself, places an item by.
+func (t table) rowAttributes(index string) []string {
+	names := []string{t.Key.Hash, t.Key.Range}
+	if index != "" {
+		p := t.Indexes[index]
+		names = append(names, p.Hash, p.Range)
+	}
+	return names
+}

@@ -1,0 +1,29 @@
+//go:build unix
+
+package private
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"syscall"
+)
+
+// HasModes says whether file modes keep other users out.
+const HasModes = true
+
+const noFollow = syscall.O_NOFOLLOW
+
+func isOwn(info fs.FileInfo) bool {
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	return ok && int(stat.Uid) == os.Geteuid()
+}
+
+// Sync makes what was made, renamed or removed in a folder durable.
+func Sync(folder string) error {
+	f, err := os.Open(folder) //nolint:gosec // the folder is the user's choice
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
