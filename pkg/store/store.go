@@ -53,6 +53,7 @@ type Store struct {
 	// versions never change, so one once read need not be read again.
 	versions *lru.Cache[string, secret.Version]
 	tokenKey *atomic.Pointer[[]byte] // nil until it was asked for
+	changes  *queue
 }
 
 // New is a store over a table made as [Schema] says, for the secrets that have
@@ -61,7 +62,7 @@ func New(db DynamoDB, table string, arns secret.ARNs) *Store {
 	// It fails only for sizes below 1.
 	heads, _ := lru.New[string, secret.Secret](maxHeads)
 	versions, _ := lru.New[string, secret.Version](maxVersions)
-	return &Store{db: db, table: table, arns: arns, heads: heads, versions: versions, tokenKey: new(atomic.Pointer[[]byte])}
+	return &Store{db: db, table: table, arns: arns, heads: heads, versions: versions, tokenKey: new(atomic.Pointer[[]byte]), changes: new(queue)}
 }
 
 // Table is the table's name.

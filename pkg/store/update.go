@@ -41,16 +41,20 @@ func (s *Store) Create(ctx context.Context, change secret.Change) (secret.Secret
 // Besides what decide returns, Update returns [secret.NotFound], *[VersionExists]
 // and [ErrBusy]. After any other error the change may have happened or not.
 func (s *Store) Update(ctx context.Context, id secret.ID, decide func(secret.Secret) (secret.Change, error)) (secret.Secret, error) {
+	leave, err := s.changes.enter(ctx, id.Name)
+	if err != nil {
+		return secret.Secret{}, err
+	}
+	defer leave()
 	sec, remembered := s.heads.Get(id.Name)
 	if !remembered {
-		var err error
 		if sec, err = s.Get(ctx, id); err != nil {
 			return secret.Secret{}, err
 		}
 	}
 	var done secret.Secret
 	commit := uuid.NewString()
-	err := retry(ctx, func() error {
+	err = retry(ctx, func() error {
 		change, err := decideOn(sec, id, decide)
 		if remembered && (isRefusal(err) || change.Nothing) {
 			remembered = false

@@ -107,7 +107,7 @@ func n(number string) types.AttributeValue { return &types.AttributeValueMemberN
 var (
 	partitions = []string{"p1", "p2", "pé"}
 	sorts      = []string{"a", "a#1", "a#2", "b", "é", "日本"}
-	attributes = []string{"num1", "num2", "txt1", "txt2", "any1", "any2"}
+	attributes = []string{"num1", "num2", "txt1", "txt2", "misc1", "misc2"}
 	numbers    = []string{
 		"0", "1", "2", "3", "-1", "10", "1.5", "-0", "0.10", "1e2", "1E-2", "100.00", "007", "-2.50",
 		"12345678901234567890123456789012345678", "-9.9999999999999999999999999999999999999E+125", "1e-130",
@@ -217,6 +217,9 @@ func (g *generator) item(key item) item {
 	}
 	if g.chance(10) {
 		delete(it, one(g, "secret", "created", "shard", "due"))
+	}
+	if g.chance(6) { // about as large as one unit of writing
+		it["filler"] = s(strings.Repeat("f", 800+g.IntN(220)))
 	}
 	it["pk"], it["sk"] = key["pk"], key["sk"]
 	return it
@@ -428,6 +431,8 @@ func (g *generator) tokens(tx *dynamodb.TransactWriteItemsInput) {
 		*tx = *one(g, g.sent...)
 	case n == 4 && len(g.sent) > 0:
 		tx.ClientRequestToken = one(g, g.sent...).ClientRequestToken
+	case n == 5 && g.chance(5):
+		tx.ClientRequestToken = aws.String(strings.Repeat("t", g.IntN(2)*37)) // none, or too long
 	}
 }
 
@@ -467,6 +472,9 @@ func (g *generator) action(key item) types.TransactWriteItem {
 // about the sizes where units and limits change.
 func (g *generator) bigCall() any {
 	k := keyOf("big", fmt.Sprintf("%d", g.IntN(6)))
+	if g.chance(20) {
+		return g.bigTransaction()
+	}
 	switch g.IntN(6) {
 	case 0, 1:
 		return &dynamodb.BatchWriteItemInput{
@@ -496,6 +504,16 @@ func (g *generator) bigItem(key item) item {
 	size := one(g, 1<<10, 4<<10, 8<<10, 350<<10, 400<<10) + g.IntN(3) - 1
 	const names = len("pk") + len("big") + len("sk") + len("0") + len("txt1")
 	return item{"pk": key["pk"], "sk": key["sk"], "txt1": s(strings.Repeat("x", size-names))}
+}
+
+// bigTransaction has about 4 MB, which is the limit.
+func (g *generator) bigTransaction() any {
+	tx := &dynamodb.TransactWriteItemsInput{ReturnConsumedCapacity: total}
+	for i := range 12 {
+		put := item{"pk": s("big"), "sk": s(fmt.Sprintf("%d", i)), "txt1": s(strings.Repeat("x", 349_000+g.IntN(1000)))}
+		tx.TransactItems = append(tx.TransactItems, types.TransactWriteItem{Put: &types.Put{TableName: aws.String(table), Item: put}})
+	}
+	return tx
 }
 
 func (g *generator) bigUpdate(key item) any {

@@ -69,7 +69,7 @@ func (g *generator) spoiltItem(it item) item {
 		return g.spoiltKey(it)
 	}
 	it = maps.Clone(it)
-	it["any1"] = g.spoiltValue()
+	it["misc1"] = g.spoiltValue()
 	return it
 }
 
@@ -241,7 +241,7 @@ func (g *generator) spoiltText(text string) string {
 	case 2:
 		return text[:i]
 	}
-	return text[:i] + one(g, "(", ")", ",", " ", "#", ":", "=", ".", "'", "\"", "1", "AND", "+", "[0]") + text[i:]
+	return text[:i] + one(g, "(", ")", ",", " ", "#", ":", "=", "'", "\"", "1", "AND", "+") + text[i:]
 }
 
 func with[V any](m map[string]V, key string, value V) map[string]V {

@@ -207,6 +207,18 @@ func (g *generator) usePrefer(of map[string]string, names ...string) string {
 	return g.use(preferred)
 }
 
+// condition is one that has a good chance to hold for an item that is there, or
+// that is not.
+func (g *generator) condition(key item, preferred ...string) string {
+	switch now := g.peek(key); {
+	case now == nil && !g.chance(3):
+		preferred = []string{"isNew"}
+	case now != nil && g.chance(2):
+		preferred = []string{"exists", "isOldVersion"}
+	}
+	return g.usePrefer(g.source.conditions, preferred...)
+}
+
 func (g *generator) head(name string) item {
 	head := headKey(name)
 	for _, attribute := range []string{
@@ -286,12 +298,15 @@ func transact(writes ...types.TransactWriteItem) *dynamodb.TransactWriteItemsInp
 
 // create makes a secret with its first version and its row in the directory.
 func (g *generator) create(name string) any {
-	isNew := func() string { return g.usePrefer(g.source.conditions, "isNew") }
-	return transact(
-		g.put(g.head(name), isNew()),
-		g.put(g.version(versionKey(name, one(g, suffixes...), one(g, versions...))), isNew()),
-		g.put(item{"pk": s(directory), "sk": s(name), "name": s(name), "schema": n("1")}, isNew()),
-	)
+	var writes []types.TransactWriteItem
+	for _, it := range []item{
+		g.head(name),
+		g.version(versionKey(name, one(g, suffixes...), one(g, versions...))),
+		{"pk": s(directory), "sk": s(name), "name": s(name), "schema": n("1")},
+	} {
+		writes = append(writes, g.put(it, g.condition(keyIn(it), "isNew")))
+	}
+	return transact(writes...)
 }
 
 // commit changes a secret, or removes it, with other items beside the head.
@@ -299,25 +314,26 @@ func (g *generator) commit(name string) any {
 	suffix := one(g, suffixes...)
 	var head types.TransactWriteItem
 	if g.chance(8) {
-		head = g.remove(headKey(name), g.usePrefer(g.source.conditions, "isSeen"))
+		head = g.remove(headKey(name), g.condition(headKey(name), "isSeen"))
 	} else {
-		head = g.update(headKey(name), g.use(g.source.updates), g.use(g.source.conditions))
+		head = g.update(headKey(name), g.use(g.source.updates), g.condition(headKey(name), slices.Sorted(maps.Keys(g.source.conditions))...))
 	}
 	writes := []types.TransactWriteItem{head}
 	ids := some(g, versions...)
 	if g.chance(2) {
-		writes = append(writes, g.put(g.version(versionKey(name, suffix, ids[0])), g.usePrefer(g.source.conditions, "isNew")))
+		k := versionKey(name, suffix, ids[0])
+		writes = append(writes, g.put(g.version(k), g.condition(k, "isNew")))
 		ids = ids[1:]
 	}
 	for _, id := range ids {
 		k := versionKey(name, suffix, id)
 		switch g.IntN(8) {
 		case 0:
-			writes = append(writes, g.update(k, g.usePrefer(g.source.updates, "setDataKey"), g.usePrefer(g.source.conditions, "exists")))
+			writes = append(writes, g.update(k, g.usePrefer(g.source.updates, "setDataKey"), g.condition(k, "exists")))
 		case 1:
 			writes = append(writes, g.remove(k, ""))
 		case 2:
-			writes = append(writes, g.check(k, g.usePrefer(g.source.conditions, "exists", "isNew")))
+			writes = append(writes, g.check(k, g.condition(k, "exists", "isNew")))
 		}
 	}
 	switch g.IntN(4) {
@@ -335,11 +351,12 @@ func (g *generator) commit(name string) any {
 
 func (g *generator) prune(name string) any {
 	set := g.usePrefer(g.source.updates, "pruned", "prunedUntil", "prunedAll")
-	condition := g.usePrefer(g.source.conditions, "isUnmoved", "isQuiet")
+	condition := g.condition(headKey(name), "isUnmoved", "isQuiet")
 	writes := []types.TransactWriteItem{g.update(headKey(name), set, condition)}
 	suffix := one(g, suffixes...)
 	for _, id := range some(g, versions...) {
-		writes = append(writes, g.remove(versionKey(name, suffix, id), g.usePrefer(g.source.conditions, "wasSeen")))
+		k := versionKey(name, suffix, id)
+		writes = append(writes, g.remove(k, g.condition(k, "wasSeen")))
 	}
 	return transact(writes...)
 }
@@ -350,7 +367,7 @@ func (g *generator) touch(name string) any {
 		key = versionKey(name, one(g, suffixes...), one(g, versions...))
 	}
 	set := g.usePrefer(g.source.updates, "setAccessed")
-	condition := g.usePrefer(g.source.conditions, "isOldHead", "isOldVersion")
+	condition := g.condition(key, "isOldHead", "isOldVersion")
 	u := g.update(key, set, condition).Update
 	return &dynamodb.UpdateItemInput{
 		TableName: u.TableName, Key: u.Key, UpdateExpression: u.UpdateExpression, ConditionExpression: u.ConditionExpression,
