@@ -395,9 +395,11 @@ func TestRecordsOfCallers(t *testing.T) {
 func TestRecordsOfBatch(t *testing.T) {
 	t.Parallel()
 	writer := localtest.New(t)
+	clock := withClock(writer, epoch)
 	arns := map[string]string{}
 	for _, name := range []string{"mine", "theirs", "kept"} {
 		create(t, writer, name, "v1", name)
+		clock.now = clock.now.Add(time.Second) // the filter lists them in this order
 		arns[name] = *describe(t, writer, name).ARN
 	}
 	put(t, writer, "mine", "v2", "two")

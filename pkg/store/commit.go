@@ -52,7 +52,7 @@ func (s *Store) commit(ctx context.Context, seen secret.Secret, change secret.Ch
 	}
 	s.remember(next)
 	if v := change.Version; v != nil {
-		s.versions.Add(versionName(next, v.ID), *v)
+		s.versions.add(versionName(next, v.ID), *v)
 	}
 	return next, nil
 }

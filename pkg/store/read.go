@@ -57,7 +57,7 @@ func (s *Store) head(ctx context.Context, name string) (headItem, error) {
 func (s *Store) Version(ctx context.Context, sec secret.Secret, id string) (secret.Version, bool, error) {
 	labelled := len(sec.Stages.Of(id)) > 0
 	name := versionName(sec, id)
-	if v, ok := s.versions.Get(name); ok && labelled {
+	if v, ok := s.versions.get(name); ok && labelled {
 		return v, true, nil
 	}
 	var got versionItem
@@ -69,7 +69,7 @@ func (s *Store) Version(ctx context.Context, sec secret.Secret, id string) (secr
 		return secret.Version{}, false, nil
 	}
 	v := got.version()
-	s.versions.Add(name, v)
+	s.versions.add(name, v)
 	return v, true, nil
 }
 
@@ -218,7 +218,7 @@ func (s *Store) Touch(ctx context.Context, sec secret.Secret, v secret.Version, 
 				return err
 			}
 			v.Accessed = today
-			s.versions.Add(versionName(sec, v.ID), v)
+			s.versions.add(versionName(sec, v.ID), v)
 			return nil
 		})
 	}

@@ -34,12 +34,8 @@ type DynamoDB interface {
 	TransactWriteItems(context.Context, *dynamodb.TransactWriteItemsInput, ...func(*dynamodb.Options)) (*dynamodb.TransactWriteItemsOutput, error)
 }
 
-// How many heads and sealed versions a process remembers. A version has up to
-// 65,536 bytes and some; a head a few hundred.
-const (
-	maxHeads    = 1024
-	maxVersions = 128
-)
+// maxHeads is how many heads a process remembers: of a few hundred bytes each.
+const maxHeads = 1024
 
 // A Store is a table of secrets. Its methods may be called concurrently.
 type Store struct {
@@ -51,7 +47,7 @@ type Store struct {
 	// one, since its commit proves it; no answer is given from one.
 	heads *lru.Cache[string, secret.Secret]
 	// versions never change, so one once read need not be read again.
-	versions *lru.Cache[string, secret.Version]
+	versions *cache
 	tokenKey *atomic.Pointer[[]byte] // nil until it was asked for
 	changes  *queue
 }
@@ -59,10 +55,8 @@ type Store struct {
 // New is a store over a table made as [Schema] says, for the secrets that have
 // these ARNs.
 func New(db DynamoDB, table string, arns secret.ARNs) *Store {
-	// It fails only for sizes below 1.
-	heads, _ := lru.New[string, secret.Secret](maxHeads)
-	versions, _ := lru.New[string, secret.Version](maxVersions)
-	return &Store{db: db, table: table, arns: arns, heads: heads, versions: versions, tokenKey: new(atomic.Pointer[[]byte]), changes: new(queue)}
+	heads, _ := lru.New[string, secret.Secret](maxHeads) // fails only for sizes below 1
+	return &Store{db: db, table: table, arns: arns, heads: heads, versions: newCache(cacheBytes), tokenKey: new(atomic.Pointer[[]byte]), changes: new(queue)}
 }
 
 // Table is the table's name.

@@ -2,6 +2,8 @@ package dynamo
 
 import (
 	"strings"
+
+	lru "github.com/hashicorp/golang-lru/v2"
 )
 
 // The grammar of DynamoDB's expressions that is here, of top-level attributes:
@@ -99,9 +101,25 @@ type parser struct {
 	rest []string
 }
 
-// parse reads a whole expression. What the parts of the grammar panic with is the
+// parsed remembers expressions: a program has few, and uses them again and again.
+var parsed, _ = lru.New[[2]string, any](256) // fails only for sizes below 1
+
+// parse reads a whole expression, or remembers it.
+func parse[T any](kind, expression string, read func(*parser) T) (T, error) {
+	name := [2]string{kind, expression}
+	if known, ok := parsed.Get(name); ok {
+		return known.(T), nil
+	}
+	made, err := parseAnew(kind, expression, read)
+	if err == nil {
+		parsed.Add(name, made)
+	}
+	return made, err
+}
+
+// parseAnew reads a whole expression. What the parts of the grammar panic with is the
 // one error a parser has.
-func parse[T any](kind, expression string, read func(*parser) T) (parsed T, err error) {
+func parseAnew[T any](kind, expression string, read func(*parser) T) (made T, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			near, ok := r.(syntaxError)
@@ -113,13 +131,13 @@ func parse[T any](kind, expression string, read func(*parser) T) (parsed T, err 
 	}()
 	p := &parser{kind, tokens(expression)}
 	if len(p.rest) == 0 {
-		return parsed, invalid("Invalid %s: The expression can not be empty;", kind)
+		return made, invalid("Invalid %s: The expression can not be empty;", kind)
 	}
-	parsed = read(p)
+	made = read(p)
 	if len(p.rest) > 0 {
 		p.fail()
 	}
-	return parsed, nil
+	return made, nil
 }
 
 type syntaxError string

@@ -112,7 +112,7 @@ var mutants = []struct {
 		c.ExclusiveStartKey = nil
 		return m.DB.Query(background, &c)
 	}}},
-	{"a transaction is torn", mutant{transact: tear}},
+	{"a transaction is torn", mutant{transact: tear, update: both, batch: bothBatch}},
 	{"a cancelled transaction leaves its first write", mutant{transact: leak}},
 	{"a refused batch leaves its first write", mutant{batch: leakBatch}},
 	{"eventual reads cost as much as consistent ones", mutant{get: func(m *mutant, in *dynamodb.GetItemInput) (*dynamodb.GetItemOutput, error) {
@@ -128,6 +128,7 @@ var mutants = []struct {
 		return out, err
 	}}},
 	{"ADD ignores the old value", mutant{update: forgetfulAdd}},
+	{"pages are not cut at 1 MB", mutant{query: uncut}},
 	{"index rows are not removed", mutant{batch: addOnly, transact: addOnlyTransaction, update: both, query: queryOther}},
 	{"old items are left out of reasons", mutant{transact: func(m *mutant, in *dynamodb.TransactWriteItemsInput) (*dynamodb.TransactWriteItemsOutput, error) {
 		out, err := m.DB.TransactWriteItems(background, in)
@@ -264,7 +265,28 @@ func alwaysLastKey(m *mutant, in *dynamodb.QueryInput) (*dynamodb.QueryOutput, e
 	return out, err
 }
 
-// tear answers for the whole transaction, and does its first action.
+// uncut reads to the end of the partition when there is no limit of items.
+func uncut(m *mutant, in *dynamodb.QueryInput) (*dynamodb.QueryOutput, error) {
+	out, err := m.DB.Query(background, in)
+	c := *in
+	for err == nil && in.Limit == nil && out.LastEvaluatedKey != nil {
+		c.ExclusiveStartKey = out.LastEvaluatedKey
+		var next *dynamodb.QueryOutput
+		if next, err = m.DB.Query(background, &c); err == nil {
+			next.Items = slices.Concat(out.Items, next.Items)
+			next.Count += out.Count
+			next.ScannedCount += out.ScannedCount
+			if out.ConsumedCapacity != nil {
+				*next.ConsumedCapacity.CapacityUnits += *out.ConsumedCapacity.CapacityUnits
+			}
+			out = next
+		}
+	}
+	return out, err
+}
+
+// tear answers for the whole transaction, and does its first action. The other
+// engine has the state of which it answers.
 func tear(m *mutant, in *dynamodb.TransactWriteItemsInput) (*dynamodb.TransactWriteItemsOutput, error) {
 	out, err := m.other.TransactWriteItems(background, in)
 	if err != nil {
@@ -294,8 +316,8 @@ func leakBatch(m *mutant, in *dynamodb.BatchWriteItemInput) (*dynamodb.BatchWrit
 
 var addClause = regexp.MustCompile(`(?i)\bADD (.*?)( SET | REMOVE |$)`)
 
-// forgetfulAdd removes what is added to. It asks the other engine, which has only
-// this item, whether the update can be done.
+// forgetfulAdd removes what an update adds to, if the update can be done: it is
+// first tried in a transaction that is always cancelled.
 func forgetfulAdd(m *mutant, in *dynamodb.UpdateItemInput) (*dynamodb.UpdateItemOutput, error) {
 	clause := addClause.FindStringSubmatch(aws.ToString(in.UpdateExpression))
 	if clause == nil {
@@ -307,7 +329,7 @@ func forgetfulAdd(m *mutant, in *dynamodb.UpdateItemInput) (*dynamodb.UpdateItem
 	}}, types.TransactWriteItem{ConditionCheck: &types.ConditionCheck{
 		TableName: in.TableName, Key: keyOf("nobody", "nobody"), ConditionExpression: aws.String("attribute_exists(pk)"),
 	}})
-	_, err := m.DB.TransactWriteItems(background, dry) // never happens
+	_, err := m.DB.TransactWriteItems(background, dry)
 	cancelled, ok := errors.AsType[*types.TransactionCanceledException](err)
 	if !ok || aws.ToString(cancelled.CancellationReasons[0].Code) != "None" {
 		return m.DB.UpdateItem(background, in)
@@ -360,6 +382,11 @@ func addOnlyTransaction(m *mutant, in *dynamodb.TransactWriteItemsInput) (*dynam
 func both(m *mutant, in *dynamodb.UpdateItemInput) (*dynamodb.UpdateItemOutput, error) {
 	_, _ = m.other.UpdateItem(background, in)
 	return m.DB.UpdateItem(background, in)
+}
+
+func bothBatch(m *mutant, in *dynamodb.BatchWriteItemInput) (*dynamodb.BatchWriteItemOutput, error) {
+	_, _ = m.other.BatchWriteItem(background, in)
+	return m.DB.BatchWriteItem(background, in)
 }
 
 func queryOther(m *mutant, in *dynamodb.QueryInput) (*dynamodb.QueryOutput, error) {

@@ -279,23 +279,39 @@ func (m *mismatch) kind() string {
 	return fmt.Sprintf("%T %s %s %s", in, m.ours["code"], m.theirs["code"], strings.Join(slices.Compact(places), ","))
 }
 
-// shrink leaves out steps without which the last one is still answered
-// differently, and describes what is left.
+// shrink leaves out steps, and actions of transactions, without which the last
+// step is still answered differently. It describes what is left.
 func (m *mismatch) shrink(ctx context.Context, c *comparison) string {
-	steps := m.steps
-	for size := len(steps) / 2; size > 0; size /= 2 {
-		for at := 0; at+size < len(steps); {
-			fewer := slices.Concat(steps[:at], steps[at+size:])
-			ours, theirs, err := c.last(ctx, fewer)
-			if err == nil && len(differences(ours, theirs)) > 0 && ours["code"] == m.ours["code"] && theirs["code"] == m.theirs["code"] {
-				steps, m.ours, m.theirs = fewer, ours, theirs
-			} else {
+	for size := len(m.steps) / 2; size > 0; size /= 2 {
+		for at := 0; at+size < len(m.steps); {
+			if !m.try(ctx, c, slices.Concat(m.steps[:at], m.steps[at+size:])) {
 				at += size
 			}
 		}
 	}
-	m.steps = steps
+	for i := range m.steps {
+		tx, ok := m.steps[i].(*dynamodb.TransactWriteItemsInput)
+		for at := 0; ok && at < len(tx.TransactItems); {
+			fewer := *tx
+			fewer.TransactItems = slices.Concat(tx.TransactItems[:at], tx.TransactItems[at+1:])
+			if m.try(ctx, c, slices.Concat(m.steps[:i], []any{&fewer}, m.steps[i+1:])) {
+				tx = &fewer
+			} else {
+				at++
+			}
+		}
+	}
 	return m.String()
+}
+
+// try takes these steps if they show the same kind of difference.
+func (m *mismatch) try(ctx context.Context, c *comparison, steps []any) bool {
+	ours, theirs, err := c.last(ctx, steps)
+	if err != nil || len(differences(ours, theirs)) == 0 || ours["code"] != m.ours["code"] || theirs["code"] != m.theirs["code"] {
+		return false
+	}
+	m.steps, m.ours, m.theirs = steps, ours, theirs
+	return true
 }
 
 // last replays steps, and returns both answers to the last.

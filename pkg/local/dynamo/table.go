@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	lru "github.com/hashicorp/golang-lru/v2"
 )
 
 // A table is its definition: keys of two strings, for the items and for each index.
@@ -102,15 +103,22 @@ func (t table) description() *types.TableDescription {
 	return &types.TableDescription{TableName: &t.Name, TableStatus: types.TableStatusActive}
 }
 
+// defined remembers definitions by their text, which never changes.
+var defined, _ = lru.New[string, table](64) // fails only for sizes below 1
+
 func findTable(r reader, name *string) (table, error) {
 	text := r.get(tableKey(aws.ToString(name)))
 	if text == nil {
 		return table{}, noTable()
 	}
+	if t, ok := defined.Get(string(text)); ok {
+		return t, nil
+	}
 	var t table
 	if err := json.Unmarshal(text, &t); err != nil {
 		return table{}, fmt.Errorf("%w: the definition of table %s", errDamaged, aws.ToString(name))
 	}
+	defined.Add(string(text), t)
 	return t, nil
 }
 

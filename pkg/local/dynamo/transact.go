@@ -5,9 +5,10 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -229,13 +230,10 @@ func (db *DB) newToken(name string, changes []*change) (token, error) {
 func fingerprint(changes []*change) (sum [sha256.Size]byte, err error) {
 	var b []byte
 	for _, c := range changes {
-		names, err := json.Marshal(c.env.names) // in order
-		if err != nil {
-			return sum, err
-		}
 		b = fmt.Appendf(b, "%t %t %t ", c.put != nil, c.remove, c.wantOld)
-		for _, text := range []string{c.table, c.text, string(names)} {
-			b = appendText(b, text)
+		b = appendText(appendText(b, c.table), c.text)
+		for _, name := range slices.Sorted(maps.Keys(c.env.names)) {
+			b = appendText(appendText(b, name), c.env.names[name])
 		}
 		for _, m := range []item{c.key, c.put, c.env.values} {
 			if b, err = appendMap(b, m); err != nil {
