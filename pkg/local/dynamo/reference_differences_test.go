@@ -198,35 +198,3 @@ func TestKnownDifferences(t *testing.T) {
 		}
 	}
 }
-
-func init() { knownDifferences = append(knownDifferences, pending...) }
-
-// PENDING
-var pending = []difference{
-	{name: "PENDING put key", is: inTransaction(func(_ any, ours, theirs answer) bool {
-		return refusedByUs("The provided key element does not match the schema")(nil, ours, theirs) || refusedByUs("Size of a key attribute")(nil, ours, theirs)
-	})},
-	{name: "PENDING index key", is: inTransaction(func(_ any, ours, theirs answer) bool {
-		return strings.Contains(theirs[text], "ValidationError") && ours["code"] == theirs["code"] || strings.Contains(theirs[text], "Item size") || strings.Contains(theirs[text], "A value specified for a secondary index key")
-	})},
-	{name: "PENDING empty names or values", is: func(in any, ours, theirs answer) bool {
-		return strings.Contains(theirs[text], "must not be empty")
-	}},
-	{name: "PENDING duplicates before table", is: func(in any, ours, theirs answer) bool {
-		return strings.Contains(theirs[text], "contains duplicates") && ours["code"] == "ResourceNotFoundException"
-	}},
-	{name: "PENDING token length", is: inTransaction(func(in any, ours, theirs answer) bool {
-		return strings.Contains(theirs[text], "at 'clientRequestToken'")
-	})},
-	{name: "PENDING order table", is: func(in any, ours, theirs answer) bool {
-		return theirs["code"] == "ValidationException" && ours["code"] == "ResourceNotFoundException"
-	}},
-	{name: "PENDING replay units", is: inTransaction(func(in any, ours, theirs answer) bool {
-		d := differences(ours, theirs)
-		return len(d) == 1 && d[0] == "units of reference" && in.(*dynamodb.TransactWriteItemsInput).ClientRequestToken != nil
-	})},
-	{name: "PENDING ESK", is: func(in any, ours, theirs answer) bool {
-		q, ok := in.(*dynamodb.QueryInput)
-		return ok && q.ExclusiveStartKey != nil && len(q.ExclusiveStartKey) == 0
-	}},
-}

@@ -109,11 +109,11 @@ func (w *writer) condition(depth int) string {
 // operand is a condition that is sometimes in parentheses. Only without them does
 // the order of AND, OR and NOT matter.
 func (w *writer) operand(depth int) string {
-	if c := w.condition(depth); strings.HasPrefix(c, "(") || w.chance(2) {
+	c := w.condition(depth)
+	if strings.HasPrefix(c, "(") || w.chance(2) {
 		return c
-	} else {
-		return "(" + c + ")"
 	}
+	return "(" + c + ")"
 }
 
 func (w *writer) comparison() string {

@@ -4,6 +4,7 @@ package dynamo_test
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -218,11 +219,29 @@ func (g *generator) item(key item) item {
 	if g.chance(10) {
 		delete(it, one(g, "secret", "created", "shard", "due"))
 	}
-	if g.chance(6) { // about as large as one unit of writing
-		it["filler"] = s(strings.Repeat("f", 800+g.IntN(220)))
-	}
 	it["pk"], it["sk"] = key["pk"], key["sk"]
+	if g.chance(4) {
+		g.fill(it)
+	}
 	return it
+}
+
+// fill makes an item about as large as one unit of writing, so that a byte more or
+// less in the size of a value shows in the units.
+func (g *generator) fill(it item) {
+	size := len("filler")
+	for name, v := range it {
+		size += len(name)
+		switch v := v.(type) {
+		case *types.AttributeValueMemberS:
+			size += len(v.Value)
+		case *types.AttributeValueMemberN:
+			size += len(v.Value)/2 + 1
+		default:
+			size += 3
+		}
+	}
+	it["filler"] = s(strings.Repeat("f", max(0, 1024-size+g.IntN(16)-8)))
 }
 
 // indexValue is rarely one that cannot be in an index.
@@ -251,8 +270,7 @@ func (g *generator) batchGet() any {
 		k := g.key()
 		keys[itemText(k)] = k
 	}
-	switch count := g.IntN(20); {
-	case count < 2: // a hundred keys, or one more
+	if count := g.IntN(20); count < 2 { // a hundred keys, or one more
 		keys = map[string]item{}
 		for i := range 100 + count {
 			k := g.wideKey(i)
@@ -273,20 +291,10 @@ func (g *generator) batchGet() any {
 
 func sortedKeys(keys map[string]item) []item {
 	var sorted []item
-	for _, text := range slices.Sorted(mapsKeys(keys)) {
+	for _, text := range slices.Sorted(maps.Keys(keys)) {
 		sorted = append(sorted, keys[text])
 	}
 	return sorted
-}
-
-func mapsKeys(m map[string]item) func(func(string) bool) {
-	return func(yield func(string) bool) {
-		for k := range m {
-			if !yield(k) {
-				return
-			}
-		}
-	}
 }
 
 func (g *generator) batchWrite() any {
@@ -304,11 +312,7 @@ func (g *generator) batchWrite() any {
 		}
 	}
 	var requests []types.WriteRequest
-	keys := map[string]item{}
-	for k := range writes {
-		keys[k] = nil
-	}
-	for _, k := range slices.Sorted(mapsKeys(keys)) {
+	for _, k := range slices.Sorted(maps.Keys(writes)) {
 		requests = append(requests, writes[k])
 	}
 	if g.chance(25) {

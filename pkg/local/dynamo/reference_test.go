@@ -88,12 +88,12 @@ type comparison struct {
 	theirs *dynamodb.Client
 	source source
 
-	steps       int
-	used        map[string]int // expressions of pkg/store
-	answers     map[string]int // call and code
-	known       map[string]int // differences that are expected
-	held, false int            // conditions
-	trace       func(step string)
+	steps        int
+	used         map[string]int // expressions of pkg/store
+	answers      map[string]int // call and code
+	known        map[string]int // differences that are expected
+	held, failed int            // conditions
+	trace        func(step string)
 }
 
 func newComparison(t *testing.T, theirs *dynamodb.Client, ours func() engine) *comparison {
@@ -361,7 +361,7 @@ func (c *comparison) condition(expression *string, code string) {
 	case code == "OK", code == "None":
 		c.held++
 	case strings.HasPrefix(code, "ConditionalCheckFailed"):
-		c.false++
+		c.failed++
 	}
 }
 
@@ -386,7 +386,7 @@ func (c *comparison) report(t *testing.T) {
 			t.Logf("%6d %s", counts[what], what)
 		}
 	}
-	t.Logf("%d steps; %d conditions were true and %d false", c.steps, c.held, c.false)
+	t.Logf("%d steps; %d conditions were true and %d false", c.steps, c.held, c.failed)
 }
 
 // checkCoverage fails when the histories miss what they are for.
@@ -397,7 +397,7 @@ func (c *comparison) checkCoverage(t *testing.T) {
 			t.Errorf("pkg/store's %s was used %d times", name, c.used[name])
 		}
 	}
-	if share := float64(c.held) / float64(c.held+c.false); share < 0.3 || share > 0.7 {
+	if share := float64(c.held) / float64(c.held+c.failed); share < 0.3 || share > 0.7 {
 		t.Errorf("%.2f of all conditions were true, which is not about half", share)
 	}
 	for _, want := range []string{
