@@ -272,7 +272,7 @@ func TestEnginesOfYourOwn(t *testing.T) {
 func TestLines(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
-	log := slog.New(&lines{out: &out})
+	log := slog.New(&lines{out: &out, columns: func() int { return 0 }})
 	at := time.Date(2026, 11, 21, 15, 4, 5, 0, time.UTC)
 	for _, test := range []struct {
 		record slog.Record
@@ -288,11 +288,11 @@ func TestLines(t *testing.T) {
 		},
 		{
 			record(at, slog.LevelError, "request", "operation", "", "secret", "", "status", 500, "ms", 1.0, "error", "read: refused"),
-			"15:04:05  500      1.0 ms  -                           read: refused\n",
+			"15:04:05  500      1.0 ms  -\n          error: read: refused\n",
 		},
 		{
 			record(at, slog.LevelWarn, "the engine died", "error", "killed"),
-			"15:04:05  WARN  the engine died  error: killed\n",
+			"15:04:05  WARN the engine died  error: killed\n",
 		},
 	} {
 		out.Reset()

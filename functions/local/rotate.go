@@ -13,6 +13,10 @@ import (
 )
 
 const (
+	// pruneEvery and rotateEvery are how often is looked what is due.
+	pruneEvery  = time.Minute
+	rotateEvery = 10 * time.Second
+
 	// rotateAtOnce is how many rotations run at the same time.
 	rotateAtOnce = 10
 	// stepTimeout is the default of the deployed function.

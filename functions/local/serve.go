@@ -1,0 +1,126 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/strongroom/strongroom/pkg/local"
+)
+
+// patience is how long requests under way may take when the server stops.
+const patience = 5 * time.Second
+
+// serve answers until it is interrupted. It listens before it starts anything, so
+// that a taken port costs nothing, and answers when everything is ready.
+func serve(ctx context.Context, stop func(), set settings, out io.Writer, log *slog.Logger) (err error) {
+	who, err := readWho(set)
+	if err != nil {
+		return err
+	}
+	secrets, err := readSeed(set.seed)
+	if err != nil {
+		return err
+	}
+	if err := removeURLFile(set.urlFile); err != nil {
+		return err
+	}
+	listener, err := net.Listen("tcp", set.addr)
+	if err != nil {
+		return cannotListen(set.addr, err)
+	}
+	defer func() { _ = listener.Close() }() // closed by the server before
+	engines, err := local.Start(ctx, set.engines)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, engines.Close()) }()
+	server, err := newServer(ctx, engines, set, log)
+	if err != nil {
+		return err
+	}
+	trail, err := openTrail(set.audit)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, trail.Close()) }()
+	server.Trail, server.Policies = trail, who.policies
+	rotator := newRotator(ctx, engines, server)
+	server.Rotator = rotator
+	if err := seed(ctx, server, secrets); err != nil {
+		return err
+	}
+
+	gate := newReloadingGate(server, who, set)
+	go gate.reloadOnHangup(ctx, stop)
+	pruning, rotating := pruneNowAndThen(ctx, server), rotateNowAndThen(ctx, rotator)
+	defer func() {
+		stop()
+		<-pruning
+		<-rotating
+		rotator.Wait()
+	}()
+	url := urlOf(listener.Addr())
+	if err := writeURLFile(set.urlFile, url); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, removeURLFile(set.urlFile)) }()
+	greet(out, listener.Addr(), url, set)
+	return answer(ctx, stop, listener, front(gate, set), log)
+}
+
+// front is what a request meets first.
+func front(gate http.Handler, set settings) http.Handler {
+	if set.isLoopback() {
+		return local.LoopbackOnly(withHealth(gate))
+	}
+	return local.NoBrowsers(withHealth(gate))
+}
+
+// answer answers until the first interrupt, and then lets the requests under way
+// end. A second interrupt ends the process.
+func answer(ctx context.Context, stop func(), listener net.Listener, handler http.Handler, log *slog.Logger) error {
+	requests := &counter{next: handler}
+	server := &http.Server{Handler: requests, ReadHeaderTimeout: 10 * time.Second}
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(listener) }()
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+	}
+	stop()
+	log.Info(fmt.Sprintf("stopping after the requests under way, %s at most; Ctrl-C again ends it at once", patience), "requests", requests.underWay.Load())
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if err := server.Shutdown(ctx); err != nil {
+		return errors.Join(fmt.Errorf("%d requests were cut off, which took longer than %s", requests.underWay.Load(), patience), server.Close())
+	}
+	return nil
+}
+
+// A counter knows how many requests are under way.
+type counter struct {
+	next     http.Handler
+	underWay atomic.Int64
+}
+
+func (c *counter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	c.underWay.Add(1)
+	defer c.underWay.Add(-1)
+	c.next.ServeHTTP(w, r)
+}
+
+func cannotListen(addr string, err error) error {
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("%s is taken by another program; stop it, or choose another address with --addr", addr)
+	}
+	return fmt.Errorf("cannot answer on %s: %w", addr, err)
+}
