@@ -95,27 +95,38 @@ func (l *lines) Handle(_ context.Context, r slog.Record) error {
 	return err
 }
 
-// requestText is a line about a request, in which the name of the secret is cut, and
-// lines about what is wrong with it.
+// requestText is a line about a request, and lines about what is wrong with it.
 func requestText(values map[string]slog.Value, room int) string {
-	operation := shown(values["operation"])
+	text, rest := requestLine(values, room)
+	for _, key := range []string{"error", "denied"} {
+		if v, ok := values[key]; ok {
+			rest = append(rest, terminal.Wrap(key+": "+shown(v), room)...)
+		}
+	}
+	return strings.Join(append([]string{text}, rest...), "\n"+indent)
+}
+
+// requestLine makes room for a long name: first it gives up the column of operations,
+// then the code goes to a line of its own, and then the name is cut.
+func requestLine(values map[string]slog.Value, room int) (line string, rest []string) {
+	const leastName = 8
+	begin := fmt.Sprintf("%3d %8.1f ms  ", values["status"].Int64(), values["ms"].Float64())
+	operation, name, code := shown(values["operation"]), shown(values["secret"]), ""
 	if operation == "" {
 		operation = "-"
 	}
-	line := fmt.Sprintf("%3d %8.1f ms  %-25s ", values["status"].Int64(), values["ms"].Float64(), terminal.Cut(operation, 25))
-	code := ""
 	if v, ok := values["code"]; ok {
 		code = "  " + shown(v)
 	}
-	const leastName = 8
-	line += terminal.Cut(shown(values["secret"]), max(room-terminal.Columns(line+code), leastName)) + code
-	line = terminal.Cut(strings.TrimRight(line, " "), room)
-	for _, key := range []string{"error", "denied"} {
-		if v, ok := values[key]; ok {
-			line += "\n" + indent + terminal.Wrap(key+": "+shown(v), room, indent)
-		}
+	line = fmt.Sprintf("%s%-25s ", begin, operation)
+	if terminal.Columns(line+name+code) > room {
+		line = begin + operation + "  "
 	}
-	return line
+	if code != "" && terminal.Columns(line+code)+min(terminal.Columns(name), leastName) > room {
+		rest, code = []string{terminal.Cut(strings.TrimSpace(code), room)}, ""
+	}
+	line += terminal.Cut(name, max(room-terminal.Columns(line+code), leastName)) + code
+	return terminal.Cut(strings.TrimRight(line, " "), room), rest
 }
 
 // messageText is what else there is to say.
@@ -125,12 +136,9 @@ func messageText(r slog.Record, order []string, values map[string]slog.Value, ro
 		text = r.Level.String() + " " + text
 	}
 	for _, key := range order {
-		text += fmt.Sprintf("  %s: %s", terminal.Printable(key), shown(values[key]))
+		text += fmt.Sprintf(", %s: %s", terminal.Printable(key), shown(values[key]))
 	}
-	if terminal.Columns(text) <= room {
-		return text
-	}
-	return terminal.Wrap(text, room, indent)
+	return strings.Join(terminal.Wrap(text, room), "\n"+indent)
 }
 
 func shown(v slog.Value) string { return terminal.Printable(v.String()) }

@@ -97,11 +97,11 @@ func answer(ctx context.Context, stop func(), listener net.Listener, handler htt
 	case <-ctx.Done():
 	}
 	stop()
-	log.Info(fmt.Sprintf("stopping after the requests under way, %s at most; Ctrl-C again ends it at once", patience), "requests", requests.underWay.Load())
+	log.Info(fmt.Sprintf("stopping; requests under way (%d) may take %s; Ctrl-C again ends it at once", requests.underWay.Load(), patience))
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	if err := server.Shutdown(ctx); err != nil {
-		return errors.Join(fmt.Errorf("%d requests were cut off, which took longer than %s", requests.underWay.Load(), patience), server.Close())
+		return errors.Join(fmt.Errorf("requests under way (%d) took longer than %s and were cut off", requests.underWay.Load(), patience), server.Close())
 	}
 	return nil
 }

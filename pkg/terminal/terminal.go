@@ -33,25 +33,28 @@ func Cut(text string, columns int) string {
 	return text
 }
 
-// Wrap is text in lines of at most so many columns, each after the first with an
-// indent. It breaks at spaces, and within a word that is longer than a line.
-func Wrap(text string, columns int, indent string) string {
+// Wrap is text as lines of at most so many columns. It breaks at spaces, and within a
+// word that is longer than a line.
+func Wrap(text string, columns int) []string {
 	var lines []string
-	line, room := "", columns
+	line := ""
 	for word := range strings.FieldsSeq(text) {
-		if line != "" && Columns(line)+1+Columns(word) <= room {
+		if line != "" && Columns(line)+1+Columns(word) <= columns {
 			line += " " + word
 			continue
 		}
 		if line != "" {
-			lines, room = append(lines, line), columns-Columns(indent)
+			lines = append(lines, line)
 		}
-		for line = word; Columns(line) > room && room > 0; room = columns - Columns(indent) {
-			fits := prefix(line, room)
+		for line = word; Columns(line) > columns; {
+			fits := prefix(line, columns)
+			if fits == line {
+				break // one character that is wider than a line
+			}
 			lines, line = append(lines, fits), line[len(fits):]
 		}
 	}
-	return strings.Join(append(lines, line), "\n"+indent)
+	return append(lines, line)
 }
 
 // Columns is how many columns text takes, at most.

@@ -1,6 +1,7 @@
 package terminal
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"unicode"
@@ -56,17 +57,18 @@ func TestWrap(t *testing.T) {
 	for _, c := range []struct {
 		text    string
 		columns int
-		want    string
+		want    []string
 	}{
-		{"", 10, ""},
-		{"one two three", 13, "one two three"},
-		{"one two three", 12, "one two\n  three"},
-		{"one two three", 5, "one\n  two\n  thr\n  ee"},
-		{"abcdefghij", 4, "abcd\n  ef\n  gh\n  ij"},
-		{"a bcdefg h", 4, "a\n  bc\n  de\n  fg\n  h"},
-		{"a b", 1, "a\n  b"},
+		{"", 10, []string{""}},
+		{"one two three", 13, []string{"one two three"}},
+		{"one two three", 12, []string{"one two", "three"}},
+		{"one two three", 4, []string{"one", "two", "thre", "e"}},
+		{"a bcdefg h", 4, []string{"a", "bcde", "fg h"}},
+		{"日本語", 5, []string{"日本", "語"}},
+		{"日本語", 1, []string{"日", "本", "語"}},
+		{"abc", 0, []string{"a", "b", "c"}},
 	} {
-		if got := Wrap(c.text, c.columns, "  "); got != c.want {
+		if got := Wrap(c.text, c.columns); !slices.Equal(got, c.want) {
 			t.Errorf("%q in %d columns: got %q, want %q", c.text, c.columns, got, c.want)
 		}
 	}
@@ -85,9 +87,9 @@ func FuzzPrintable(f *testing.F) {
 		if got := Cut(shown, columns); Columns(got) > columns || !utf8.ValidString(got) {
 			t.Errorf("%q: cut to %q, which has more than %d columns", text, got, columns)
 		}
-		columns += 10
+		columns++ // some characters take two
 		var kept strings.Builder
-		for line := range strings.SplitSeq(Wrap(shown, columns, "  "), "\n") {
+		for _, line := range Wrap(shown, columns) {
 			if Columns(line) > columns {
 				t.Errorf("%q: the line %q has more than %d columns", text, line, columns)
 			}
