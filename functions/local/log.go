@@ -22,7 +22,7 @@ func newLog(out *os.File, getenv func(string) string) *slog.Logger {
 		return slog.New(slog.NewJSONHandler(out, nil))
 	}
 	columns := func() int {
-		width, _, err := term.GetSize(int(out.Fd())) //nolint:gosec // a file descriptor is an int
+		width, _, err := term.GetSize(int(out.Fd()))
 		if err != nil {
 			return 0
 		}
@@ -32,7 +32,7 @@ func newLog(out *os.File, getenv func(string) string) *slog.Logger {
 }
 
 func isTerminal(f *os.File) bool {
-	return term.IsTerminal(int(f.Fd())) //nolint:gosec // a file descriptor is an int
+	return term.IsTerminal(int(f.Fd()))
 }
 
 // hasColours says whether a terminal shows colours and its user wants them

@@ -13,6 +13,9 @@ type Filter struct {
 	Day    time.Time // a day, as its beginning in UTC
 }
 
+// hasConditions says whether some records are not wanted.
+func (f Filter) hasConditions() bool { return f != Filter{Last: f.Last} }
+
 func (f Filter) wants(r Record) bool {
 	return f.isDay(r) && f.isCaller(r) && f.isSecret(r)
 }

@@ -43,6 +43,8 @@ func Show(w io.Writer, path string, filter Filter) error {
 	}
 	var err error
 	switch {
+	case len(found.records) == 0 && found.passed == 0 && filter.hasConditions():
+		_, err = fmt.Fprintln(w, "no record matches")
 	case found.passed == 1:
 		_, err = fmt.Fprintln(w, "1 line was passed over that is no record")
 	case found.passed > 1:

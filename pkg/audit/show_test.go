@@ -231,7 +231,10 @@ func TestShowFinds(t *testing.T) {
 			t.Fatal(err)
 		}
 		var got string
-		for line := range strings.Lines(out.String()) {
+		if c.want == "" && out.String() != "no record matches\n" {
+			t.Errorf("%+v: got %q, want that there is none", c.filter, &out)
+		}
+		for line := range strings.Lines(strings.TrimPrefix(out.String(), "no record matches\n")) {
 			got += address.FindStringSubmatch(line)[1]
 		}
 		if got != c.want {

@@ -71,7 +71,7 @@ func claimedKey(r *http.Request) string {
 }
 
 // shownKeyID is an access key ID that is too short to be a secret access key.
-var shownKeyID = regexp.MustCompile(`^\w{16,31}$`)
+var shownKeyID = regexp.MustCompile(`^\w{1,31}$`)
 
 // sourceIP is the address of the connection. Headers are not trusted for it, since
 // there is no proxy in front.

@@ -19,7 +19,8 @@ func TestRefusedSignatureIsLogged(t *testing.T) {
 	for credential, key := range map[string]string{
 		"AKIAIOSFODNN7EXAMPLE":                     "AKIAIOSFODNN7EXAMPLE",
 		"AKIAIOSFODNN7EXAMPLE\x1b[2J":              "",
-		"AKIA":                                     "",
+		"local":                                    "local",
+		"":                                         "",
 		strings.Repeat("A", 31):                    strings.Repeat("A", 31),
 		strings.Repeat("S", 32):                    "", // may be a secret access key
 		"wJalrXUtnFEMIK7MDENG/bPxRfiCYEXAMPLEKEYS": "", // as AWS's, with a slash

@@ -26,13 +26,13 @@ func ParseDuration(text string) (time.Duration, error) {
 		return 0, errNoDuration
 	}
 	if rest == "" {
-		return time.Duration(n) * day, nil //nolint:gosec // at most maxDays
+		return time.Duration(n) * day, nil
 	}
 	part, err := time.ParseDuration(rest)
 	if err != nil || part < 0 || part >= day {
 		return 0, errNoDuration
 	}
-	return time.Duration(n)*day + part, nil //nolint:gosec // at most maxDays
+	return time.Duration(n)*day + part, nil
 }
 
 var errNoDuration = errors.New("not a duration")
