@@ -134,7 +134,7 @@ func parseRequests(text []byte) ([]seedSecret, error) {
 	return secrets, nil
 }
 
-// checkJSON says in which line text ends to be JSON.
+// checkJSON names the line of a syntax error.
 func checkJSON(text []byte) error {
 	var any json.RawMessage
 	err := json.Unmarshal(text, &any)
@@ -145,8 +145,9 @@ func checkJSON(text []byte) error {
 	return err
 }
 
-// parseEnv reads lines of NAME=value. What shells and libraries read in different ways
-// is refused, so that no secret becomes another one than meant.
+// parseEnv reads lines of NAME=value. Libraries for this substitute $NAME, cut values at
+// a # or quote them in errors, which would change or show secrets. Whatever shells and
+// libraries read in different ways is refused.
 func parseEnv(text string) ([]seedSecret, error) {
 	var secrets []seedSecret
 	n := 0
@@ -179,7 +180,7 @@ func envValue(value string) (string, error) {
 	for i := 1; i < len(value); i++ {
 		switch c := value[i]; {
 		case c == quote[0]:
-			return stored.String(), checkBehind(value[i+1:])
+			return stored.String(), checkAfter(value[i+1:])
 		case quote == "'":
 			stored.WriteByte(c)
 		case c == '\\' && i+1 < len(value):
@@ -190,7 +191,7 @@ func envValue(value string) (string, error) {
 			}
 			stored.WriteByte(escaped)
 		case c == '$' || c == '`':
-			return "", errors.New("has a $ or ` in double quotes, which nothing is put in place of here; use single quotes, or a backslash before it")
+			return "", errors.New("has a $ or ` in double quotes, and nothing is substituted here; use single quotes, or a backslash before it")
 		default:
 			stored.WriteByte(c)
 		}
@@ -214,10 +215,10 @@ func bareValue(value string) (string, error) {
 	return strings.TrimSpace(value), nil
 }
 
-func checkBehind(rest string) error {
+func checkAfter(rest string) error {
 	rest = strings.TrimSpace(rest)
 	if rest != "" && rest[0] != '#' {
-		return errors.New("goes on behind its closing quote")
+		return errors.New("continues after its closing quote")
 	}
 	return nil
 }

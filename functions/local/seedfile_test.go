@@ -57,7 +57,7 @@ func TestParseSeedRefuses(t *testing.T) {
 		"A=\"QXZ\\":    "line 1: the value of A has a quote that is not closed in its line",
 		"A=\"$QXZ\"":   "line 1: the value of A has a $ or ` in double quotes",
 		"A=\"\\QXZ\"":  "line 1: the value of A has a backslash before another character",
-		"A='QXZ'QXZ":   "line 1: the value of A goes on behind its closing quote",
+		"A='QXZ'QXZ":   "line 1: the value of A continues after its closing quote",
 	} {
 		_, err := parseSeed([]byte(text))
 		if err == nil || !strings.HasPrefix(err.Error(), want) {

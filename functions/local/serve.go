@@ -12,15 +12,18 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/strongroom/strongroom/pkg/api"
 	"github.com/strongroom/strongroom/pkg/local"
+	"github.com/strongroom/strongroom/pkg/policy"
+	"github.com/strongroom/strongroom/pkg/rotate"
 )
 
 // patience is how long requests under way may take when the server stops.
 const patience = 5 * time.Second
 
-// serve answers until it is interrupted. It listens before it starts anything, so
-// that a taken port costs nothing, and answers when everything is ready.
-func serve(ctx context.Context, stop func(), set settings, out io.Writer, log *slog.Logger) (err error) {
+// serve answers until it is interrupted. It reads files and listens before it starts
+// anything, so that a mistake costs nothing, and answers when everything is ready.
+func serve(ctx context.Context, stop func(), set settings, out io.Writer, log *slog.Logger) error {
 	who, err := readWho(set)
 	if err != nil {
 		return err
@@ -37,44 +40,66 @@ func serve(ctx context.Context, stop func(), set settings, out io.Writer, log *s
 		return cannotListen(set.addr, err)
 	}
 	defer func() { _ = listener.Close() }() // closed by the server before
-	engines, err := local.Start(ctx, set.engines)
+	s, err := startService(ctx, set, who.policies, log)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, engines.Close()) }()
+	if err := seed(ctx, s.server, secrets); err != nil {
+		return errors.Join(err, s.close())
+	}
+	wait := s.background(ctx)
+	gate := newReloadingGate(s.server, who, set)
+	go gate.reloadOnHangup(ctx, stop)
+	url := urlOf(listener.Addr())
+	err = writeURLFile(set.urlFile, url)
+	if err == nil {
+		greet(out, listener.Addr(), url, set)
+		err = answer(ctx, stop, listener, front(gate, set), log)
+	}
+	stop()
+	wait()
+	return errors.Join(err, removeURLFile(set.urlFile), s.close())
+}
+
+// A service is what answers and works behind the listener.
+type service struct {
+	engines *local.Engines
+	server  *api.Server
+	trail   trail
+	rotator *rotate.Background
+}
+
+func startService(ctx context.Context, set settings, policies *policy.Set, log *slog.Logger) (*service, error) {
+	engines, err := local.Start(ctx, set.engines)
+	if err != nil {
+		return nil, err
+	}
 	server, err := newServer(ctx, engines, set, log)
 	if err != nil {
-		return err
+		return nil, errors.Join(err, engines.Close())
 	}
 	trail, err := openTrail(set.audit)
 	if err != nil {
-		return err
+		return nil, errors.Join(err, engines.Close())
 	}
-	defer func() { err = errors.Join(err, trail.Close()) }()
-	server.Trail, server.Policies = trail, who.policies
+	server.Trail, server.Policies = trail, policies
 	rotator := newRotator(ctx, engines, server)
 	server.Rotator = rotator
-	if err := seed(ctx, server, secrets); err != nil {
-		return err
-	}
+	return &service{engines, server, trail, rotator}, nil
+}
 
-	gate := newReloadingGate(server, who, set)
-	go gate.reloadOnHangup(ctx, stop)
-	pruning, rotating := pruneNowAndThen(ctx, server), rotateNowAndThen(ctx, rotator)
-	defer func() {
-		stop()
+// background prunes and rotates until the context ends, and returns how to wait for
+// the end of both.
+func (s *service) background(ctx context.Context) (wait func()) {
+	pruning, rotating := pruneNowAndThen(ctx, s.server), rotateNowAndThen(ctx, s.rotator)
+	return func() {
 		<-pruning
 		<-rotating
-		rotator.Wait()
-	}()
-	url := urlOf(listener.Addr())
-	if err := writeURLFile(set.urlFile, url); err != nil {
-		return err
+		s.rotator.Wait()
 	}
-	defer func() { err = errors.Join(err, removeURLFile(set.urlFile)) }()
-	greet(out, listener.Addr(), url, set)
-	return answer(ctx, stop, listener, front(gate, set), log)
 }
+
+func (s *service) close() error { return errors.Join(s.engines.Close(), s.trail.Close()) }
 
 // front is what a request meets first.
 func front(gate http.Handler, set settings) http.Handler {

@@ -23,7 +23,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
-	"github.com/strongroom/strongroom/pkg/local"
 	"github.com/strongroom/strongroom/pkg/local/localtest"
 )
 
@@ -267,7 +266,7 @@ func TestStopDoesNotWaitForever(t *testing.T) {
 		stop()
 	}()
 	began := time.Now()
-	err = answer(ctx, stop, listener, handler, &local.Engines{}, slog.New(slog.DiscardHandler))
+	err = answer(ctx, stop, listener, handler, slog.New(slog.DiscardHandler))
 	if err == nil || !strings.Contains(err.Error(), "requests under way (1) took longer than 5s and were cut off") {
 		t.Errorf("got %v", err)
 	}
