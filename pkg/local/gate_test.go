@@ -17,14 +17,14 @@ func TestRefusedSignatureIsLogged(t *testing.T) {
 	t.Parallel()
 	const rest = "/20261121/us-east-1/secretsmanager/aws4_request, SignedHeaders=host;x-amz-date;x-amz-target, Signature=0"
 	for credential, key := range map[string]string{
-		"AKIAIOSFODNN7EXAMPLE":                     "AKIAIOSFODNN7EXAMPLE",
-		"AKIAIOSFODNN7EXAMPLE\x1b[2J":              "",
-		"local":                                    "local",
-		"":                                         "",
-		strings.Repeat("A", 31):                    strings.Repeat("A", 31),
-		strings.Repeat("S", 32):                    "", // may be a secret access key
+		"AKIAIOSFODNN7EXAMPLE":        "AKIAIOSFODNN7EXAMPLE",
+		"AKIAIOSFODNN7EXAMPLE\x1b[2J": "",
+		"local":                       "local",
+		"":                            "",
+		strings.Repeat("A", 31):       strings.Repeat("A", 31),
+		strings.Repeat("S", 32):       "", // may be a secret access key
 		"wJalrXUtnFEMIK7MDENG/bPxRfiCYEXAMPLEKEYS": "", // as AWS's, with a slash
-		aliceSecret:                                "",
+		aliceSecret: "",
 	} {
 		var log bytes.Buffer
 		gate := &Gate{Identify: testCredentials(t).Identify, Log: slog.New(slog.NewTextHandler(&log, nil))}
