@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/strongroom/strongroom/pkg/schedule"
+	"github.com/strongroom/strongroom/pkg/secret"
 )
 
 // settings are what an operator may choose, in the context of cdk.json or for
@@ -170,8 +171,8 @@ func (r *reader) number(name string, low, high int) int {
 }
 
 func (r *reader) duration(name string) time.Duration {
-	d, err := time.ParseDuration(fmt.Sprint(r.lookup(name)))
-	r.check(err == nil && d >= 0, "%s must be a duration such as 24h or 90m", name)
+	d, err := secret.ParseDuration(fmt.Sprint(r.lookup(name)))
+	r.check(err == nil && d >= 0, "%s must be a duration such as 7d, 24h or 90m", name)
 	return d
 }
 

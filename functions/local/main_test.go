@@ -2,13 +2,10 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"io/fs"
-	"log/slog"
 	"net/http"
 	"os"
 	"os/exec"
@@ -18,7 +15,6 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -201,35 +197,6 @@ func TestStartIsRefused(t *testing.T) {
 	}
 }
 
-func TestHelp(t *testing.T) {
-	t.Parallel()
-	var out bytes.Buffer
-	_, err := readSettings([]string{"-h"}, func(string) string { return "" }, &out, slog.New(slog.DiscardHandler))
-	if !errors.Is(err, flag.ErrHelp) {
-		t.Errorf("got %v, want flag.ErrHelp", err)
-	}
-	for _, want := range []string{"-addr", "-data", "-max-versions", "-memory", "-min-age", "-prune", "AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL_KMS"} {
-		if !strings.Contains(out.String(), want) {
-			t.Errorf("got %s, want %s in it", &out, want)
-		}
-	}
-}
-
-// A rate that is no number, or that no limiter could keep, is refused.
-func TestRateFlag(t *testing.T) {
-	t.Parallel()
-	none := func(string) string { return "" }
-	for rate, want := range map[string]bool{"0": true, "0.5": true, "1000000": true, "1000001": false, "-1": false, "NaN": false, "Inf": false} {
-		set, err := readSettings([]string{"--rate", rate}, none, nil, slog.New(slog.DiscardHandler))
-		if (err == nil) != want {
-			t.Errorf("%s: got %v, %v, want it taken: %t", rate, set.rate, err, want)
-		}
-		if err != nil && err.Error() != "--rate must be from 0 to 1000000" {
-			t.Errorf("%s: got %v, want what it must be", rate, err)
-		}
-	}
-}
-
 func TestBrowsersAreRefused(t *testing.T) {
 	t.Parallel()
 	r := start(t, "--memory")
@@ -267,46 +234,4 @@ func TestEnginesOfYourOwn(t *testing.T) {
 	if _, err := os.Stat(data); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("got %v, want no data folder", err)
 	}
-}
-
-func TestLines(t *testing.T) {
-	t.Parallel()
-	var out bytes.Buffer
-	log := slog.New(&lines{out: &out})
-	at := time.Date(2026, 11, 21, 15, 4, 5, 0, time.UTC)
-	for _, test := range []struct {
-		record slog.Record
-		want   string
-	}{
-		{
-			record(at, slog.LevelInfo, "request", "operation", "PutSecretValue", "secret", "db", "status", 200, "ms", 2.14, "request", "id"),
-			"15:04:05  200      2.1 ms  PutSecretValue            db\n",
-		},
-		{
-			record(at, slog.LevelInfo, "request", "operation", "GetSecretValue", "secret", "a\x1b[2Jb\n", "status", 400, "ms", 0.3, "code", "ValidationException"),
-			"15:04:05  400      0.3 ms  GetSecretValue            a?[2Jb?  ValidationException\n",
-		},
-		{
-			record(at, slog.LevelError, "request", "operation", "", "secret", "", "status", 500, "ms", 1.0, "error", "read: refused"),
-			"15:04:05  500      1.0 ms  -                           read: refused\n",
-		},
-		{
-			record(at, slog.LevelWarn, "the engine died", "error", "killed"),
-			"15:04:05  WARN  the engine died  error: killed\n",
-		},
-	} {
-		out.Reset()
-		if err := log.Handler().Handle(t.Context(), test.record); err != nil {
-			t.Fatal(err)
-		}
-		if got := out.String(); got != test.want {
-			t.Errorf("got  %q\nwant %q", got, test.want)
-		}
-	}
-}
-
-func record(at time.Time, level slog.Level, message string, attrs ...any) slog.Record {
-	r := slog.NewRecord(at, level, message, 0)
-	r.Add(attrs...)
-	return r
 }

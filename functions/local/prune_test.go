@@ -188,7 +188,7 @@ func memory(t *testing.T) *api.Server {
 			t.Error(err)
 		}
 	})
-	server, err := newServer(t.Context(), engines, settings{retention: secret.DefaultRetention}, slog.New(slog.DiscardHandler))
+	server, err := newServer(t.Context(), engines, settings{retention: secret.DefaultRetention, region: local.Region, account: local.Account}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

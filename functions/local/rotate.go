@@ -13,6 +13,10 @@ import (
 )
 
 const (
+	// pruneEvery and rotateEvery are how often is looked what is due.
+	pruneEvery  = time.Minute
+	rotateEvery = 10 * time.Second
+
 	// rotateAtOnce is how many rotations run at the same time.
 	rotateAtOnce = 10
 	// stepTimeout is the default of the deployed function.
@@ -50,5 +54,5 @@ type nowhere struct{}
 
 // Invoke says what to do about it.
 func (nowhere) Invoke(context.Context, *lambda.InvokeInput, ...func(*lambda.Options)) (*lambda.InvokeOutput, error) {
-	return nil, errors.New("AWS_ENDPOINT_URL_LAMBDA is not set; it says where rotation functions are invoked")
+	return nil, errors.New("AWS_ENDPOINT_URL_LAMBDA is not set, so nothing is rotated; set it to the URL where rotation functions are invoked, and start again")
 }

@@ -407,7 +407,7 @@ func TestLeastIntervalFlag(t *testing.T) {
 		if (err == nil) != (test.want != 0) || err == nil && set.minRotation != test.want {
 			t.Errorf("%v: got %v, %v, want %v", test.args, set.minRotation, err, test.want)
 		}
-		if err != nil && !strings.Contains(err.Error(), "--min-rotation-interval must be from 1m0s to 4h0m0s") {
+		if err != nil && !strings.Contains(err.Error(), "--min-rotation-interval must be from 1m to 4h") {
 			t.Errorf("%v: got %v, want what it must be", test.args, err)
 		}
 	}

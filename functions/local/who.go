@@ -3,13 +3,9 @@ package main
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"os"
 	"path/filepath"
 
-	"github.com/google/uuid"
-
-	"github.com/strongroom/strongroom/pkg/api"
 	"github.com/strongroom/strongroom/pkg/audit"
 	"github.com/strongroom/strongroom/pkg/local"
 	"github.com/strongroom/strongroom/pkg/policy"
@@ -21,12 +17,12 @@ type who struct {
 	policies *policy.Set
 }
 
-// readWho reads the files that say so. Without them everybody is who his access key
+// readWho reads the files that say so. Without them a caller is who its access key
 // says, and may do everything.
 func readWho(set settings) (who, error) {
-	w := who{identify: local.Unverified, policies: policy.AllowAll()}
+	w := who{identify: local.Unverified(set.account), policies: policy.AllowAll()}
 	if set.credentials != "" {
-		credentials, err := local.ReadCredentials(set.credentials)
+		credentials, err := local.ReadCredentials(set.credentials, set.account)
 		if err != nil {
 			return w, fmt.Errorf("--verify-credentials: %w", err)
 		}
@@ -42,18 +38,6 @@ func readWho(set settings) (who, error) {
 		}
 	}
 	return w, nil
-}
-
-// gate lets callers through to the server, each so many times a second.
-func (w who) gate(server *api.Server, rate float64) http.Handler {
-	return &local.Gate{
-		Identify: w.identify,
-		Limiter:  local.NewLimiter(rate, int(2*rate)),
-		Log:      server.Log,
-		Answer: func(rw http.ResponseWriter, r *http.Request, caller policy.Caller) {
-			server.Answer(rw, r, uuid.NewString(), caller)
-		},
-	}
 }
 
 // auditFile is where the records are kept of what is done to the data of these

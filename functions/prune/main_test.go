@@ -55,13 +55,13 @@ func TestSettings(t *testing.T) {
 		{"no table", map[string]string{"TABLE_NAME": ""}, secret.Retention{}, "TABLE_NAME is not set, and must be the name of a DynamoDB table"},
 		{"a negative number", map[string]string{"MAX_VERSIONS": "-1"}, secret.Retention{}, `MAX_VERSIONS is "-1", and must be a number of versions from 0 to 1000000`},
 		{"no number", map[string]string{"MAX_VERSIONS": "few"}, secret.Retention{}, `MAX_VERSIONS is "few", and must be a number of versions from 0 to 1000000`},
-		{"no duration", map[string]string{"MIN_AGE": "24"}, secret.Retention{}, `MIN_AGE is "24", and must be a duration such as 24h or 90m`},
-		{"a negative duration", map[string]string{"MIN_AGE": "-1s"}, secret.Retention{}, `MIN_AGE is "-1s", and must be a duration such as 24h or 90m`},
+		{"no duration", map[string]string{"MIN_AGE": "24"}, secret.Retention{}, `MIN_AGE is "24", and must be a duration such as 7d, 24h or 90m`},
+		{"a negative duration", map[string]string{"MIN_AGE": "-1s"}, secret.Retention{}, `MIN_AGE is "-1s", and must be a duration such as 7d, 24h or 90m`},
 		{
 			"several",
 			map[string]string{"MIN_AGE": "a day", "ACCOUNT_ID": "1"},
 			secret.Retention{},
-			`ACCOUNT_ID is "1", and must be the 12 digits of an AWS account` + "\n" + `MIN_AGE is "a day", and must be a duration such as 24h or 90m`,
+			`ACCOUNT_ID is "1", and must be the 12 digits of an AWS account` + "\n" + `MIN_AGE is "a day", and must be a duration such as 7d, 24h or 90m`,
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {

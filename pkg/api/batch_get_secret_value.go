@@ -64,6 +64,7 @@ type batchItem struct {
 	err     secret.Error
 	// statement is the one of a policy that allowed or denied it.
 	statement string
+	denial    string // why it was denied
 }
 
 // refuse notes why there is no answer, when that is for the caller to know.
@@ -171,6 +172,7 @@ func (c *call) mayRead(ctx context.Context, item *batchItem) error {
 	item.statement = d.Statement
 	switch {
 	case !d.Allowed:
+		item.denial = d.Explain()
 		c.explain(ctx, "GetSecretValue", item.id, d)
 		return d.Denied()
 	case item.missing:

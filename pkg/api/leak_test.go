@@ -542,10 +542,10 @@ func (s *spy) accessKeys() {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			s.t.Fatal(err)
 		}
-		found, err := local.ReadCredentials(path)
+		found, err := local.ReadCredentials(path, local.Account)
 		fmt.Fprintf(&s.answers, "credentials: %v %+v %#v %s %v\n", found, found, err, err, err)
 	}
-	identify := must(local.ReadCredentials(path))(s.t).Identify
+	identify := must(local.ReadCredentials(path, local.Account))(s.t).Identify
 	gate := httptest.NewUnstartedServer(&local.Gate{
 		Identify: identify, Log: s.Server.Log,
 		Answer: func(w http.ResponseWriter, r *http.Request, caller policy.Caller) {

@@ -43,7 +43,7 @@ func (c *call) record(out any, err error) audit.Record {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	r.AdditionalEventData = additional(c.decision.Statement, c.version)
+	r.AdditionalEventData = additional(c.decision.Statement, c.denial(), c.version)
 	if c.units > 0 {
 		r.AdditionalEventData["dynamoDBUnits"] = c.units
 	}
@@ -70,10 +70,22 @@ func (c *call) recordOf(operation string, err error) audit.Record {
 	return r
 }
 
+// denial says why the call was denied; it is empty for one that was not.
+func (c *call) denial() string {
+	if !c.decided || c.decision.Allowed {
+		return ""
+	}
+	return c.decision.Explain()
+}
+
 // additional is what a record says beyond CloudTrail's members: the statement of a
-// policy that allowed or denied, and the version whose value was read.
-func additional(statement, version string) map[string]any {
+// policy that allowed or denied, why a call was denied, and the version whose value
+// was read.
+func additional(statement, denial, version string) map[string]any {
 	data := map[string]any{}
+	if denial != "" {
+		data[audit.DenialReason] = denial
+	}
 	if statement != "" {
 		data["policyStatement"] = statement
 	}
@@ -95,7 +107,7 @@ func (c *call) recordRead(item batchItem, version string) {
 	if !item.missing {
 		r.Resources = audit.Secrets(item.secret.ARN)
 	}
-	r.AdditionalEventData = additional(item.statement, version)
+	r.AdditionalEventData = additional(item.statement, item.denial, version)
 	c.tell(r)
 }
 

@@ -350,6 +350,9 @@ func TestRecordsOfRefusals(t *testing.T) {
 			if test.statement != "" {
 				data["policyStatement"] = test.statement
 			}
+			if test.want.code == "AccessDeniedException" && test.name != "KMS refuses" {
+				data["denialReason"] = denialReason(test.statement, "policies.json: document 1, statement 1 does not: the action")
+			}
 			if len(data) > 0 {
 				want["additionalEventData"] = data
 			}
@@ -475,12 +478,25 @@ func TestRecordsOfBatch(t *testing.T) {
 			if r.statement != "" {
 				data["policyStatement"] = r.statement
 			}
+			if r.refused.code == "AccessDeniedException" {
+				data["denialReason"] = denialReason(r.statement, "policies.json: document 1, statement 1 does not: the action; "+
+					"policies.json: document 1, statement 2 does not: the resource; policies.json: document 1, statement 3 does not: the action")
+			}
 			if len(data) > 0 {
 				want["additionalEventData"] = data
 			}
 			checkRecord(t, records[1+i], want)
 		}
 	}
+}
+
+// denialReason is what the record of a denied call says: the statement that denies it,
+// or those that come nearest to allowing it.
+func denialReason(statement, nearest string) string {
+	if statement != "" {
+		return "denied by " + statement
+	}
+	return "no identity-based policy allows it; " + nearest + "; there is no resource policy"
 }
 
 // Whoever makes another version the current one while a rotation is under way ends

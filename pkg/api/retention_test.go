@@ -22,7 +22,7 @@ func TestRetentionTags(t *testing.T) {
 	room := localtest.New(t)
 	createEmpty(t, room, "s")
 	number := refusal{"InvalidParameterException", "The value of tag strongroom:max-versions must be a number of versions from 0 to 1000000."}
-	duration := refusal{"InvalidParameterException", "The value of tag strongroom:min-age must be a duration such as 36h or 90m, from 0s to 87600h."}
+	duration := refusal{"InvalidParameterException", "The value of tag strongroom:min-age must be a duration such as 7d, 36h or 90m, from 0s to 87600h."}
 	for _, c := range []struct {
 		key, value string
 		want       refusal

@@ -262,8 +262,8 @@ func (c *call) log(ctx context.Context, status int, took time.Duration, err erro
 		}
 		attrs = append(attrs, slog.String("error", err.Error()))
 	}
-	if c.decided && !c.decision.Allowed {
-		attrs = append(attrs, slog.String("denied", c.decision.Explain()))
+	if denial := c.denial(); denial != "" {
+		attrs = append(attrs, slog.String("denied", denial))
 	}
 	c.Log.LogAttrs(ctx, level, "request", attrs...)
 }

@@ -120,6 +120,10 @@ const (
 	CancelSecretVersionDelete = "CancelSecretVersionDelete" // for each version, by RestoreSecret
 )
 
+// DenialReason is the member of AdditionalEventData that says which statements of
+// policies a denied call failed on.
+const DenialReason = "denialReason"
+
 // Event is the record of what the service itself did to a secret; the account and
 // the region are those of the secret's ARN. message says what went wrong and is
 // empty when nothing did. The caller may add members to AdditionalEventData, and

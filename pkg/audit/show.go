@@ -2,87 +2,185 @@ package audit
 
 import (
 	"bytes"
+	"compress/gzip"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
-	"unicode"
 
 	"github.com/aws/aws-sdk-go-v2/aws/arn"
+
+	"github.com/strongroom/strongroom/pkg/terminal"
 )
 
-// Show writes the last n records of a file, the oldest first, each as a line for
-// people: when, who, what, on which secret, with what outcome, from where. The file
-// is read from its end, and only as far as needed; those put aside are not read.
+// Show writes the records that are asked for, the oldest first, each as a line for
+// people: when, who, what, on which secret, with what outcome, from where, and why it
+// was denied. The files that were put aside are read as well, from the newest record
+// backwards and only as far as needed.
 //
 //	2026-03-04T12:00:00Z  ann       GetSecretValue  prod/db  ok                     192.0.2.7
-//	2026-03-04T12:00:02Z  app/i-0a  PutSecretValue  prod/db  AccessDeniedException  198.51.100.1
+//	2026-03-04T12:00:02Z  app/i-0a  PutSecretValue  prod/db  AccessDeniedException  198.51.100.1  denied by …
 //	1 line was passed over that is no record
-func Show(w io.Writer, path string, n int) error {
-	f, err := os.Open(path) //nolint:gosec // the file is the operator's choice
-	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("there is no audit log yet: %w", err)
-	}
-	if err != nil {
+func Show(w io.Writer, path string, filter Filter) error {
+	found := finding{filter: filter}
+	if err := found.readAll(path); err != nil {
 		return err
 	}
-	defer func() { _ = f.Close() }() // nothing was written
-	info, err := f.Stat()
-	if err != nil {
-		return err
-	}
-	records, passed, err := last(f, info.Size(), n)
-	if err != nil {
-		return fmt.Errorf("read the audit log: %w", err)
-	}
+	slices.Reverse(found.records)
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	for _, r := range records {
-		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", time.Time(r.EventTime).UTC().Format(layout),
-			cell(who(r)), cell(r.EventName), cell(secretOf(r)), cell(outcome(r)), cell(r.SourceIPAddress))
+	for _, r := range found.records {
+		_, _ = fmt.Fprintln(table, strings.Join(row(r), "\t"))
 	}
 	if err := table.Flush(); err != nil {
 		return err
 	}
+	var err error
 	switch {
-	case passed == 1:
+	case len(found.records) == 0 && found.passed == 0 && filter.hasConditions():
+		_, err = fmt.Fprintln(w, "no record matches")
+	case found.passed == 1:
 		_, err = fmt.Fprintln(w, "1 line was passed over that is no record")
-	case passed > 1:
-		_, err = fmt.Fprintf(w, "%d lines were passed over that are no records\n", passed)
+	case found.passed > 1:
+		_, err = fmt.Fprintf(w, "%d lines were passed over that are no records\n", found.passed)
 	}
 	return err
 }
 
-// last is the last n records of a file, the oldest first, and how many lines after
-// the first of these are none: half a line where a process was killed, or what else
-// somebody wrote there.
-func last(f io.ReaderAt, size int64, n int) (records []Record, passed int, err error) {
-	lines := backwards{f: f, at: size}
-	for len(records) < n {
+func row(r Record) []string {
+	cells := []string{
+		time.Time(r.EventTime).UTC().Format(layout),
+		cell(who(r)), cell(r.EventName), cell(secretOf(r)), cell(outcome(r)), cell(r.SourceIPAddress),
+	}
+	if why, ok := r.AdditionalEventData[DenialReason].(string); ok && why != "" {
+		cells = append(cells, terminal.Printable(why))
+	}
+	return cells
+}
+
+// A finding is what was found so far, the newest record first.
+type finding struct {
+	filter  Filter
+	records []Record
+	passed  int // lines that are no records: half a line where a process was killed, or what else somebody wrote
+	past    bool
+}
+
+func (f *finding) done() bool { return f.past || len(f.records) >= f.filter.Last }
+
+// readAll reads a file and then those that were put aside, from the newest.
+func (f *finding) readAll(path string) error {
+	aside := setAside(path)
+	err := f.readFile(path)
+	if errors.Is(err, fs.ErrNotExist) && len(aside) > 0 {
+		err = nil
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("there is no audit log yet: %w", err)
+	}
+	for _, older := range aside {
+		if err != nil || f.done() {
+			break
+		}
+		if err = f.readFile(older); errors.Is(err, fs.ErrNotExist) {
+			err = nil // compressed or removed meanwhile
+		}
+	}
+	return err
+}
+
+func (f *finding) readFile(path string) error {
+	file, err := os.Open(path) //nolint:gosec // the file is the operator's choice
+	if err != nil {
+		return err
+	}
+	defer func() { _ = file.Close() }() // nothing was written
+	info, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	text, size := io.ReaderAt(file), info.Size()
+	if strings.HasSuffix(path, ".gz") {
+		if text, size, err = unpacked(file); err != nil {
+			return fmt.Errorf("read the audit log %s: %w", path, err)
+		}
+	}
+	if err := f.read(text, size); err != nil {
+		return fmt.Errorf("read the audit log %s: %w", path, err)
+	}
+	return nil
+}
+
+// read adds the records of a file, from its end.
+func (f *finding) read(file io.ReaderAt, size int64) error {
+	lines := backwards{f: file, at: size}
+	for !f.done() {
 		text, err := lines.next()
 		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {
-			return nil, 0, err
+			return err
 		}
 		if len(bytes.TrimSpace(text)) == 0 && !lines.long {
 			continue
 		}
 		var r Record
-		if lines.long || json.Unmarshal(text, &r) != nil || r.EventName == "" || time.Time(r.EventTime).IsZero() {
-			passed++
+		switch {
+		case lines.long || json.Unmarshal(text, &r) != nil || r.EventName == "" || time.Time(r.EventTime).IsZero():
+			f.passed++
+		case f.filter.isPast(r):
+			f.past = true
+		case f.filter.wants(r):
+			f.records = append(f.records, r)
+		}
+	}
+	return nil
+}
+
+// setAside are the files that a [RotatingFile] put aside, the newest first, as the
+// time in their names has it.
+func setAside(path string) []string {
+	ext := filepath.Ext(path)
+	files, err := os.ReadDir(filepath.Dir(path))
+	if err != nil {
+		return nil
+	}
+	var aside []string
+	for _, file := range slices.Backward(files) {
+		rest, ok := strings.CutPrefix(file.Name(), strings.TrimSuffix(filepath.Base(path), ext)+"-")
+		packed := strings.HasSuffix(rest, ext+".gz")
+		if !ok || !packed && !strings.HasSuffix(rest, ext) {
 			continue
 		}
-		records = append(records, r)
+		full := filepath.Join(filepath.Dir(path), file.Name())
+		if packed && exists(strings.TrimSuffix(full, ".gz")) {
+			continue // it is being compressed
+		}
+		aside = append(aside, full)
 	}
-	slices.Reverse(records)
-	return records, passed, nil
+	return aside
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// unpacked is a compressed file, which has at most maxFileMB.
+func unpacked(file io.Reader) (io.ReaderAt, int64, error) {
+	unzip, err := gzip.NewReader(file)
+	if err != nil {
+		return nil, 0, err
+	}
+	text, err := io.ReadAll(io.LimitReader(unzip, 2*maxFileMB<<20))
+	return bytes.NewReader(text), int64(len(text)), err
 }
 
 // backwards gives the lines of a file from the last to the first.
@@ -146,19 +244,30 @@ func who(r Record) string {
 
 // secretOf is the name of the secret, or what the caller called it.
 func secretOf(r Record) string {
-	if len(r.Resources) > 0 {
-		name := secretName(r.Resources[0].ARN)
-		if more := len(r.Resources) - 1; more > 0 {
-			name = fmt.Sprintf("%s +%d", name, more)
-		}
-		return name
+	secrets := secretsOf(r)
+	if len(secrets) == 0 {
+		return "-"
+	}
+	name := secretName(secrets[0])
+	if more := len(secrets) - 1; more > 0 {
+		name = fmt.Sprintf("%s +%d", name, more)
+	}
+	return name
+}
+
+// secretsOf are the ARNs of the secrets, or what the caller called the one that it
+// asked for.
+func secretsOf(r Record) []string {
+	var secrets []string
+	for _, resource := range r.Resources {
+		secrets = append(secrets, resource.ARN)
 	}
 	for _, named := range []any{r.RequestParameters["secretId"], r.RequestParameters["name"], r.AdditionalEventData["SecretId"]} {
-		if text, ok := named.(string); ok && text != "" {
-			return secretName(text)
+		if text, ok := named.(string); ok && text != "" && len(secrets) == 0 {
+			secrets = append(secrets, text)
 		}
 	}
-	return "-"
+	return secrets
 }
 
 // secretName is the name in an ARN, which ends with a hyphen and six characters
@@ -185,16 +294,11 @@ func outcome(r Record) string {
 	return "ok"
 }
 
-// cell is what a caller sent without what could write over the line or turn it
-// around, and cut where it would push the rest of the line away.
+// cell is what a caller sent as it can be shown, and cut where it would push the rest
+// of the line away.
 func cell(s string) string {
 	if s == "" {
 		return "-"
 	}
-	return strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return '?'
-	}, clipped(s, 80))
+	return terminal.Printable(clipped(s, 80))
 }

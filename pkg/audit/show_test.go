@@ -2,14 +2,17 @@ package audit
 
 import (
 	"bytes"
+	"compress/gzip"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
+	"time"
 )
 
 func lineOf(t *testing.T, r Record) string {
@@ -28,7 +31,7 @@ func show(t *testing.T, text string, n int) string {
 		t.Fatal(err)
 	}
 	var out bytes.Buffer
-	if err := Show(&out, path, n); err != nil {
+	if err := Show(&out, path, Filter{Last: n}); err != nil {
 		t.Fatal(err)
 	}
 	return out.String()
@@ -77,7 +80,7 @@ func TestShow(t *testing.T) {
 }
 
 func TestShowWithoutFile(t *testing.T) {
-	if err := Show(io.Discard, filepath.Join(t.TempDir(), "none"), 1); !errors.Is(err, fs.ErrNotExist) || !strings.HasPrefix(err.Error(), "there is no audit log yet") {
+	if err := Show(io.Discard, filepath.Join(t.TempDir(), "none"), Filter{Last: 1}); !errors.Is(err, fs.ErrNotExist) || !strings.HasPrefix(err.Error(), "there is no audit log yet") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -145,12 +148,12 @@ func TestShowReadsFromTheEnd(t *testing.T) {
 		text.WriteString(lineOf(t, r))
 	}
 	f := counting{r: bytes.NewReader(text.Bytes())}
-	records, passed, err := last(&f, int64(text.Len()), 150)
-	if err != nil || passed != 0 || len(records) != 150 {
-		t.Fatalf("got %d records, %d passed over, %v", len(records), passed, err)
+	found := finding{filter: Filter{Last: 150}}
+	if err := found.read(&f, int64(text.Len())); err != nil || found.passed != 0 || len(found.records) != 150 {
+		t.Fatalf("got %d records, %d passed over, %v", len(found.records), found.passed, err)
 	}
-	for i, r := range records {
-		if want := fmt.Sprint(1850 + i); r.SourceIPAddress != want {
+	for i, r := range found.records {
+		if want := fmt.Sprint(1999 - i); r.SourceIPAddress != want {
 			t.Fatalf("record %d: got %s, want %s", i, r.SourceIPAddress, want)
 		}
 	}
@@ -167,4 +170,118 @@ type counting struct {
 func (c *counting) ReadAt(p []byte, at int64) (int, error) {
 	c.read += len(p)
 	return c.r.ReadAt(p, at)
+}
+
+// recorded is a record of a day, told apart by its address.
+func recorded(t *testing.T, day int, user, secretID, denial, from string) string {
+	t.Helper()
+	r := Call("GetSecretValue", "21111111-2222-3333-4444-555555555555", time.Date(2026, 3, day, 12, 0, 0, 0, time.UTC))
+	r.UserIdentity = IdentityOf("arn:aws:iam::123456789012:user/"+user, "123456789012", "ID", "AKIA"+user)
+	r.SourceIPAddress = from
+	r.RequestParameters = map[string]any{"secretId": secretID}
+	if denial != "" {
+		r.ErrorCode, r.AdditionalEventData = "AccessDeniedException", map[string]any{DenialReason: denial}
+	}
+	return lineOf(t, r)
+}
+
+// Records are found by secret, caller and day, in the files that were put aside, too.
+func TestShowFinds(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.jsonl")
+	aside := strings.TrimSuffix(path, ".jsonl")
+	var packed bytes.Buffer
+	zip := gzip.NewWriter(&packed)
+	_, err := io.WriteString(zip, recorded(t, 1, "ann", "db", "", "1")+recorded(t, 2, "bob", secretARN, "", "2"))
+	if err := errors.Join(err, zip.Close()); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{
+		aside + "-2026-03-02T12-00-00.000-size.jsonl.gz": packed.String(),
+		aside + "-2026-03-03T12-00-00.000-size.jsonl":    recorded(t, 3, "ann", "prod/db", "", "3"),
+		aside + "-2026-03-03T12-00-00.000-size.jsonl.gz": "not yet whole",
+		aside + "-notes.txt":                             "not ours",
+		path:                                             recorded(t, 4, "ann", "db", "denied by resource policy, \x1b statement 1", "4") + recorded(t, 5, "bob", "db", "", "5"),
+	} {
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	day := func(n int) time.Time { return time.Date(2026, 3, n, 0, 0, 0, 0, time.UTC) }
+	for _, c := range []struct {
+		filter Filter
+		want   string // addresses
+	}{
+		{Filter{Last: 9}, "12345"},
+		{Filter{Last: 2}, "45"},
+		{Filter{Last: 9, Secret: "db"}, "145"},
+		{Filter{Last: 2, Secret: "db"}, "45"},
+		{Filter{Last: 9, Secret: "prod/db"}, "23"},
+		{Filter{Last: 9, Secret: secretARN}, "2"},
+		{Filter{Last: 9, Secret: "d"}, ""},
+		{Filter{Last: 9, Caller: "ann"}, "134"},
+		{Filter{Last: 9, Caller: "AKIAbob"}, "25"},
+		{Filter{Last: 9, Caller: "arn:aws:iam::123456789012:user/bob"}, "25"},
+		{Filter{Last: 9, Day: day(3)}, "3"},
+		{Filter{Last: 9, Day: day(1), Secret: "db"}, "1"},
+		{Filter{Last: 9, Day: day(6)}, ""},
+		{Filter{Last: 9, Secret: "db", Caller: "bob", Day: day(5)}, "5"},
+	} {
+		var out bytes.Buffer
+		if err := Show(&out, path, c.filter); err != nil {
+			t.Fatal(err)
+		}
+		var got string
+		if c.want == "" && out.String() != "no record matches\n" {
+			t.Errorf("%+v: got %q, want that there is none", c.filter, &out)
+		}
+		for line := range strings.Lines(strings.TrimPrefix(out.String(), "no record matches\n")) {
+			got += address.FindStringSubmatch(line)[1]
+		}
+		if got != c.want {
+			t.Errorf("%+v: got %q, want %q", c.filter, got, c.want)
+		}
+		if strings.Contains(c.want, "4") && !strings.Contains(out.String(), "  AccessDeniedException  4  denied by resource policy, ? statement 1\n") {
+			t.Errorf("%+v: got %s, want the reason of the denial", c.filter, &out)
+		}
+	}
+}
+
+var address = regexp.MustCompile(`(?:ok|AccessDeniedException) +(\d)`)
+
+// What was put aside is read even when there is nothing new.
+func TestShowWithoutCurrentFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.jsonl")
+	if err := os.WriteFile(strings.TrimSuffix(path, ".jsonl")+"-2026-03-03T12-00-00.000-size.jsonl", []byte(lineOf(t, aCall())), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	if err := Show(&out, path, Filter{Last: 1}); err != nil || strings.Count(out.String(), "\n") != 1 {
+		t.Errorf("got %q, %v", &out, err)
+	}
+}
+
+// A file as it is really put aside is found.
+func TestShowReadsWhatIsPutAside(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.jsonl")
+	f, err := openFile(path, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := aRefusal()
+	r.RequestParameters["filler"] = strings.Repeat("x", 200<<10)
+	for range 12 {
+		if err := f.Keep(t.Context(), r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if len(setAside(path)) == 0 {
+		t.Fatal("nothing was put aside")
+	}
+	var out bytes.Buffer
+	if err := Show(&out, path, Filter{Last: 100, Secret: "prod/db"}); err != nil || strings.Count(out.String(), "\n") != 12 {
+		t.Errorf("got %s, %v, want 12 records", &out, err)
+	}
 }

@@ -19,33 +19,37 @@ const maxUserAgent = 1 << 10
 // userName is what the name of an IAM user may be, without a path.
 var userName = regexp.MustCompile(`^[\w+=,.@-]{1,64}$`)
 
-// Caller is who r says it is from: the user of [Account] who is called like its
-// access key. Nothing is proved by that, anybody can use any access key; see
+// Caller is who r says it is from, as a user of [Account].
+func Caller(r *http.Request) policy.Caller { return callerIn(Account, r) }
+
+// Unverified identifies a caller by the access key alone: it is the user of the
+// account with that name. This proves nothing, anybody can use any access key; see
 // [Credentials] for callers who prove it.
-func Caller(r *http.Request) policy.Caller {
+func Unverified(account string) Identify {
+	return func(r *http.Request) (policy.Caller, error) { return callerIn(account, r), nil }
+}
+
+func callerIn(account string, r *http.Request) policy.Caller {
 	headers := r.Header.Values("Authorization")
 	if len(headers) != 1 {
-		return newCaller(r, anonymous, "")
+		return newCaller(r, account, anonymous, "")
 	}
 	auth, _ := parseAuthorization(headers[0])
 	key, _, _ := strings.Cut(auth.credential, "/")
 	if !userName.MatchString(key) {
-		return newCaller(r, anonymous, "")
+		return newCaller(r, account, anonymous, "")
 	}
-	return newCaller(r, key, key)
+	return newCaller(r, account, key, key)
 }
 
-// Unverified identifies by [Caller]: whoever calls may.
-func Unverified(r *http.Request) (policy.Caller, error) { return Caller(r), nil }
-
-func newCaller(r *http.Request, user, accessKey string) policy.Caller {
+func newCaller(r *http.Request, account, user, accessKey string) policy.Caller {
 	agent := r.UserAgent()
 	if len(agent) > maxUserAgent {
 		agent = strings.ToValidUTF8(agent[:maxUserAgent], "")
 	}
 	return policy.Caller{
-		ARN:       "arn:aws:iam::" + Account + ":user/" + user,
-		Account:   Account,
+		ARN:       "arn:aws:iam::" + account + ":user/" + user,
+		Account:   account,
 		UserID:    user,
 		AccessKey: accessKey,
 		SourceIP:  sourceIP(r.RemoteAddr),
@@ -53,8 +57,24 @@ func newCaller(r *http.Request, user, accessKey string) policy.Caller {
 	}
 }
 
-// sourceIP is the address of the connection. What headers say of one is not
-// looked at: there is no proxy here that could be trusted.
+// claimedKey is the ID of the access key that a request says it was signed with, to
+// be shown in the log. It is empty for whatever could be a secret access key that
+// somebody put in its place: those are longer, and slashes in them make more parts
+// than a credential has.
+func claimedKey(r *http.Request) string {
+	auth, _ := parseAuthorization(r.Header.Get("Authorization"))
+	parts := strings.Split(auth.credential, "/")
+	if len(parts) != 5 || !shownKeyID.MatchString(parts[0]) {
+		return ""
+	}
+	return parts[0]
+}
+
+// shownKeyID is an access key ID that is too short to be a secret access key.
+var shownKeyID = regexp.MustCompile(`^\w{1,31}$`)
+
+// sourceIP is the address of the connection. Headers are not trusted for it, since
+// there is no proxy in front.
 func sourceIP(remote string) string {
 	from, err := netip.ParseAddrPort(remote)
 	if err != nil {

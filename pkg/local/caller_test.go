@@ -64,7 +64,7 @@ func TestCallerNamesTheAccessKey(t *testing.T) {
 
 func TestCallerOfTheSDK(t *testing.T) {
 	t.Parallel()
-	g := startGate(t, Unverified, nil)
+	g := startGate(t, Unverified(Account), nil)
 	if _, err := g.client("local", "whatever", "", nil).ListSecrets(t.Context(), &secretsmanager.ListSecretsInput{}); err != nil {
 		t.Fatal(err)
 	}

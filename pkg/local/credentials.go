@@ -27,8 +27,9 @@ import (
 //
 // A user may have several, so that one can take the place of another.
 type Credentials struct {
-	keys map[string]accessKey
-	now  func() time.Time
+	keys    map[string]accessKey
+	account string // of the users
+	now     func() time.Time
 }
 
 type accessKey struct{ user, secret string }
@@ -89,7 +90,7 @@ func (c *Credentials) Caller(r *http.Request, body []byte, now time.Time) (polic
 	case !signed:
 		return policy.Caller{}, refuse(invalidSignature, wrongSignature)
 	}
-	return newCaller(r, key.user, s.accessKey), nil
+	return newCaller(r, c.account, key.user, s.accessKey), nil
 }
 
 // Identify is Caller for a request that has just come in. It reads the body, and
@@ -110,8 +111,9 @@ func (c *Credentials) Identify(r *http.Request) (policy.Caller, error) {
 	return c.Caller(r, body, c.now())
 }
 
-// ReadCredentials reads a file of credentials, which must be for its owner alone.
-func ReadCredentials(path string) (*Credentials, error) {
+// ReadCredentials reads a file of credentials for users of an account. Only its
+// owner may have access to the file.
+func ReadCredentials(path, account string) (*Credentials, error) {
 	f, err := os.Open(path) //nolint:gosec // the file is the user's choice
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the credentials: %w", err)
@@ -133,7 +135,7 @@ func ReadCredentials(path string) (*Credentials, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the credentials in %s cannot be used: %w", path, err)
 	}
-	return &Credentials{keys, time.Now}, nil
+	return &Credentials{keys, account, time.Now}, nil
 }
 
 // parseCredentials reads the content of a file of credentials. Its errors quote

@@ -16,7 +16,7 @@ type Identify func(*http.Request) (policy.Caller, error)
 // A Gate lets requests through to Answer with who makes them, unless that is
 // not known or it is one too many.
 type Gate struct {
-	Identify Identify // [Credentials.Identify] or [Unverified]
+	Identify Identify // [Credentials.Identify] or that of [Unverified]
 	Limiter  *Limiter // nil for no limit
 	Answer   func(http.ResponseWriter, *http.Request, policy.Caller)
 	Log      *slog.Logger
@@ -35,7 +35,7 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	refused, ok := errors.AsType[secret.Error](err)
 	if ok {
-		g.Log.InfoContext(r.Context(), "refused", "code", string(refused.Code), "caller", caller.ARN)
+		g.Log.LogAttrs(r.Context(), slog.LevelInfo, "refused", refusal(r, refused.Code, caller)...)
 	}
 	status := http.StatusBadRequest // for a wrong signature, too, as the stack's gateway has it
 	switch {
@@ -46,4 +46,16 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		status = http.StatusRequestEntityTooLarge
 	}
 	writeRefusal(w, status, string(refused.Code), refused.Message)
+}
+
+// refusal is what the log says of a refused request: who makes it, or as long as
+// that is not proved, the access key that it claims.
+func refusal(r *http.Request, code secret.Code, caller policy.Caller) []slog.Attr {
+	attrs := []slog.Attr{slog.String("code", string(code))}
+	if caller.ARN != "" {
+		attrs = append(attrs, slog.String("caller", caller.ARN))
+	} else if key := claimedKey(r); key != "" {
+		attrs = append(attrs, slog.String("accessKeyId", key))
+	}
+	return append(attrs, slog.String("from", sourceIP(r.RemoteAddr)))
 }

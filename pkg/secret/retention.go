@@ -49,9 +49,9 @@ func (r Retention) by(t Tag) (Retention, error) {
 		}
 		r.MaxVersions = n
 	case MinAgeTag:
-		age, err := time.ParseDuration(t.Value)
+		age, err := ParseDuration(t.Value)
 		if err != nil || age < 0 || age > longestAge {
-			return r, Errorf(InvalidParameter, "The value of tag %s must be a duration such as 36h or 90m, from 0s to %.0fh.", t.Key, longestAge.Hours())
+			return r, Errorf(InvalidParameter, "The value of tag %s must be a duration such as 7d, 36h or 90m, from 0s to %.0fh.", t.Key, longestAge.Hours())
 		}
 		r.MinAge = age
 	}

@@ -112,7 +112,7 @@ func TestRetention(t *testing.T) {
 func TestRetentionTags(t *testing.T) {
 	t.Parallel()
 	number := Error{InvalidParameter, "The value of tag strongroom:max-versions must be a number of versions from 0 to 1000000."}
-	duration := Error{InvalidParameter, "The value of tag strongroom:min-age must be a duration such as 36h or 90m, from 0s to 87600h."}
+	duration := Error{InvalidParameter, "The value of tag strongroom:min-age must be a duration such as 7d, 36h or 90m, from 0s to 87600h."}
 	for _, tt := range []struct {
 		key, value string
 		err        error
@@ -133,7 +133,10 @@ func TestRetentionTags(t *testing.T) {
 		{MinAgeTag, "-1s", duration},
 		{MinAgeTag, "", duration},
 		{MinAgeTag, "36", duration},
-		{MinAgeTag, "2d", duration},
+		{MinAgeTag, "2d", nil},
+		{MinAgeTag, "3650d", nil},
+		{MinAgeTag, "3651d", duration},
+		{MinAgeTag, "2 days", duration},
 		{MinAgeTag, "9999999h", duration},
 		{"strongroom:other", "what you like", nil},
 	} {

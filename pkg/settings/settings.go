@@ -74,12 +74,12 @@ func (r *Reader) Number(name string, unset, least, most int, things string) int 
 	return n
 }
 
-// Duration is a length of time, as Go writes it, and not negative.
+// Duration is a length of time, as [secret.ParseDuration] reads it.
 func (r *Reader) Duration(name string, unset time.Duration) time.Duration {
 	v := r.value(name, unset.String())
-	d, err := time.ParseDuration(v)
+	d, err := secret.ParseDuration(v)
 	if err != nil || d < 0 {
-		r.refuse(name, v, "a duration such as 24h or 90m")
+		r.refuse(name, v, "a duration such as 7d, 24h or 90m")
 		return 0
 	}
 	return d

@@ -1,0 +1,103 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+
+	"github.com/strongroom/strongroom/pkg/local/localtest"
+)
+
+func seedFile(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "seed")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// Secrets are created once, changed where the value differs, and else left alone. It is
+// all recorded, and no value is said.
+func TestSeed(t *testing.T) {
+	t.Parallel()
+	data := filepath.Join(t.TempDir(), "data")
+	policies := seedFile(t, `[{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"000000000000"},"Action":["secretsmanager:GetSecretValue","secretsmanager:DescribeSecret","secretsmanager:CreateSecret"],"Resource":"*"}]}]`)
+	for i, test := range []struct{ seed, said string }{
+		{`[{"Name":"db","SecretString":"QXZ-1","Description":"of the app","Tags":[{"Key":"team","Value":"blue"}]},{"Name":"cert","SecretBinary":"AAH/"}]`, `"created":2,"changed":0,"unchanged":0`},
+		{`[{"Name":"db","SecretString":"QXZ-1"},{"Name":"cert","SecretBinary":"AAH/"}]`, `"created":0,"changed":0,"unchanged":2`},
+		{`{"db":{"password": "QXZ-2"},"new":"QXZ-3"}`, `"created":1,"changed":1,"unchanged":0`},
+		{"db='{\"password\":\"QXZ-2\"}'\nnew=QXZ-4\ncert=QXZ-5", `"created":0,"changed":2,"unchanged":1`},
+	} {
+		r := start(t, "--data", data, "--seed", seedFile(t, test.seed), "--policies", policies)
+		if i == 0 {
+			out, err := localtest.Client(r.url).DescribeSecret(t.Context(), &secretsmanager.DescribeSecretInput{SecretId: aws.String("db")})
+			if err != nil || aws.ToString(out.Description) != "of the app" || len(out.Tags) != 1 {
+				t.Errorf("got %+v, %v, want description and tag", out, err)
+			}
+			value, err := localtest.Client(r.url).GetSecretValue(t.Context(), &secretsmanager.GetSecretValueInput{SecretId: aws.String("cert")})
+			if err != nil || string(value.SecretBinary) != "\x00\x01\xff" {
+				t.Errorf("got %v, %v", value, err)
+			}
+		}
+		if i == 3 {
+			for name, want := range map[string]string{"db": `{"password":"QXZ-2"}`, "new": "QXZ-4", "cert": "QXZ-5"} {
+				if got := get(t, r.url, name); got != want {
+					t.Errorf("%s: got %s, want %s", name, got, want)
+				}
+			}
+		}
+		r.interrupt(t)
+		if got := r.errors.String(); !strings.Contains(got, `"msg":"seeded",`+test.said) || strings.Contains(got, "QXZ") {
+			t.Errorf("seed %d: it logged %s, want %s", i, got, test.said)
+		}
+	}
+	records, err := os.ReadFile(filepath.Join(data, "audit.jsonl"))
+	if err != nil || strings.Contains(string(records), "QXZ") {
+		t.Errorf("got %s, %v", records, err)
+	}
+	for what, want := range map[string]int{`"eventName":"CreateSecret"`: 3, `"eventName":"PutSecretValue"`: 3, `user/strongroom-seed"`: 15} {
+		if got := strings.Count(string(records), what); got != want {
+			t.Errorf("got %d records with %s, want %d", got, what, want)
+		}
+	}
+}
+
+// A secret without a value gets one.
+func TestSeedOfEmptySecret(t *testing.T) {
+	t.Parallel()
+	data := filepath.Join(t.TempDir(), "data")
+	r := start(t, "--data", data)
+	if _, err := localtest.Client(r.url).CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{Name: aws.String("empty")}); err != nil {
+		t.Fatal(err)
+	}
+	r.interrupt(t)
+	r = start(t, "--data", data, "--seed", seedFile(t, "empty=full"))
+	if got := get(t, r.url, "empty"); got != "full" {
+		t.Errorf("got %q, want full", got)
+	}
+	r.interrupt(t)
+	if !strings.Contains(r.errors.String(), `"created":0,"changed":1,"unchanged":0`) {
+		t.Errorf("it logged %s", r.errors)
+	}
+}
+
+func TestSeedIsRefused(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"A=x\nB=$QXZ": ": line 2: the value of B has a quote, backslash, $ or ` in it; put it in single quotes",
+		`{"a b":"x"}`: `--seed: secret "a b": ValidationException: Invalid name.`,
+		`{"a":""}`:    `--seed: secret "a": ValidationException: `,
+	} {
+		if got := refused(t, "--memory", "--addr", "127.0.0.1:0", "--seed", seedFile(t, text)); !strings.Contains(got, want) {
+			t.Errorf("%s: got %s, want %s", text, got, want)
+		}
+	}
+	if got := refused(t, "--memory", "--addr", "127.0.0.1:0", "--seed", filepath.Join(t.TempDir(), "none")); !strings.Contains(got, "no such file") {
+		t.Errorf("got %s", got)
+	}
+}

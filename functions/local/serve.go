@@ -1,0 +1,151 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/strongroom/strongroom/pkg/api"
+	"github.com/strongroom/strongroom/pkg/local"
+	"github.com/strongroom/strongroom/pkg/policy"
+	"github.com/strongroom/strongroom/pkg/rotate"
+)
+
+// patience is how long requests under way may take when the server stops.
+const patience = 5 * time.Second
+
+// serve answers until it is interrupted. It reads files and listens before it starts
+// anything, so that a mistake costs nothing, and answers when everything is ready.
+func serve(ctx context.Context, stop func(), set settings, out io.Writer, log *slog.Logger) error {
+	who, err := readWho(set)
+	if err != nil {
+		return err
+	}
+	secrets, err := readSeed(set.seed)
+	if err != nil {
+		return err
+	}
+	if err := removeURLFile(set.urlFile); err != nil {
+		return err
+	}
+	listener, err := net.Listen("tcp", set.addr)
+	if err != nil {
+		return cannotListen(set.addr, err)
+	}
+	defer func() { _ = listener.Close() }() // closed by the server before
+	s, err := startService(ctx, set, who.policies, log)
+	if err != nil {
+		return err
+	}
+	if err := seed(ctx, s.server, secrets); err != nil {
+		return errors.Join(err, s.close())
+	}
+	wait := s.background(ctx)
+	gate := newReloadingGate(s.server, who, set)
+	go gate.reloadOnHangup(ctx, stop)
+	url := urlOf(listener.Addr())
+	err = writeURLFile(set.urlFile, url)
+	if err == nil {
+		greet(out, listener.Addr(), url, set)
+		err = answer(ctx, stop, listener, front(gate, set), log)
+	}
+	stop()
+	wait()
+	return errors.Join(err, removeURLFile(set.urlFile), s.close())
+}
+
+// A service is what answers and works behind the listener.
+type service struct {
+	engines *local.Engines
+	server  *api.Server
+	trail   trail
+	rotator *rotate.Background
+}
+
+func startService(ctx context.Context, set settings, policies *policy.Set, log *slog.Logger) (*service, error) {
+	engines, err := local.Start(ctx, set.engines)
+	if err != nil {
+		return nil, err
+	}
+	server, err := newServer(ctx, engines, set, log)
+	if err != nil {
+		return nil, errors.Join(err, engines.Close())
+	}
+	trail, err := openTrail(set.audit)
+	if err != nil {
+		return nil, errors.Join(err, engines.Close())
+	}
+	server.Trail, server.Policies = trail, policies
+	rotator := newRotator(ctx, engines, server)
+	server.Rotator = rotator
+	return &service{engines, server, trail, rotator}, nil
+}
+
+// background prunes and rotates until the context ends, and returns how to wait for
+// the end of both.
+func (s *service) background(ctx context.Context) (wait func()) {
+	pruning, rotating := pruneNowAndThen(ctx, s.server), rotateNowAndThen(ctx, s.rotator)
+	return func() {
+		<-pruning
+		<-rotating
+		s.rotator.Wait()
+	}
+}
+
+func (s *service) close() error { return errors.Join(s.engines.Close(), s.trail.Close()) }
+
+// front is what a request meets first.
+func front(gate http.Handler, set settings) http.Handler {
+	if set.isLoopback() {
+		return local.LoopbackOnly(withHealth(gate))
+	}
+	return local.NoBrowsers(withHealth(gate))
+}
+
+// answer answers until the first interrupt, and then lets the requests under way
+// end. A second interrupt ends the process.
+func answer(ctx context.Context, stop func(), listener net.Listener, handler http.Handler, log *slog.Logger) error {
+	requests := &counter{next: handler}
+	server := &http.Server{Handler: requests, ReadHeaderTimeout: 10 * time.Second}
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(listener) }()
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+	}
+	stop()
+	log.Info(fmt.Sprintf("stopping; requests under way (%d) may take %s; Ctrl-C again ends it at once", requests.underWay.Load(), patience))
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if err := server.Shutdown(ctx); err != nil {
+		return errors.Join(fmt.Errorf("requests under way (%d) took longer than %s and were cut off", requests.underWay.Load(), patience), server.Close())
+	}
+	return nil
+}
+
+// A counter knows how many requests are under way.
+type counter struct {
+	next     http.Handler
+	underWay atomic.Int64
+}
+
+func (c *counter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	c.underWay.Add(1)
+	defer c.underWay.Add(-1)
+	c.next.ServeHTTP(w, r)
+}
+
+func cannotListen(addr string, err error) error {
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("%s is taken by another program; stop it, or choose another address with --addr", addr)
+	}
+	return fmt.Errorf("cannot answer on %s: %w", addr, err)
+}
