@@ -4,18 +4,14 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 
 # Versions of what is not in go.mod or package.json.
-ENGINE_VERSION   := 1.2.1
+DYNOXIDE_VERSION := 1.2.1
 GOLANGCI_VERSION := v2.12.0
 GOFUMPT_VERSION  := v0.9.1
-
-# The DynamoDB engine for this machine, as npm names machines.
-PLATFORM := $(shell node -p 'process.platform + "-" + process.arch' 2>/dev/null)
-ENGINE   := .local/engine/node_modules/@dynoxide/$(PLATFORM)/package.json
 
 # The race detector needs a C compiler; without one the tests run all the same.
 RACE := $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 
-CODE  := ./functions/... ./pkg/...
+CODE  := ./bench/... ./functions/... ./pkg/...
 FUZZTIME := 30s
 SOAK     := 2m
 
@@ -24,15 +20,15 @@ LAMBDA := CGO_ENABLED=0 GOOS=linux GOARCH=arm64 GOFIPS140=v1.0.0 \
 
 .PHONY: help
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
-run: engine ## start Strongroom on http://127.0.0.1:4566, with its data in .local/data
+run: ## start Strongroom on http://127.0.0.1:4566, with its data in .local/data
 	@go build -o bin/local ./functions/local
 	@exec bin/local $(ARGS)
 
 .PHONY: prune
-prune: engine ## remove once what need not be kept of the local data, while nothing else uses it
+prune: ## remove once what need not be kept of the local data, while nothing else uses it
 	@go build -o bin/local ./functions/local
 	@exec bin/local --prune $(ARGS)
 
@@ -41,7 +37,7 @@ prune: engine ## remove once what need not be kept of the local data, while noth
 POLICIES := policies.json
 
 .PHONY: audit
-audit: engine ## show the last calls of the local server: who did what, and what came of it
+audit: ## show the last calls of the local server: who did what, and what came of it
 	@go build -o bin/local ./functions/local
 	@bin/local --show-audit 20 $(ARGS)
 
@@ -53,17 +49,29 @@ build: ## build the functions for Lambda into bin/
 	install -m 644 $(POLICIES) bin/api/policies.json
 
 .PHONY: test
-test: engine ## test everything but infra, under the race detector
+test: ## test everything but infra, under the race detector
 	@$(if $(RACE),,echo "No C compiler: testing without the race detector.")
 	go test $(RACE) $(CODE)
 
 .PHONY: check
-check: test lint ## test, vet, lint, and test infra
+check: test lint cross compare ## test, vet, lint, compare with the reference, and test infra
 	go vet ./...
-	GOOS=darwin go vet ./functions/local ./pkg/local
-	GOOS=windows go vet ./functions/local ./pkg/local
 	go mod tidy -diff
 	go test ./infra/...
+
+.PHONY: compare
+compare: reference ## replay histories on pkg/local/dynamo and on the reference
+	go vet -tags reference ./pkg/local/... ./pkg/store
+	go test -tags reference -run 'Reference|Contract' -v ./pkg/local/dynamo ./pkg/store
+
+# The local server for the machines that this one is not.
+.PHONY: cross
+cross:
+	for os in linux darwin windows; do for arch in amd64 arm64; do \
+		echo "$$os/$$arch"; \
+		CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch go vet ./functions/local ./pkg/local/... && \
+		CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch go build -o /dev/null ./functions/local || exit 1; \
+	done; done
 
 # The linter's cache is of this folder alone: shared, it remembers files by where
 # another clone had them.
@@ -72,16 +80,22 @@ lint:
 	GOLANGCI_LINT_CACHE=$(CURDIR)/.local/lint go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION) run ./...
 
 .PHONY: bench
-bench: engine ## measure; BENCHMARKS.md says what and how
+bench: ## measure; BENCHMARKS.md says what and how
 	go test -run '^$$' -bench . -skip SideBySide -benchmem ./pkg/...
 	go test -run '^$$' -bench SideBySide -benchtime 1000x ./pkg/api
 
+.PHONY: bench-server
+bench-server: ## measure the whole server over HTTP, beside a bare one; ARGS=-scale for sizes
+	@go build -o bin/local ./functions/local
+	@go build -o bin/bench ./bench
+	@exec bin/bench $(ARGS)
+
 .PHONY: soak
-soak: engine ## put to one secret as fast as it goes for SOAK (2m), with pruning beside it
+soak: ## put to one secret as fast as it goes for SOAK (2m), with pruning beside it
 	go test -tags soak -run '^TestSoak$$' -v -timeout 0 ./pkg/prune -soak $(SOAK)
 
 .PHONY: fuzz
-fuzz: engine ## run every fuzz target for FUZZTIME (30s) each
+fuzz: ## run every fuzz target for FUZZTIME (30s) each
 	@for target in $$(grep -rlE '^func Fuzz' pkg --include='*_test.go' | xargs grep -hoE '^func Fuzz\w+' /dev/null | awk '{print $$2}'); do \
 		package=$$(dirname $$(grep -rlE "^func $$target\(" pkg --include='*_test.go')); \
 		echo "$$target ($$package)"; \
@@ -100,17 +114,19 @@ deploy: build node_modules ## deploy to the AWS account of your credentials
 
 .PHONY: fmt
 fmt: ## format the code
-	go run mvdan.cc/gofumpt@$(GOFUMPT_VERSION) -w functions infra pkg
+	go run mvdan.cc/gofumpt@$(GOFUMPT_VERSION) -w bench functions infra pkg
 
-.PHONY: engine
-engine: $(ENGINE)
+# Another implementation of DynamoDB, to which pkg/local/dynamo is held. npm names
+# machines as Node.js does.
+REFERENCE := .local/reference/node_modules/@dynoxide
 
-# The engine is brought by itself and not by package.json: npm refuses a lock file
-# that names packages for other machines where a registry lacks them.
-$(ENGINE):
-	@command -v npm >/dev/null || { echo "npm is not there. Strongroom needs Node.js 20 or newer to fetch its local DynamoDB engine."; exit 1; }
-	npm install --no-save --no-audit --no-fund --loglevel=error --prefix .local/engine @dynoxide/$(PLATFORM)@$(ENGINE_VERSION)
-	@touch $@
+.PHONY: reference
+reference: $(REFERENCE) ## fetch what pkg/local/dynamo is compared with
+
+$(REFERENCE):
+	@command -v npm >/dev/null || { echo "npm is not there. make check needs Node.js 20 or newer, for the CDK and the reference."; exit 1; }
+	npm install --no-save --no-audit --no-fund --loglevel=error --prefix .local/reference \
+		@dynoxide/$$(node -p 'process.platform + "-" + process.arch')@$(DYNOXIDE_VERSION)
 
 node_modules: package-lock.json
 	npm ci --no-audit --no-fund

@@ -72,18 +72,23 @@ type Background struct {
 
 	mu      sync.Mutex
 	stopped bool
-	busy    int // how many run
+	busy    int      // how many run
+	waiting []func() // begin when one of those ends
 	running sync.WaitGroup
 }
 
-// Start begins a rotation beside the request that asks for it. When as many run as
-// may, it is left to Sweep.
+// maxWaiting is how many rotations wait for those that run. What comes on top is left
+// to Sweep.
+const maxWaiting = 1000
+
+// Start begins a rotation beside the request that asks for it, or as soon as fewer
+// run than may.
 func (b *Background) Start(_ context.Context, arn string) error {
 	id, err := b.ARNs.Parse(arn)
 	if err != nil {
 		return err
 	}
-	b.begin(func() {
+	b.begin(maxWaiting, func() {
 		if _, err := b.Rotate(b.Context, id); err != nil && b.Context.Err() == nil {
 			b.Log.Error("not rotated", slog.String("secret", id.Name), slog.String("error", err.Error()))
 		}
@@ -92,27 +97,46 @@ func (b *Background) Start(_ context.Context, arn string) error {
 }
 
 // Sweep begins all that is due, and waits for none of it: a function that hangs does
-// not hold up what comes after it.
+// not hold up what comes after it. It does nothing while as many run as may.
 func (b *Background) Sweep() {
-	b.begin(func() { _, _ = b.Run(b.Context) }) // what came of it was told, and its errors are in the log
+	b.begin(0, func() { _, _ = b.Run(b.Context) }) // what came of it was told, and its errors are in the log
 }
 
-func (b *Background) begin(do func()) {
+// begin does something, or has it wait if fewer than so many wait.
+func (b *Background) begin(wait int, do func()) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.stopped || b.busy >= max(b.Parallel, 1) {
-		return
+	switch {
+	case b.stopped:
+	case b.busy < max(b.Parallel, 1):
+		b.busy++
+		b.running.Go(func() { b.work(do) })
+	case len(b.waiting) < wait:
+		b.waiting = append(b.waiting, do)
 	}
-	b.busy++
-	b.running.Go(func() {
-		do()
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		b.busy--
-	})
 }
 
-// Wait begins no more and waits for what runs.
+// work does one thing after the other, until none waits.
+func (b *Background) work(do func()) {
+	for do != nil {
+		do()
+		do = b.next()
+	}
+}
+
+func (b *Background) next() func() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.stopped || len(b.waiting) == 0 {
+		b.busy--
+		return nil
+	}
+	do := b.waiting[0]
+	b.waiting = b.waiting[1:]
+	return do
+}
+
+// Wait begins no more and waits for what runs. What is left is due at the next start.
 func (b *Background) Wait() {
 	b.mu.Lock()
 	b.stopped = true

@@ -353,13 +353,13 @@ func TestLimits(t *testing.T) {
 		code string
 	}{
 		"an item of 400 KB":    {transaction("", putting(keyed("a", large(maxItem-len("pk"+"p"+"sk"+"a"+"data"))), "")), ""},
-		"a byte more":          {transaction("", putting(keyed("a", large(maxItem-len("pk"+"p"+"sk"+"a"+"data")+1)), "")), "TransactionCanceledException"},
+		"a byte more":          {transaction("", putting(keyed("a", large(maxItem-len("pk"+"p"+"sk"+"a"+"data")+1)), "")), "ValidationException"},
 		"a hundred actions":    {transaction("", many(100)...), ""},
 		"one more":             {transaction("", many(101)...), "ValidationException"},
 		"none":                 {transaction(""), "ValidationException"},
 		"one item twice":       {transaction("", putting(keyed("a"), ""), putting(keyed("a"), "")), "ValidationException"},
 		"an empty sort key":    {transaction("", putting(keyed(""), "")), "ValidationException"},
-		"a number as sort key": {transaction("", putting(item{"pk": s("p"), "sk": n("1")}, "")), "ValidationException"},
+		"a number as sort key": {transaction("", putting(item{"pk": s("p"), "sk": n("1")}, "")), "TransactionCanceledException"},
 		"a set":                {transaction("", putting(keyed("a", item{"x": &types.AttributeValueMemberSS{Value: []string{"x"}}}), "")), "ValidationException"},
 	} {
 		_, err := db.TransactWriteItems(t.Context(), test.in)

@@ -18,6 +18,17 @@ func invalid(format string, args ...any) error {
 	return &smithy.GenericAPIError{Code: validation, Message: fmt.Sprintf(format, args...)}
 }
 
+// A misplaced error is a refusal of one action. In a transaction it is the reason of
+// that action, and the others are evaluated all the same.
+type misplaced struct{ *smithy.GenericAPIError }
+
+// Unwrap is the refusal as the SDK's client returns it.
+func (m *misplaced) Unwrap() error { return m.GenericAPIError }
+
+func misplacedf(format string, args ...any) error {
+	return &misplaced{&smithy.GenericAPIError{Code: validation, Message: fmt.Sprintf(format, args...)}}
+}
+
 func noTable() error {
 	return &types.ResourceNotFoundException{Message: aws.String("Requested resource not found")}
 }

@@ -2,6 +2,7 @@ package dynamo
 
 import (
 	"bytes"
+	"errors"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
@@ -16,6 +17,12 @@ type env struct {
 
 // newEnv checks the values that a caller sent.
 func newEnv(names map[string]string, values item) (*env, error) {
+	if names != nil && len(names) == 0 {
+		return nil, invalid("ExpressionAttributeNames must not be empty")
+	}
+	if values != nil && len(values) == 0 {
+		return nil, invalid("ExpressionAttributeValues must not be empty")
+	}
 	for name, attribute := range names {
 		if !placeholder(name, '#') || attribute == "" {
 			return nil, invalid("ExpressionAttributeNames contains invalid key: Syntax error; key: %q", name)
@@ -221,19 +228,13 @@ func beginsWith(left, right types.AttributeValue) bool {
 	return false
 }
 
-// checkUpdate refuses actions that can be seen to be wrong without an item, among
-// them those that change an attribute of the key.
-func (e *env) checkUpdate(actions []action, key ...string) error {
+// checkUpdate refuses actions that can be seen to be wrong without a table.
+func (e *env) checkUpdate(actions []action) error {
 	changed := map[string]bool{}
 	for _, a := range actions {
 		name, err := e.name(a.path)
 		if err != nil {
 			return err
-		}
-		for _, k := range key {
-			if name == k {
-				return invalid("One or more parameter values were invalid: Cannot update attribute %s. This attribute is part of the key", k)
-			}
 		}
 		if changed[name] {
 			return invalid("Invalid UpdateExpression: Two document paths overlap with each other; must remove or rewrite one of these paths; path one: [%[1]s], path two: [%[1]s]", name)
@@ -241,6 +242,24 @@ func (e *env) checkUpdate(actions []action, key ...string) error {
 		changed[name] = true
 		if err := e.checkAction(a); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// checkTargets refuses actions that change the table's key, or set an attribute of an
+// index's key to an empty string. Another type there is found with the item.
+func (e *env) checkTargets(actions []action, t table) error {
+	for _, a := range actions {
+		name, _ := e.name(a.path)
+		if name == t.Key.Hash || name == t.Key.Range {
+			return invalid("One or more parameter values were invalid: Cannot update attribute %s. This attribute is part of the key", name)
+		}
+		if len(a.terms) == 1 && a.terms[0].unless == nil && a.terms[0].operand.value {
+			err := t.checkIndexed(name, e.of(a.terms[0].operand, nil))
+			if _, later := errors.AsType[*misplaced](err); err != nil && !later {
+				return err
+			}
 		}
 	}
 	return nil

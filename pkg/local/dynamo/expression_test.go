@@ -113,7 +113,7 @@ func TestUpdates(t *testing.T) {
 			continue
 		}
 		e, _ := newEnv(map[string]string{"#s": "s"}, given)
-		if err := e.checkUpdate(actions, "pk", "sk"); err != nil {
+		if err := e.checkUpdate(actions); err != nil {
 			t.Errorf("%s: %v", text, err)
 		}
 		next := item{}
@@ -135,13 +135,13 @@ func TestUpdatesThatAreWrong(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{
 		"", "SET", "SET a", "SET a =", "SET a = :ab,", "SET a = :ab SET n = :ten", "REMOVE", "REMOVE :ab", "ADD a", "ADD a s", "DELETE s :ab", "PUT a = :ab",
-		"SET a = :ab, a = :b", "SET a = :ab REMOVE a", "SET pk = :ab", "REMOVE sk", "ADD a :ab", "SET a = :ab + :ten", "SET a = none", "SET a = s + n", "ADD s :ten",
+		"SET a = :ab, a = :b", "SET a = :ab REMOVE a", "ADD a :ab", "SET a = :ab + :ten", "SET a = none", "SET a = s + n", "ADD s :ten",
 		"SET a = if_not_exists(:ab, :b)", "SET a = list_append(l, :list)", "SET a = :none", "SET m.x = :ab",
 	} {
 		actions, err := parse("UpdateExpression", text, (*parser).update)
 		e, _ := newEnv(map[string]string{"#s": "s"}, given)
 		if err == nil {
-			err = e.checkUpdate(actions, "pk", "sk")
+			err = e.checkUpdate(actions)
 		}
 		if err == nil {
 			_, err = e.update(actions, thing)
@@ -197,7 +197,7 @@ func FuzzExpression(f *testing.F) {
 			e.holds(c, thing)
 			e.holds(c, nil)
 		}
-		if actions, err := parseAnew("UpdateExpression", text, (*parser).update); err == nil && e.checkUpdate(actions, "pk", "sk") == nil {
+		if actions, err := parseAnew("UpdateExpression", text, (*parser).update); err == nil && e.checkUpdate(actions) == nil {
 			_, _ = e.update(actions, thing)
 		}
 		if _, err := parseAnew("ProjectionExpression", text, (*parser).projection); err == nil {

@@ -55,25 +55,14 @@ type query struct {
 	picked projector
 }
 
-func newQuery(r reader, in *dynamodb.QueryInput) (*query, error) {
-	t, err := findTable(r, in.TableName)
-	if err != nil {
-		return nil, err
-	}
-	q := &query{in: in, table: t, key: t.Key}
-	if in.IndexName != nil {
-		q.index = *in.IndexName
-		key, ok := t.Indexes[q.index]
-		switch {
-		case !ok:
-			return nil, invalid("The table does not have the specified index: %s", q.index)
-		case aws.ToBool(in.ConsistentRead):
-			return nil, invalid("Consistent reads are not supported on global secondary indexes")
-		}
-		q.key = key
-	}
+// newQuery checks first what can be checked without the table.
+func newQuery(r reader, in *dynamodb.QueryInput) (_ *query, err error) {
+	q := &query{in: in}
 	if in.KeyConditionExpression == nil {
 		return nil, invalid("Either the KeyConditions or KeyConditionExpression parameter must be specified in the request.")
+	}
+	if in.ExclusiveStartKey != nil && len(in.ExclusiveStartKey) == 0 {
+		return nil, invalid("The provided starting key is invalid")
 	}
 	if q.env, err = newEnv(in.ExpressionAttributeNames, in.ExpressionAttributeValues); err != nil {
 		return nil, err
@@ -91,7 +80,31 @@ func newQuery(r reader, in *dynamodb.QueryInput) (*query, error) {
 	if err := q.env.unused(); err != nil {
 		return nil, err
 	}
+	if err := q.find(r); err != nil {
+		return nil, err
+	}
 	return q, q.readKeyCondition(c)
+}
+
+// find looks up the table, and the index if one is asked for.
+func (q *query) find(r reader) (err error) {
+	if q.table, err = findTable(r, q.in.TableName); err != nil {
+		return err
+	}
+	q.key = q.table.Key
+	if q.in.IndexName == nil {
+		return nil
+	}
+	q.index = *q.in.IndexName
+	key, ok := q.table.Indexes[q.index]
+	switch {
+	case !ok:
+		return invalid("The table does not have the specified index: %s", q.index)
+	case aws.ToBool(q.in.ConsistentRead):
+		return invalid("Consistent reads are not supported on global secondary indexes")
+	}
+	q.key = key
+	return nil
 }
 
 // readKeyCondition takes a key condition apart: equality of the partition key, and
@@ -184,7 +197,8 @@ func (q *query) start(forward bool) (from, after []byte, err error) {
 		from = part[:len(part)-2] // without the end of the part
 	case !forward && high != "" && q.sort.predicate.op == begins:
 		part := appendPart(from, high)
-		from = append(part[:len(part)-2], 255, 255) // behind all that begin so: no string has a byte 255
+		part = part[:len(part)-2]
+		from = append(part, 255, 255) // behind all that begin so: no string has a byte 255
 	case !forward && high != "":
 		from = append(appendPart(from, high), 255)
 	case !forward:

@@ -148,6 +148,22 @@ func (db *DB) BatchGetItem(ctx context.Context, in *dynamodb.BatchGetItemInput, 
 	return out, nil
 }
 
+// different refuses keys that are the same.
+func different(keys []item) error {
+	seen := map[string]bool{}
+	for _, key := range keys {
+		text, err := encode(key)
+		if err != nil {
+			return invalid("The provided key element does not match the schema")
+		}
+		if seen[string(text)] {
+			return invalid("Provided list of item keys contains duplicates")
+		}
+		seen[string(text)] = true
+	}
+	return nil
+}
+
 // getSome reads the items of one table, as long as there is room for them.
 func getSome(r reader, name string, want types.KeysAndAttributes, room *int, capacity types.ReturnConsumedCapacity, out *dynamodb.BatchGetItemOutput) error {
 	if err := only(&want, "Keys", "ConsistentRead", "ExpressionAttributeNames", "ProjectionExpression"); err != nil {
@@ -157,20 +173,15 @@ func getSome(r reader, name string, want types.KeysAndAttributes, room *int, cap
 	if err != nil {
 		return err
 	}
+	if err := different(want.Keys); err != nil {
+		return err
+	}
 	t, err := findTable(r, &name)
 	if err != nil {
 		return err
 	}
-	units, found, seen := 0.0, []item{}, map[string]bool{}
+	units, found := 0.0, []item{}
 	for i, key := range want.Keys {
-		k, err := t.key(key)
-		if err != nil {
-			return err
-		}
-		if seen[string(k)] {
-			return invalid("Provided list of item keys contains duplicates")
-		}
-		seen[string(k)] = true
 		it, size, err := t.get(r, key)
 		if err != nil {
 			return err

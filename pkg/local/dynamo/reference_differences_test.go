@@ -66,7 +66,7 @@ var knownDifferences = []difference{
 	{
 		name:   "a wrong expression or placeholder in a transaction",
 		reason: "DynamoDB refuses the request before it looks at any item; Dynoxide cancels the transaction",
-		is: inTransaction(refusedByUs("Two document paths overlap", "is not defined; attribute", "unused in expressions",
+		is: inTransaction(refusedByUs("Two document paths overlap", "is not defined; attribute", "unused in expressions", "must not be empty",
 			"contains invalid key", "Syntax error")),
 		example: transact(updating("SET txt1 = :v REMOVE txt1", aws.String("attribute_exists(pk)"), item{":v": s("x")})),
 	},

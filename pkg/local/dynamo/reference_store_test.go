@@ -157,7 +157,8 @@ var meant = map[string]string{"seen": "revision", "quota": "versions", "next": "
 
 var placeholder = regexp.MustCompile(`[#:](\w+)`)
 
-// placeholders are what expressions stand on: values are usually the item's own.
+// placeholders are what the names and values in expressions stand for. Values are
+// usually the item's own.
 func (g *generator) placeholders(now item, expressions ...string) (map[string]string, item) {
 	names, values := map[string]string{}, item{}
 	for _, e := range expressions {
@@ -166,7 +167,7 @@ func (g *generator) placeholders(now item, expressions ...string) (map[string]st
 				names[m[0]] = m[1]
 				continue
 			}
-			values[m[0]] = g.placeheld(m[1], now)
+			values[m[0]] = g.valueOf(m[1], now)
 		}
 	}
 	if len(values) == 0 {
@@ -175,7 +176,7 @@ func (g *generator) placeholders(now item, expressions ...string) (map[string]st
 	return names, values
 }
 
-func (g *generator) placeheld(name string, now item) types.AttributeValue {
+func (g *generator) valueOf(name string, now item) types.AttributeValue {
 	attribute := name
 	if m, ok := meant[name]; ok {
 		attribute = m

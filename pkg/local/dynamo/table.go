@@ -125,7 +125,7 @@ func findTable(r reader, name *string) (table, error) {
 // key is where the table keeps the item with this key.
 func (t table) key(key item) ([]byte, error) {
 	if len(key) != 2 {
-		return nil, invalid("The provided key element does not match the schema")
+		return nil, misplacedf("The provided key element does not match the schema")
 	}
 	return t.keyOf(key)
 }
@@ -152,15 +152,32 @@ func (p pair) of(it item) (hash, rng string, err error) {
 	r, ok2 := it[p.Range].(*types.AttributeValueMemberS)
 	switch {
 	case !ok1 || !ok2:
-		return "", "", invalid("The provided key element does not match the schema")
+		return "", "", misplacedf("The provided key element does not match the schema")
 	case h.Value == "" || r.Value == "":
 		return "", "", invalid("One or more parameter values are not valid. The AttributeValue for a key attribute cannot contain an empty string value.")
 	case !utf8.ValidString(h.Value) || !utf8.ValidString(r.Value):
-		return "", "", invalid("One or more parameter values were invalid: a key is not UTF-8")
+		return "", "", misplacedf("One or more parameter values were invalid: a key is not UTF-8")
 	case len(h.Value) > maxHash || len(r.Value) > maxRange:
-		return "", "", invalid("One or more parameter values were invalid: Size of a key attribute has exceeded the maximum size limit")
+		return "", "", misplacedf("One or more parameter values were invalid: Size of a key attribute has exceeded the maximum size limit")
 	}
 	return h.Value, r.Value, nil
+}
+
+// checkIndexed refuses a value that an attribute of an index's key cannot have.
+func (t table) checkIndexed(attribute string, av types.AttributeValue) error {
+	for name, p := range t.Indexes {
+		if av == nil || attribute != p.Hash && attribute != p.Range {
+			continue
+		}
+		switch text, isString := av.(*types.AttributeValueMemberS); {
+		case !isString:
+			return misplacedf("One or more parameter values were invalid: Type mismatch for Index Key %s; IndexName: %s", attribute, name)
+		case text.Value == "":
+			return invalid("One or more parameter values are not valid. A value specified for a secondary index key is not supported. "+
+				"The AttributeValue for a key attribute cannot contain an empty string value. IndexName: %s, IndexKey: %s", name, attribute)
+		}
+	}
+	return nil
 }
 
 // indexed are the rows of an item in the indexes, by index: none where it lacks an
@@ -168,25 +185,21 @@ func (p pair) of(it item) (hash, rng string, err error) {
 func (t table) indexed(it item) (map[string]row, error) {
 	rows := map[string]row{}
 	for name, p := range t.Indexes {
-		if it[p.Hash] == nil || it[p.Range] == nil {
-			for _, attribute := range []string{p.Hash, p.Range} {
-				if s, isString := it[attribute].(*types.AttributeValueMemberS); it[attribute] != nil && (!isString || s.Value == "") {
-					return nil, wrongIndexKey(attribute, name)
-				}
+		for _, attribute := range []string{p.Hash, p.Range} {
+			if err := t.checkIndexed(attribute, it[attribute]); err != nil {
+				return nil, err
 			}
+		}
+		if it[p.Hash] == nil || it[p.Range] == nil {
 			continue
 		}
 		row, err := t.row(name, it)
 		if err != nil {
-			return nil, wrongIndexKey(p.Hash, name)
+			return nil, err
 		}
 		rows[name] = row
 	}
 	return rows, nil
-}
-
-func wrongIndexKey(attribute, index string) error {
-	return invalid("One or more parameter values were invalid: Type mismatch for Index Key %s, or it is empty; IndexName: %s", attribute, index)
 }
 
 // A row is what an index has of an item.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -27,6 +28,9 @@ func (db *DB) TransactWriteItems(ctx context.Context, in *dynamodb.TransactWrite
 	if err := only(in, "TransactItems", "ClientRequestToken", "ReturnConsumedCapacity"); err != nil {
 		return nil, err
 	}
+	if len(aws.ToString(in.ClientRequestToken)) > maxToken {
+		return nil, invalid("1 validation error detected: Value at 'clientRequestToken' failed to satisfy constraint: Member must have length less than or equal to %d", maxToken)
+	}
 	if err := checkReturn(in.ReturnConsumedCapacity); err != nil {
 		return nil, err
 	}
@@ -38,23 +42,23 @@ func (db *DB) TransactWriteItems(ctx context.Context, in *dynamodb.TransactWrite
 	if err != nil {
 		return nil, err
 	}
-	var units map[string]float64
+	var cost costs
 	err = db.kv.update(func(r reader) (writes []write, err error) {
-		known, err := token.find(r)
-		if err != nil {
+		var known bool
+		if cost.Units, known, err = token.find(r); err != nil || known {
 			return nil, err
 		}
-		writes, units, err = transact(r, changes, known)
-		if err != nil || known {
+		if writes, cost, err = transact(r, changes); err != nil {
 			return nil, err
 		}
-		return append(writes, token.writes(r)...), nil
+		kept, err := token.writes(r, cost.Again)
+		return append(writes, kept...), err
 	})
 	if err != nil {
 		return nil, err
 	}
 	out := &dynamodb.TransactWriteItemsOutput{}
-	for name, n := range units {
+	for name, n := range cost.Units {
 		if c := consumed(in.ReturnConsumedCapacity, name, n); c != nil {
 			out.ConsumedCapacity = append(out.ConsumedCapacity, *c)
 		}
@@ -122,56 +126,36 @@ func allOld(want types.ReturnValuesOnConditionCheckFailure) bool {
 	return want == types.ReturnValuesOnConditionCheckFailureAllOld
 }
 
-// transact evaluates all actions on one state. One that was done before changes
-// nothing and costs a read of its items.
-func transact(r reader, changes []*change, done bool) ([]write, map[string]float64, error) {
-	if done {
-		units, err := readAgain(r, changes)
-		return nil, units, err
-	}
+// Costs are the units of a transaction by table, and those of the same request again,
+// which reads the items as they were written.
+type costs struct{ Units, Again map[string]float64 }
+
+// transact evaluates all actions on one state.
+func transact(r reader, changes []*change) ([]write, costs, error) {
+	cost := costs{map[string]float64{}, map[string]float64{}}
 	outcomes, err := applyAll(r, changes, "Transaction request cannot include multiple operations on one item")
 	if err != nil {
-		return nil, nil, err
+		return nil, cost, err
 	}
 	var writes []write
-	units, size := map[string]float64{}, 0
+	size := 0
 	for i, o := range outcomes {
 		if o.err != nil {
-			return nil, nil, cancelled(changes, outcomes)
+			return nil, cost, cancelled(changes, outcomes)
 		}
 		if size += o.size; size > maxTransaction {
-			return nil, nil, invalid("Aggregate size of items in the transaction exceeds 4 MB")
+			return nil, cost, invalid("Aggregate size of items in the transaction exceeds 4 MB")
 		}
-		if changes[i].isCheck() {
-			o.writes = nil
+		if !changes[i].isCheck() {
+			writes = append(writes, o.writes...)
 		}
-		writes = append(writes, o.writes...)
-		units[changes[i].table] += 2*o.units + o.index
+		cost.Units[changes[i].table] += 2*o.units + o.index
+		cost.Again[changes[i].table] += 2 * o.read
 	}
-	return writes, units, nil
+	return writes, cost, nil
 }
 
 func (c *change) isCheck() bool { return c.put == nil && !c.remove && c.actions == nil }
-
-func readAgain(r reader, changes []*change) (map[string]float64, error) {
-	units := map[string]float64{}
-	for _, c := range changes {
-		t, k, err := c.place(r)
-		if err != nil {
-			return nil, err
-		}
-		size := 0
-		if stored := r.get(k); stored != nil {
-			it, err := decode(stored)
-			if err != nil {
-				return nil, err
-			}
-			size = sizeOf(it)
-		}
-		units[t.Name] += 2 * readUnits(size, true)
-	}
-	return units, nil
-}
 
 // cancelled says for each action whether it stood in the way, and how.
 func cancelled(changes []*change, outcomes []outcome) error {
@@ -208,6 +192,7 @@ func cancelled(changes []*change, outcomes []outcome) error {
 const (
 	tokenMinutes = 10
 	tokensGone   = 2
+	maxToken     = 36 // characters
 )
 
 // A token names a request. Tokens are kept by the minute they were used in, so that
@@ -248,29 +233,33 @@ func tokenKey(minute uint64, name string) []byte {
 	return append(binary.BigEndian.AppendUint64([]byte{spaceToken}, minute), name...)
 }
 
-// find says whether the request was made before.
-func (t token) find(r reader) (bool, error) {
+// find says whether the request was made before, and what it costs to repeat it.
+func (t token) find(r reader) (units map[string]float64, known bool, err error) {
 	if t.name == "" {
-		return false, nil
+		return nil, false, nil
 	}
 	for minute := t.minute - tokenMinutes; minute <= t.minute; minute++ {
-		if sum := r.get(tokenKey(minute, t.name)); sum != nil {
-			if bytes.Equal(sum, t.sum[:]) {
-				return true, nil
-			}
-			return false, &types.IdempotentParameterMismatchException{Message: aws.String(
-				fmt.Sprintf("There's an existing transaction with token %s and other parameters", t.name))}
+		kept := r.get(tokenKey(minute, t.name))
+		if kept == nil {
+			continue
 		}
+		if text, same := bytes.CutPrefix(kept, t.sum[:]); same {
+			return units, true, json.Unmarshal(text, &units)
+		}
+		return nil, false, &types.IdempotentParameterMismatchException{Message: aws.String(
+			fmt.Sprintf("There's an existing transaction with token %s and other parameters", t.name))}
 	}
-	return false, nil
+	return nil, false, nil
 }
 
-// writes keeps the token, and forgets some that are old enough.
-func (t token) writes(r reader) []write {
+// writes keeps the token with the units of a repeat, and forgets some that are old
+// enough.
+func (t token) writes(r reader, again map[string]float64) ([]write, error) {
 	if t.name == "" {
-		return nil
+		return nil, nil
 	}
-	writes := []write{{tokenKey(t.minute, t.name), t.sum[:]}}
+	text, err := json.Marshal(again)
+	writes := []write{{tokenKey(t.minute, t.name), append(t.sum[:], text...)}}
 	oldest := tokenKey(t.minute-tokenMinutes, "")
 	r.walk([]byte{spaceToken}, false, func(k, _ []byte) bool {
 		if bytes.Compare(k, oldest) >= 0 || k[0] != spaceToken || len(writes) > tokensGone {
@@ -279,5 +268,5 @@ func (t token) writes(r reader) []write {
 		writes = append(writes, write{key: bytes.Clone(k)})
 		return true
 	})
-	return writes
+	return writes, err
 }

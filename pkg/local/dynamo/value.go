@@ -210,14 +210,19 @@ func sizeOfValue(av types.AttributeValue) int {
 	return 1
 }
 
-// sizeOfNumber is about a byte for two digits, one more, and one for the sign.
+// sizeOfNumber is a byte for two digits before the point and for two behind it, one
+// more, and one for the minus. Zeros at both ends do not count.
 func sizeOfNumber(s string) int {
-	digits := strings.TrimLeft(strings.Replace(strings.TrimPrefix(s, "-"), ".", "", 1), "0")
-	if !strings.Contains(s, ".") {
-		digits = strings.TrimRight(digits, "0")
+	digits, negative := strings.CutPrefix(s, "-")
+	whole, fraction, _ := strings.Cut(digits, ".")
+	if whole = strings.TrimLeft(whole, "0"); whole == "" {
+		fraction = strings.TrimLeft(fraction, "0")
 	}
-	size := (len(digits)+1)/2 + 1
-	if strings.HasPrefix(s, "-") {
+	if fraction == "" {
+		whole = strings.TrimRight(whole, "0")
+	}
+	size := 1 + (len(whole)+1)/2 + (len(fraction)+1)/2
+	if negative {
 		size++
 	}
 	return size

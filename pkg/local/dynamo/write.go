@@ -2,6 +2,7 @@ package dynamo
 
 import (
 	"context"
+	"errors"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -27,7 +28,8 @@ type effect struct {
 	writes []write
 	units  float64 // of the item; in a transaction it costs twice that
 	index  float64 // of the rows in indexes, which are never part of a transaction
-	size   int     // of the item that is written, or that is there
+	size   int     // of the item that is written
+	read   float64 // units of reading it, or what was there
 }
 
 // A refused change has the item that did not meet its condition.
@@ -46,6 +48,9 @@ func newChange(tableName *string, update, conditionText *string, names map[strin
 		if c.actions, err = parse("UpdateExpression", *update, (*parser).update); err != nil {
 			return nil, err
 		}
+		if err := c.env.checkUpdate(c.actions); err != nil {
+			return nil, err
+		}
 	}
 	if conditionText != nil {
 		if c.condition, err = parse("ConditionExpression", *conditionText, (*parser).condition); err != nil {
@@ -55,24 +60,27 @@ func newChange(tableName *string, update, conditionText *string, names map[strin
 			return nil, err
 		}
 	}
-	return &c, nil
+	return &c, c.env.unused()
 }
 
-// place finds the table of a change and where its item is, and checks the rest of it.
+// place finds the table of a change and where its item is, and checks what needs the
+// table to be known.
 func (c *change) place(r reader) (t table, k []byte, err error) {
 	if t, err = findTable(r, &c.table); err != nil {
 		return t, nil, err
 	}
-	if err := c.env.checkUpdate(c.actions, t.Key.Hash, t.Key.Range); err != nil {
+	if err := c.env.checkTargets(c.actions, t); err != nil {
 		return t, nil, err
 	}
-	if err := c.env.unused(); err != nil {
-		return t, nil, err
-	}
-	if c.put != nil {
-		k, err = t.keyOf(c.put)
-	} else {
+	if c.put == nil {
 		k, err = t.key(c.key)
+		return t, k, err
+	}
+	if sizeOf(c.put) > maxItem {
+		return t, nil, invalid("Item size has exceeded the maximum allowed size")
+	}
+	if k, err = t.keyOf(c.put); err == nil {
+		_, err = t.indexed(c.put)
 	}
 	return t, k, err
 }
@@ -116,7 +124,8 @@ func (c *change) next(old item) (item, error) {
 // replace is the effect of one item taking the place of another; either may be nil.
 func (t table) replace(k []byte, old, next item) (effect, error) {
 	e := effect{size: sizeOf(next)}
-	e.units = writeUnits(max(e.size, sizeOf(old)))
+	larger := max(e.size, sizeOf(old))
+	e.units, e.read = writeUnits(larger), readUnits(larger, true)
 	if e.size > maxItem {
 		return e, invalid("Item size has exceeded the maximum allowed size")
 	}
@@ -298,9 +307,13 @@ func applyAll(r reader, changes []*change, twice string) ([]outcome, error) {
 		table table
 		key   []byte
 	}
-	places, seen := make([]placed, len(changes)), map[string]bool{}
+	places, seen, outcomes := make([]placed, len(changes)), map[string]bool{}, make([]outcome, len(changes))
 	for i, c := range changes {
 		t, k, err := c.place(r)
+		if _, ok := errors.AsType[*misplaced](err); ok {
+			outcomes[i].err = err
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -310,9 +323,10 @@ func applyAll(r reader, changes []*change, twice string) ([]outcome, error) {
 		seen[string(k)] = true
 		places[i] = placed{t, k}
 	}
-	outcomes := make([]outcome, len(changes))
 	for i, c := range changes {
-		outcomes[i].effect, outcomes[i].err = c.apply(r, places[i].table, places[i].key)
+		if outcomes[i].err == nil {
+			outcomes[i].effect, outcomes[i].err = c.apply(r, places[i].table, places[i].key)
+		}
 	}
 	return outcomes, nil
 }
