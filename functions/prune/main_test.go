@@ -132,7 +132,7 @@ func (e engines) make(t *testing.T, name string, versions int) {
 		e.update(t, name, func(sec secret.Secret) (secret.Change, error) {
 			change, err := sec.Put(fmt.Sprint("v", i), nil, at.Add(time.Duration(i)*time.Millisecond))
 			if err == nil {
-				change.Look = true
+				change.Pruning = secret.Soon
 				change.Version.Sealed = secret.Sealed{Kind: secret.String, KeyARN: "arn", DataKey: []byte(value), Data: []byte(value)}
 			}
 			return change, err

@@ -95,7 +95,7 @@ func (c *call) decide(ctx context.Context, operation, named string, sec secret.S
 
 // unsettled is how often the policy on a secret may be changed between the read of the
 // secret and that of the policy, until the caller is told to come again.
-const unsettled = 3
+const unsettled = 10
 
 // settle decides about a secret that was just read, and again about what stands now
 // when its policy was changed since.
@@ -142,7 +142,11 @@ func (c *call) policyOf(ctx context.Context, sec secret.Secret) (*policy.Policy,
 	if sec.PolicyHash == "" {
 		return nil, nil
 	}
-	return c.Resources.Policy(sec.PolicyHash, func() (string, error) { return c.policyText(ctx, sec) })
+	p, err := c.Resources.Policy(sec.PolicyHash, func() (string, error) { return c.policyText(ctx, sec) })
+	if _, lost := errors.AsType[*store.Damaged](err); lost {
+		return policy.Unreadable, nil
+	}
+	return p, err
 }
 
 // policyText reads the text of the policy on a secret, once in a call.

@@ -2,6 +2,10 @@ package api
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
 	"reflect"
 	"sync"
 	"time"
@@ -23,7 +27,11 @@ type call struct {
 	Store  *store.Store
 	Sealer *envelope.Sealer
 
-	id        string
+	id string
+	// invocation is the SDK's ID of the call, the same in all its tries; commit is the
+	// name of what the call commits, see [store.Store.Named].
+	invocation, commit string
+
 	operation string
 	caller    policy.Caller
 	at        time.Time
@@ -66,6 +74,24 @@ func (s *Server) newCall(id string, caller policy.Caller) *call {
 	return c
 }
 
+// nameCommit names what the call commits, after the request and who makes it. An SDK
+// sends one invocation ID with all tries of a call, so a try finds the commit of one
+// whose answer was lost, as long as no other change came in between. The ID gives no
+// right and hides no change. Sensitive members are no part of the name, which is
+// stored: requests with a value are known by their client request token, see put.
+func (c *call) nameCommit() {
+	c.commit = uuid.NewString()
+	if c.invocation != "" {
+		request, _ := json.Marshal(c.parameters) // of strings, numbers and lists, in order of the names
+		h := sha256.New()
+		for _, part := range []string{c.invocation, c.caller.ARN, c.operation, string(request)} {
+			_, _ = fmt.Fprintf(h, "%d %s", len(part), part)
+		}
+		c.commit = hex.EncodeToString(h.Sum(nil)[:16])
+	}
+	c.Store = c.Store.Named(c.commit)
+}
+
 // now is the time of the call, to the millisecond that is stored: one for all that
 // it does.
 func (c *call) now() time.Time { return c.at }
@@ -88,6 +114,9 @@ func (c *call) change(ctx context.Context, id secret.ID, decide decision) (secre
 		before = sec
 		if err := c.may(ctx, sec); err != nil {
 			return secret.Change{}, err
+		}
+		if sec.Commit == c.commit { // an earlier try of this request, whose answer was lost
+			return secret.Change{Secret: sec, Outcome: secret.Unchanged}, nil
 		}
 		return decide(sec)
 	})

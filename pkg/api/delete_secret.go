@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/strongroom/strongroom/pkg/secret"
+	"github.com/strongroom/strongroom/pkg/store"
 )
 
 type deleteSecretInput struct {
@@ -46,6 +47,9 @@ func (c *call) removeSecret(ctx context.Context, id secret.ID, now time.Time) (o
 	sec, err := c.change(ctx, id, func(sec secret.Secret) (secret.Change, error) {
 		return sec.Remove(now), nil
 	})
+	if _, damaged := errors.AsType[*store.Damaged](err); damaged {
+		return c.removeDamaged(ctx, id, now)
+	}
 	if errors.Is(err, secret.NotFound) {
 		suffix := id.Suffix
 		if suffix == "" {
@@ -54,4 +58,14 @@ func (c *call) removeSecret(ctx context.Context, id secret.ID, now time.Time) (o
 		return deleteSecretOutput{c.ARNs.Of(id.Name, suffix), id.Name, timestamp(now)}, nil
 	}
 	return deleteSecretOutput{sec.ARN, sec.Name, timestamp(now)}, err
+}
+
+// removeDamaged removes a secret that cannot be read. Its caller may when policies
+// allow it of any secret of that name: what is on the secret is not known.
+func (c *call) removeDamaged(ctx context.Context, id secret.ID, now time.Time) (out deleteSecretOutput, err error) {
+	if err := c.may(ctx, c.ghost(id)); err != nil {
+		return out, err
+	}
+	arn, err := c.Store.RemoveDamaged(ctx, id.Name, now)
+	return deleteSecretOutput{arn, id.Name, timestamp(now)}, err
 }

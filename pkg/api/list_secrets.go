@@ -170,7 +170,7 @@ func (c *call) walk(ctx context.Context, q query) (found []secret.Secret, next s
 // taken reads the secrets in the rows that the query takes, and that its caller may
 // see.
 func (c *call) taken(ctx context.Context, q query, rows []store.Row) (map[string]secret.Secret, error) {
-	secrets, err := c.Store.Secrets(ctx, q.names(rows))
+	secrets, err := c.Store.Secrets(ctx, q.names(rows), c.damaged(ctx))
 	if err != nil {
 		return nil, err
 	}

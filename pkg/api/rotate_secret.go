@@ -111,7 +111,7 @@ func (r *rotation) decide(ctx context.Context, sec secret.Secret) (secret.Change
 	if r.incomplete = errors.Is(err, secret.ErrIncomplete) && !r.asked.Test; r.incomplete {
 		return sec.Reattempt(r.now), nil
 	}
-	if err != nil || change.Nothing {
+	if err != nil || change.IsUnchanged() {
 		return change, err
 	}
 	if err := r.invokable(ctx, change.Secret.Rotation.Lambda); err != nil {

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"log/slog"
 
 	"github.com/strongroom/strongroom/pkg/secret"
 )
@@ -37,8 +38,20 @@ func (c *call) update(ctx context.Context, secretID string, decide decision) (se
 func (c *call) watched(decide decision) decision {
 	return func(sec secret.Secret) (secret.Change, error) {
 		change, err := decide(sec)
-		change.Look = change.Secret.Overfull(c.Retention)
+		if change.Pruning == secret.AsNoted && change.Secret.Overfull(c.Retention) {
+			change.Pruning = secret.Soon
+		}
 		return change, err
+	}
+}
+
+// damaged returns a function that logs what cannot be read of a secret. It is the
+// trouble of that secret alone: lists leave it out.
+func (c *call) damaged(ctx context.Context) func(error) {
+	return func(err error) {
+		if c.Log != nil {
+			c.Log.ErrorContext(ctx, "a secret is left out of a list; verify the table", slog.String("error", err.Error()))
+		}
 	}
 }
 

@@ -135,6 +135,7 @@ func (c *call) answer(r *http.Request) (out any, err error) {
 		}
 		return nil, secret.Errorf(secret.Serialization, "The request body could not be read.")
 	}
+	c.invocation = r.Header.Get("Amz-Sdk-Invocation-Id")
 	run, found := operations[name]
 	if !ok || !found {
 		return nil, secret.Errorf(secret.UnknownOperation, "")
@@ -184,6 +185,7 @@ func handle[In, Out any](about right, method func(*call, context.Context, In) (O
 			return nil, err
 		}
 		c.asked(shape, &in)
+		c.nameCommit()
 		if len(violations) > 0 {
 			return nil, violations.error()
 		}

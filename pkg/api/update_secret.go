@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"maps"
 
 	"github.com/strongroom/strongroom/pkg/envelope"
@@ -51,8 +52,7 @@ func (c *call) updateSecret(ctx context.Context, in updateSecretInput) (out upda
 		if err != nil || change.Secret.KMSKey == sec.KMSKey {
 			return change, err
 		}
-		change.Rewrapped, err = rewrap(ctx, sec, change)
-		return change, err
+		return rewrap(ctx, sec, change)
 	}
 	var sec secret.Secret
 	if given {
@@ -66,39 +66,61 @@ func (c *call) updateSecret(ctx context.Context, in updateSecretInput) (out upda
 	return updateSecretOutput{sec.ARN, sec.Name, version}, nil
 }
 
-// rewrapOnce returns a function that puts the data keys of the versions that
-// have a label after the change, all but the one it makes, under the secret's new
-// KMS key. One data key of one secret that it did already it does not do again.
-func (c *call) rewrapOnce() func(context.Context, secret.Secret, secret.Change) ([]secret.Version, error) {
+// rewrapOnce returns a function that adds to a change that the data keys of the
+// versions that have a label after it, all but the one it makes, lie under the
+// secret's new KMS key. One data key of one secret is rewrapped once, however often
+// it is decided. A version whose old key cannot be used keeps it.
+func (c *call) rewrapOnce() func(context.Context, secret.Secret, secret.Change) (secret.Change, error) {
 	type task struct{ arn, id, dataKey, to string }
-	done := map[task]secret.Version{}
-	return func(ctx context.Context, sec secret.Secret, change secret.Change) ([]secret.Version, error) {
-		staying := sec
-		staying.Stages = maps.Clone(change.Secret.Stages)
-		if v := change.Version; v != nil {
-			maps.DeleteFunc(staying.Stages, func(_, id string) bool { return id == v.ID })
-		}
-		versions, err := c.Store.Labelled(ctx, staying)
+	done := map[task]secret.Sealed{}
+	return func(ctx context.Context, sec secret.Secret, change secret.Change) (secret.Change, error) {
+		versions, err := c.Store.Labelled(ctx, withoutMade(change))
 		if err != nil {
-			return nil, err
+			return change, err
 		}
-		rewrapped := make([]secret.Version, len(versions))
+		sealed := make([]secret.Sealed, len(versions))
 		err = parallel(len(versions), func(i int) (err error) {
-			v := versions[i]
-			var ok bool
-			if rewrapped[i], ok = done[task{sec.ARN, v.ID, string(v.Sealed.DataKey), change.Secret.KMSKey}]; ok {
-				return nil
+			v, ok := versions[i], false
+			if sealed[i], ok = done[task{sec.ARN, v.ID, string(v.Sealed.DataKey), change.Secret.KMSKey}]; !ok {
+				sealed[i], err = c.rewrap(ctx, envelope.Place{ARN: sec.ARN, VersionID: v.ID}, v.Sealed, change.Secret.KMSKey)
 			}
-			rewrapped[i] = v
-			rewrapped[i].Sealed, err = c.Sealer.Rewrap(ctx, envelope.Place{ARN: sec.ARN, VersionID: v.ID}, v.Sealed, change.Secret.KMSKey)
 			return err
 		})
 		if err != nil {
-			return nil, err
+			return change, err
 		}
 		for i, v := range versions {
-			done[task{sec.ARN, v.ID, string(v.Sealed.DataKey), change.Secret.KMSKey}] = rewrapped[i]
+			done[task{sec.ARN, v.ID, string(v.Sealed.DataKey), change.Secret.KMSKey}] = sealed[i]
+			if sealed[i].KeyARN != v.Sealed.KeyARN {
+				v.Sealed = sealed[i]
+				change.Effects = append(change.Effects, secret.Effect{Kind: secret.Rewrap, Version: v})
+			}
 		}
-		return rewrapped, nil
+		return change, nil
 	}
+}
+
+// withoutMade is the secret after a change, without the labels of the version it makes.
+func withoutMade(change secret.Change) secret.Secret {
+	sec := change.Secret
+	if v := change.Version; v != nil {
+		sec.Stages = maps.Clone(sec.Stages)
+		maps.DeleteFunc(sec.Stages, func(_, id string) bool { return id == v.ID })
+	}
+	return sec
+}
+
+// rewrap puts a data key under another KMS key, or leaves it where its own key cannot
+// be used any more: a secret can always be moved to a key that works.
+func (c *call) rewrap(ctx context.Context, place envelope.Place, sealed secret.Sealed, key string) (secret.Sealed, error) {
+	next, err := c.Sealer.Rewrap(ctx, place, sealed, key)
+	refused, ok := errors.AsType[secret.Error](err)
+	if !ok || refused.Code != secret.EncryptionFailure && refused.Code != secret.AccessDenied {
+		return next, err
+	}
+	// KMS does not say which of the two keys it refuses.
+	if _, err := c.Sealer.Seal(ctx, place, key, secret.NewValue(secret.String, nil)); err != nil {
+		return next, err
+	}
+	return sealed, nil
 }

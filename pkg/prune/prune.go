@@ -202,7 +202,7 @@ func (r *run) purge(ctx context.Context, sec secret.Secret) (bool, error) {
 	_, err := r.Store.Update(ctx, id, func(sec secret.Secret) (secret.Change, error) {
 		removed = !sec.Deletion.IsZero() && !sec.Deletion.After(r.now)
 		if !removed {
-			return secret.Change{Secret: sec, Nothing: true}, nil
+			return secret.Change{Secret: sec, Outcome: secret.Unchanged}, nil
 		}
 		return sec.Remove(r.now), nil
 	})

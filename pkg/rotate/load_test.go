@@ -55,7 +55,7 @@ func (h *house) stuff(t testing.TB, n int, takes time.Duration) {
 		}
 		_, err := h.Store.Update(ctx, secret.ID{Name: nameOf(c.SecretID)}, func(sec secret.Secret) (secret.Change, error) {
 			if sec.Stages[secret.Current] == c.ClientRequestToken {
-				return secret.Change{Secret: sec, Nothing: true}, nil
+				return secret.Change{Secret: sec, Outcome: secret.Unchanged}, nil
 			}
 			change, err := sec.Put(c.ClientRequestToken, []string{secret.Current}, h.clock.Now())
 			if err == nil {

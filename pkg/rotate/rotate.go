@@ -189,7 +189,7 @@ const tooManyLabels = "The secret has as many staging labels as it may have."
 // given up.
 func take(sec secret.Secret, lease secret.Lease, now time.Time) (change secret.Change, _ Outcome, why string, err error) {
 	if !sec.IsRotationDue(now) {
-		return secret.Change{Secret: sec, Nothing: true}, NotDue, "", nil
+		return secret.Change{Secret: sec, Outcome: secret.Unchanged}, NotDue, "", nil
 	}
 	if sec.Overslept(now) {
 		next, err := later(sec.Rotation, now)

@@ -25,14 +25,14 @@ func (s Secret) Delete(days int, now time.Time) (Change, error) {
 
 // Remove takes the secret away at once, also one that is scheduled for deletion.
 func (s Secret) Remove(now time.Time) Change {
-	return Change{Secret: s.changed(now), Remove: true}
+	return Change{Secret: s.changed(now), Outcome: Removed}
 }
 
 // Restore takes back a scheduled deletion. A secret that is not scheduled stays
 // as it is.
 func (s Secret) Restore(now time.Time) Change {
 	if s.Deletion.IsZero() {
-		return Change{Secret: s, Nothing: true}
+		return unchanged(s)
 	}
 	s = s.changed(now)
 	s.Deletion = time.Time{}

@@ -71,7 +71,7 @@ func TestRemove(t *testing.T) {
 	} {
 		next := clone(s)
 		next.Changed = now
-		if got, want := s.Remove(now), (Change{Secret: next, Remove: true}); !reflect.DeepEqual(got, want) {
+		if got, want := s.Remove(now), (Change{Secret: next, Outcome: Removed}); !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: got %+v, want %+v", name, got, want)
 		}
 	}
@@ -89,7 +89,7 @@ func TestRestore(t *testing.T) {
 		want   Change
 	}{
 		{"scheduled: all is back", deleted(s), Change{Secret: back}},
-		{"not scheduled: stays as it is", s, Change{Secret: s, Nothing: true}},
+		{"not scheduled: stays as it is", s, Change{Secret: s, Outcome: Unchanged}},
 	} {
 		if got := tt.before.Restore(now); !reflect.DeepEqual(got, tt.want) {
 			t.Errorf("%s: got %+v, want %+v", tt.name, got, tt.want)

@@ -515,10 +515,10 @@ func (h *history) playMove(label, from, to string) {
 	}
 	h.checkLabels(change.Secret.Stages, to, []string{label})
 	h.checkRotation(change.Secret.Stages, label == Pending && to == "")
-	if !change.Nothing && to != "" && !slices.Equal(change.Exists, []string{to}) {
-		h.t.Fatalf("got %q that must exist, want %q", change.Exists, to)
+	if !change.IsUnchanged() && to != "" && !slices.Equal(change.IDs(Require), []string{to}) {
+		h.t.Fatalf("got %q that must exist, want %q", change.IDs(Require), to)
 	}
-	if slices.ContainsFunc(change.Exists, func(id string) bool { return !h.put[id] }) {
+	if slices.ContainsFunc(change.IDs(Require), func(id string) bool { return !h.put[id] }) {
 		return // as the store refuses it
 	}
 	h.settle(change, nil)
@@ -541,8 +541,8 @@ func (h *history) playRotate(version string, test bool, rules *RotationRules) {
 	}
 	pending, current := h.secret.Stages[Pending], h.secret.Stages[Current]
 	again := version == h.asked
-	if again != change.Nothing {
-		h.t.Fatalf("got nothing %t for version %s, asked last for %s", change.Nothing, version, h.asked)
+	if again != change.IsUnchanged() {
+		h.t.Fatalf("got nothing %t for version %s, asked last for %s", change.IsUnchanged(), version, h.asked)
 	}
 	if again {
 		h.settleRotation(change)
@@ -558,10 +558,10 @@ func (h *history) playRotate(version string, test bool, rules *RotationRules) {
 		h.t.Fatalf("got version %+v of a test %t of %s", change.Version, test, version)
 	}
 	if h.put[version] {
-		if change.Version == nil && change.Absent != version && (!test || current != "") {
-			h.t.Fatalf("got %q that must not be there, want %s", change.Absent, version)
+		if change.Version == nil && !slices.Equal(change.IDs(RequireAbsent), []string{version}) && (!test || current != "") {
+			h.t.Fatalf("got %q that must not be there, want %s", change.IDs(RequireAbsent), version)
 		}
-		if change.Version != nil || change.Absent != "" {
+		if change.Version != nil || len(change.IDs(RequireAbsent)) > 0 {
 			return // as the store refuses it
 		}
 	}
@@ -599,13 +599,13 @@ func (h *history) playLease(runner string, d time.Duration) {
 	}
 	before, due := h.secret.Rotation.Run, h.secret.RotationDue()
 	change := h.secret.Lease(lease, h.now)
-	if change.Nothing == h.secret.IsRotationDue(h.now) {
-		h.t.Fatalf("got nothing %t of what is due at %s", change.Nothing, due)
+	if change.IsUnchanged() == h.secret.IsRotationDue(h.now) {
+		h.t.Fatalf("got nothing %t of what is due at %s", change.IsUnchanged(), due)
 	}
-	if early := due.Sub(h.now); !change.Nothing && early > 0 && (early > Skew || before.Runner != "" || !before.underWay()) {
+	if early := due.Sub(h.now); !change.IsUnchanged() && early > 0 && (early > Skew || before.Runner != "" || !before.underWay()) {
 		h.t.Fatalf("got %+v, %s before it was due", change.Secret.Rotation.Run, early)
 	}
-	if run := change.Secret.Rotation.Run; !change.Nothing && run.Runner == runner {
+	if run := change.Secret.Rotation.Run; !change.IsUnchanged() && run.Runner == runner {
 		for other, until := range h.working {
 			if h.now.Before(until) {
 				h.t.Fatalf("got a lease for %s while %s may be at work until %s", runner, other, until)
@@ -676,7 +676,7 @@ func (h *history) playLeft(runner string) {
 	if want.Rotation.Busy.Runner == runner {
 		want.Rotation.Busy = Busy{}
 	}
-	if !reflect.DeepEqual(change.Secret, want) || change.Nothing != (want.Rotation == h.secret.Rotation) {
+	if !reflect.DeepEqual(change.Secret, want) || change.IsUnchanged() != (want.Rotation == h.secret.Rotation) {
 		h.t.Fatalf("got %+v when %s left, want %+v", change.Secret.Rotation, runner, want.Rotation)
 	}
 	if h.secret.Rotation.Run.Runner != runner { // or else it is deleted, and restored it goes on
@@ -743,7 +743,8 @@ func (h *history) settleRotation(change Change) {
 	if len(after) > MaxLabels && len(after) > len(before) {
 		h.t.Fatalf("got %d labels, want %d at most", len(after), MaxLabels)
 	}
-	if id := change.Discard; id != "" {
+	if ids := change.IDs(Discard); len(ids) > 0 {
+		id := ids[0]
 		if labels := after.Of(id); len(labels) > 0 || !h.put[id] || change.Secret.Prunings != h.secret.Prunings+1 {
 			h.t.Fatalf("got version %s discarded, there %t, with labels %q and %d prunings", id, h.put[id], labels, change.Secret.Prunings)
 		}
@@ -760,7 +761,7 @@ func (h *history) settleRotation(change Change) {
 	if !reflect.DeepEqual(same, h.secret) {
 		h.t.Fatalf("got %+v, want no more to change of %+v", change.Secret, h.secret)
 	}
-	if change.Nothing && !reflect.DeepEqual(change.Secret, h.secret) {
+	if change.IsUnchanged() && !reflect.DeepEqual(change.Secret, h.secret) {
 		h.t.Fatalf("got %+v where nothing was to change, want %+v", change.Secret, h.secret)
 	}
 	h.checkMoves(change)
@@ -937,8 +938,8 @@ func (h *history) checkMoves(change Change) {
 			h.t.Fatalf("version %s got a label, and no move was counted", id)
 		}
 	}
-	if counted < 0 || counted > 1 || counted == 1 && len(change.Exists) == 0 {
-		h.t.Fatalf("got %d moves counted, with %q that must exist", counted, change.Exists)
+	if counted < 0 || counted > 1 || counted == 1 && len(change.IDs(Require)) == 0 {
+		h.t.Fatalf("got %d moves counted, with %q that must exist", counted, change.IDs(Require))
 	}
 }
 
@@ -979,12 +980,12 @@ func (h *history) settle(change Change, err error) {
 	if h.refused(change, err, false) {
 		return
 	}
-	if change.Remove {
+	if change.Outcome == Removed {
 		h.begin()
 		return
 	}
 	next := change.Secret
-	if change.Nothing && !reflect.DeepEqual(next, h.secret) {
+	if change.IsUnchanged() && !reflect.DeepEqual(next, h.secret) {
 		h.t.Fatalf("got %+v where nothing was to change, want %+v", next, h.secret)
 	}
 	if !next.Changed.Equal(h.now) && !reflect.DeepEqual(next, h.secret) {

@@ -23,7 +23,7 @@ func (s Secret) DeletePolicy(now time.Time) (Change, error) {
 		return Change{}, err
 	}
 	if s.PolicyHash == "" {
-		return Change{Secret: s, Nothing: true}, nil
+		return unchanged(s), nil
 	}
 	s = s.changed(now)
 	s.PolicyHash = ""

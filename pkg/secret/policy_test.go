@@ -37,7 +37,7 @@ func TestDeletePolicy(t *testing.T) {
 	t.Parallel()
 	marked := Error{"InvalidRequestException", "You can't perform this operation on the secret because it was marked for deletion."}
 	s := having(Stages{Current: "v1"})
-	if got, err := s.DeletePolicy(now); err != nil || !reflect.DeepEqual(got, Change{Secret: s, Nothing: true}) {
+	if got, err := s.DeletePolicy(now); err != nil || !reflect.DeepEqual(got, Change{Secret: s, Outcome: Unchanged}) {
 		t.Errorf("without one: got %+v, %v, want nothing to do", got, err)
 	}
 	s.PolicyHash = "hash"

@@ -182,8 +182,8 @@ func TestOtherRetentionIsLookedAtAnew(t *testing.T) {
 		"one it has not":       {untag(MinAgeTag), false},
 	} {
 		change, err := tt.change()
-		if err != nil || change.Anew != tt.want {
-			t.Errorf("%s: got anew %t, %v, want %t", name, change.Anew, err, tt.want)
+		if err != nil || (change.Pruning == Anew) != tt.want {
+			t.Errorf("%s: got anew %t, %v, want %t", name, (change.Pruning == Anew), err, tt.want)
 		}
 	}
 }
@@ -207,8 +207,8 @@ func TestRetentionSaidAnewCounts(t *testing.T) {
 	}
 	for _, step := range steps {
 		change, err := step.change(s)
-		if err != nil || change.Secret.Moves != step.want || change.Anew != (step.want != s.Moves) {
-			t.Errorf("%s: got %d moves, anew %t, %v, want %d", step.name, change.Secret.Moves, change.Anew, err, step.want)
+		if err != nil || change.Secret.Moves != step.want || (change.Pruning == Anew) != (step.want != s.Moves) {
+			t.Errorf("%s: got %d moves, anew %t, %v, want %d", step.name, change.Secret.Moves, (change.Pruning == Anew), err, step.want)
 		}
 		s = change.Secret
 	}

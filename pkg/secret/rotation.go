@@ -155,7 +155,7 @@ func (s Secret) Rotate(r Rotate, now time.Time) (Change, error) {
 	}
 	switch {
 	case r.Token == s.Rotation.Asked:
-		return Change{Secret: s, Nothing: true}, nil
+		return unchanged(s), nil
 	case len(s.Stages.Of(r.Token)) > 0:
 		return Change{}, s.RotatedBefore(r.Token)
 	}
@@ -186,7 +186,7 @@ func (s Secret) Rotate(r Rotate, now time.Time) (Change, error) {
 	s.Stages = s.Stages.Attach(Pending, r.Token)
 	s.Rotation.Run = Run{Token: r.Token, Test: r.Test, Due: now}
 	if !r.Test {
-		return Change{Secret: s, Absent: r.Token}, nil
+		return Change{Secret: s}.With(RequireAbsent, r.Token), nil
 	}
 	s.Versions++
 	return Change{Secret: s, Version: &Version{ID: r.Token, Created: now}}, nil
@@ -219,7 +219,7 @@ func (s Secret) Unfinished() string {
 func (s Secret) Reattempt(now time.Time) Change {
 	pending, run := s.Unfinished(), s.Rotation.Run
 	if pending == "" || !s.Rotation.Enabled || !s.Deletion.IsZero() || run.held(now) || run.underWay() && !run.Due.After(now) {
-		return Change{Secret: s, Nothing: true}
+		return unchanged(s)
 	}
 	s = s.over(now)
 	s.Rotation.Run = Run{Token: pending, Test: run.Test && run.Token == pending, Due: now}
@@ -254,7 +254,7 @@ func (s Secret) StillCalling(runner string, until time.Time) Secret {
 // Left says that a runner has seen that his rotation was ended under his feet.
 func (s Secret) Left(runner string) Change {
 	if s.Rotation.Busy.Runner != runner {
-		return Change{Secret: s, Nothing: true}
+		return unchanged(s)
 	}
 	s.Rotation.Busy = Busy{}
 	return Change{Secret: s}
@@ -273,7 +273,7 @@ func (s Secret) CancelRotation(now time.Time) (Change, error) {
 		return Change{}, errNoFunction // which code and words is a guess
 	}
 	if !s.Rotation.Enabled && s.Rotation.Run == (Run{}) {
-		return Change{Secret: s, Nothing: true}, nil
+		return unchanged(s), nil
 	}
 	run := s.Rotation.Run
 	s = s.dropped(now).changed(now)
@@ -295,7 +295,7 @@ func (s Secret) withoutCopy(version string) Change {
 	}
 	s.Versions--
 	s.Prunings++
-	return Change{Secret: s, Discard: version}
+	return Change{Secret: s}.With(Discard, version)
 }
 
 // A Lease is the right of one runner to a rotation, for a time.
@@ -314,7 +314,7 @@ type Lease struct {
 // changes. One that a runner died of at the last attempt is given up.
 func (s Secret) Lease(l Lease, now time.Time) Change {
 	if !s.IsRotationDue(now) {
-		return Change{Secret: s, Nothing: true}
+		return unchanged(s)
 	}
 	if !s.Rotation.Run.underWay() {
 		return s.begin(l)

@@ -137,18 +137,18 @@ func TestRotate(t *testing.T) {
 	t.Parallel()
 	placeholder := func(s Secret, steps ...step) Change {
 		steps = append([]step{changedNow, askedIs("T"), runIs(Run{Token: "T", Due: now}), nextIs(tomorrow)}, steps...)
-		return Change{Secret: becomes(s, steps...), Absent: "T"}
+		return Change{Secret: becomes(s, steps...)}.With(RequireAbsent, "T")
 	}
 	copied := func(s Secret, steps ...step) Change {
 		change := placeholder(s, append([]step{runIs(Run{Token: "T", Test: true, Due: now}), func(s *Secret) { s.Versions++ }}, steps...)...)
-		change.Absent, change.Version = "", &Version{ID: "T", Created: now}
+		change.Effects, change.Version = nil, &Version{ID: "T", Created: now}
 		return change
 	}
 	configured := func(s *Secret) {
 		s.Rotation.Enabled, s.Rotation.Lambda = true, function
 		s.Rotation.Rules, s.Rotation.Anchor = nightly, now
 	}
-	nothing := func(s Secret) Change { return Change{Secret: s, Nothing: true} }
+	nothing := func(s Secret) Change { return Change{Secret: s, Outcome: Unchanged} }
 	plain := having(Stages{Current: "v1"})
 	all := Rotate{Lambda: function, Rules: &nightly}
 	bad := Rotate{Lambda: function, Rules: &RotationRules{Duration: "bad"}}
@@ -261,7 +261,7 @@ func TestRotate(t *testing.T) {
 func TestReattempt(t *testing.T) {
 	t.Parallel()
 	again := Run{Token: "N", Due: now}
-	nothing := func(s Secret) Change { return Change{Secret: s, Nothing: true} }
+	nothing := func(s Secret) Change { return Change{Secret: s, Outcome: Unchanged} }
 	byHand := scheduled(Stages{Current: "v1", Pending: "N"})
 	testCopy := expired(underTest())
 	testCopy.Rotation.Run.Runner, testCopy.Rotation.Run.Due = "", now.Add(time.Minute)
@@ -304,8 +304,7 @@ func TestCancelRotation(t *testing.T) {
 		return Change{Secret: becomes(s, append([]step{changedNow, enabledIs(false), nextIs(Window{}), noRun}, steps...)...)}
 	}
 	discarding := func(change Change) Change {
-		change.Discard = "N"
-		return change
+		return change.With(Discard, "N")
 	}
 	labelled := underTest()
 	labelled.Stages = and(labelled.Stages, "mine", "N")
@@ -328,7 +327,7 @@ func TestCancelRotation(t *testing.T) {
 		{"a test whose copy somebody has a label on", labelled, off(labelled, busyMe, stagesAre(Stages{Current: "v1", "mine": "N"})), nil},
 		{"a test whose copy became current", current, off(current, busyMe, stagesAre(Stages{Current: "N", Previous: "v1"})), nil},
 		{"a test whose copy became current, and AWSPENDING went on", unlabelled, off(unlabelled, busyMe), nil},
-		{"turned off already", cancelled(), Change{Secret: cancelled(), Nothing: true}, nil},
+		{"turned off already", cancelled(), Change{Secret: cancelled(), Outcome: Unchanged}, nil},
 		{"never configured", having(Stages{Current: "v1"}), Change{}, noFunction},
 		{"deleted", deleted(leased()), Change{}, markedText},
 		{"deleted, before the function", deleted(having(Stages{Current: "v1"})), Change{}, markedText},
@@ -345,7 +344,7 @@ func TestCancelRotation(t *testing.T) {
 func TestLease(t *testing.T) {
 	t.Parallel()
 	lease := Lease{Runner: "you", Proof: "proof", Until: now.Add(time.Hour), Token: "T", Next: tomorrow}
-	nothing := func(s Secret) Change { return Change{Secret: s, Nothing: true} }
+	nothing := func(s Secret) Change { return Change{Secret: s, Outcome: Unchanged} }
 	taken := func(s Secret, attempts int, failure string) Change {
 		return Change{Secret: becomes(s, runIs(Run{Token: "N", Attempts: attempts, Due: lease.Until, Runner: "you", Proof: "proof", Failure: failure}))}
 	}
@@ -383,7 +382,7 @@ func TestLease(t *testing.T) {
 		{"one that waits", waiting(), nothing(waiting())},
 		{"one that waits, and the window is open", open(waiting()), nothing(open(waiting()))},
 		{"runner died at the last attempt", died(leased()), Change{Secret: becomes(leased(), runIs(Run{Token: "N", Attempts: MaxAttempts, Failure: RunnerDied}))}},
-		{"runner died at the last attempt of a test", died(underTest()), Change{Secret: becomes(underTest(), stagesAre(Stages{Current: "v1"}), noRun, withoutVersion), Discard: "N"}},
+		{"runner died at the last attempt of a test", died(underTest()), Change{Secret: becomes(underTest(), stagesAre(Stages{Current: "v1"}), noRun, withoutVersion)}.With(Discard, "N")},
 		{"runner died at the last attempt, and the version is current", died(finished()), Change{Secret: becomes(finished(), runIs(Run{Token: "N", Attempts: MaxAttempts, Failure: RunnerDied}))}},
 		{"one that was begun a moment ahead", ahead(begun(), Skew), taken(begun(), 1, "")},
 		{"one that was begun too far ahead", ahead(begun(), Skew+1), nothing(ahead(begun(), Skew+1))},
@@ -492,7 +491,7 @@ func TestRotated(t *testing.T) {
 	with := func(s Secret, stages Stages) Secret { return becomes(s, stagesAre(stages)) }
 	gone := tested(underTest(), Stages{Current: "v1"})
 	withoutVersion(&gone.Secret)
-	gone.Discard = "N"
+	gone = gone.With(Discard, "N")
 	for _, tt := range []struct {
 		name   string
 		before Secret
@@ -551,7 +550,7 @@ func TestFailed(t *testing.T) {
 		{"last attempt, and the version is current", last(finished()), "me", Change{Secret: becomes(finished(), runIs(Run{Token: "N", Attempts: MaxAttempts, Failure: "broken"}))}, nil},
 		{"first attempt, and the version is current", finished(), "me", again(finished(), 1), nil},
 		{"a test", underTest(), "me", testAgain, nil},
-		{"a test, last attempt", last(underTest()), "me", Change{Secret: becomes(underTest(), stagesAre(Stages{Current: "v1"}), noRun, withoutVersion), Discard: "N"}, nil},
+		{"a test, last attempt", last(underTest()), "me", Change{Secret: becomes(underTest(), stagesAre(Stages{Current: "v1"}), noRun, withoutVersion)}.With(Discard, "N"), nil},
 		{"another runner's", leased(), "you", Change{}, notTheirs},
 		{"nobody's", waiting(), "", Change{}, notTheirs},
 		{"cancelled", cancelled(), "me", Change{}, notTheirs},
@@ -573,7 +572,7 @@ func TestAttempts(t *testing.T) {
 		s, at, begun := begun(), now, 0
 		for {
 			change := s.Lease(Lease{Runner: "me", Proof: "proof", Until: at.Add(time.Minute)}, at)
-			if change.Nothing {
+			if change.IsUnchanged() {
 				break
 			}
 			if s = change.Secret; s.Rotation.Run.Runner == "me" {
@@ -910,7 +909,7 @@ func TestIsRotationDue(t *testing.T) {
 func TestLeft(t *testing.T) {
 	t.Parallel()
 	busy := becomes(begun(), busyMe)
-	nothing := func(s Secret) Change { return Change{Secret: s, Nothing: true} }
+	nothing := func(s Secret) Change { return Change{Secret: s, Outcome: Unchanged} }
 	for _, tt := range []struct {
 		name   string
 		before Secret
@@ -987,7 +986,7 @@ func TestOneRunnerAtATime(t *testing.T) {
 		}
 		s := change.Secret
 		until := leased().Rotation.Run.Due
-		if got := s.Lease(lease, until.Add(-1)); !got.Nothing {
+		if got := s.Lease(lease, until.Add(-1)); !got.IsUnchanged() {
 			t.Errorf("%s: got %+v while the runner may be busy", name, got.Secret.Rotation.Run)
 		}
 		if got := s.Lease(lease, until); got.Secret.Rotation.Run.Runner != "you" {

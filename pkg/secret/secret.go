@@ -38,6 +38,9 @@ type Secret struct {
 	Versions int
 	// Revision counts the commits to this secret, from 1. It is no version.
 	Revision int64
+	// Commit names the commit that made this revision: all tries of a request have
+	// the same name.
+	Commit string
 	// Token is the ClientRequestToken that created it.
 	Token string
 	// PolicyHash is the SHA-256 of the resource policy's text, in hexadecimal;
@@ -65,38 +68,6 @@ type Secret struct {
 
 // A Tag is one key and its value. Keys are case-sensitive and unique on a secret.
 type Tag struct{ Key, Value string }
-
-// A Change is what a decision does to a secret, to be made durable as a whole
-// or not at all.
-type Change struct {
-	// Secret is its next state.
-	Secret Secret
-	// Version is the version that is made with the change, nil for none.
-	Version *Version
-	// Rewrapped are versions the secret has already, with their data keys under
-	// another KMS key.
-	Rewrapped []Version
-	// Policy is the text of a new resource policy, empty for no new one. An old
-	// one goes when Secret has no PolicyHash any more.
-	Policy string
-	// Exists lists the versions without which the change must not happen.
-	Exists []string
-	// Absent is a version that must not be there yet, empty for none.
-	Absent string
-	// Discard is a version that goes with the change, empty for none. No label may
-	// be on it.
-	Discard string
-	// Look says that a schedule is to look at the secret soon, if nothing is noted
-	// yet; Anew says so whatever is noted, since it may be wrong now.
-	Look, Anew bool
-	// Quota is the most versions without a label that the secret may have had
-	// before; 0 for no such limit.
-	Quota int
-	// Remove takes the secret away for good, with what is listed of it.
-	Remove bool
-	// Nothing says that the secret already is as asked, and nothing is to be written.
-	Nothing bool
-}
 
 // A Version is one value a secret had or has. Its value never changes; its data
 // key may come to lie under another KMS key.

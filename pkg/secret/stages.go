@@ -118,15 +118,14 @@ func (s Secret) MoveStage(label, from, to string, now time.Time) (Change, error)
 		return s.restage(s.Stages.Detach(label), now), nil
 	}
 	if held && holder == to {
-		return Change{Secret: s, Nothing: true}, nil
+		return unchanged(s), nil
 	}
 	next := s.Stages.Attach(label, to)
 	if err := next.limit(s.Stages); err != nil {
 		return Change{}, err
 	}
-	change := s.restage(next, now)
+	change := s.restage(next, now).With(Require, to)
 	change.Secret.Moves++
-	change.Exists = []string{to}
 	return change, nil
 }
 

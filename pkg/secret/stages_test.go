@@ -152,7 +152,7 @@ func TestMoveStage(t *testing.T) {
 			next.Stages, next.Changed = tt.want, now
 			want := Change{Secret: next}
 			if tt.to != "" {
-				want.Exists = []string{tt.to}
+				want = want.With(Require, tt.to)
 				want.Secret.Moves++
 			}
 			if !reflect.DeepEqual(got, want) {
@@ -177,7 +177,7 @@ func TestMoveStageToWhereItIs(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if want := (Change{Secret: s, Nothing: true}); !reflect.DeepEqual(got, want) {
+			if want := (Change{Secret: s, Outcome: Unchanged}); !reflect.DeepEqual(got, want) {
 				t.Errorf("got %+v, want %+v", got, want)
 			}
 		})

@@ -57,9 +57,10 @@ func (s Secret) TagResource(tags []Tag, now time.Time) (Change, error) {
 	if err != nil {
 		return Change{}, err
 	}
-	change := next.retagged(s)
-	change.Nothing = len(tags) == 0
-	return change, nil
+	if len(tags) == 0 {
+		return unchanged(s), nil
+	}
+	return next.retagged(s), nil
 }
 
 // UntagResource decides on fewer tags. Keys that are on no tag are no error.
@@ -69,7 +70,7 @@ func (s Secret) UntagResource(keys []string, now time.Time) (Change, error) {
 	}
 	left := slices.DeleteFunc(slices.Clone(s.Tags), func(t Tag) bool { return slices.Contains(keys, t.Key) })
 	if len(left) == len(s.Tags) {
-		return Change{Secret: s, Nothing: true}, nil
+		return unchanged(s), nil
 	}
 	next := s.changed(now)
 	next.Tags = left
@@ -79,9 +80,9 @@ func (s Secret) UntagResource(keys []string, now time.Time) (Change, error) {
 // retagged is the change of tags from before. Where they say anew which versions to
 // keep, a removal under way must not go by the old ones.
 func (s Secret) retagged(before Secret) Change {
-	anew := !s.keepsAs(before)
-	if anew {
-		s.Moves++
+	if s.keepsAs(before) {
+		return Change{Secret: s}
 	}
-	return Change{Secret: s, Anew: anew}
+	s.Moves++
+	return Change{Secret: s, Pruning: Anew}
 }

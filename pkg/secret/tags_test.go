@@ -93,7 +93,7 @@ func TestTagResource(t *testing.T) {
 		err    error
 	}{
 		{"one more", s, []Tag{{"stage", "prod"}}, Change{Secret: more}, nil},
-		{"none", s, nil, Change{Secret: s, Nothing: true}, nil},
+		{"none", s, nil, Change{Secret: s, Outcome: Unchanged}, nil},
 		{"reserved", s, []Tag{{"aws:x", ""}}, Change{}, reserved},
 		{"deleted", deleted(s), []Tag{{"stage", "prod"}}, Change{}, marked},
 		{"deleted, none", deleted(s), nil, Change{}, marked},
@@ -135,7 +135,7 @@ func TestUntagResource(t *testing.T) {
 	for name, before := range map[string][]Tag{"never tagged": nil, "last one taken off": {}, "another key": {{"Team", "db"}}} {
 		s := having(nil)
 		s.Tags = before
-		if got, err := s.UntagResource([]string{"team"}, now); err != nil || !reflect.DeepEqual(got, Change{Secret: s, Nothing: true}) {
+		if got, err := s.UntagResource([]string{"team"}, now); err != nil || !reflect.DeepEqual(got, Change{Secret: s, Outcome: Unchanged}) {
 			t.Errorf("%s: got %+v, %v, want nothing to do", name, got, err)
 		}
 	}

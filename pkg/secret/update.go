@@ -15,7 +15,7 @@ func (s Secret) Update(u Update, version string, now time.Time) (Change, error) 
 		return Change{}, err
 	}
 	if u == (Update{}) && version == "" {
-		return Change{Secret: s, Nothing: true}, nil
+		return unchanged(s), nil
 	}
 	s = s.changed(now)
 	set(&s.Description, u.Description)

@@ -31,7 +31,7 @@ func TestUpdate(t *testing.T) {
 		want    Change
 		err     error
 	}{
-		{"nothing", s, Update{}, "", Change{Secret: s, Nothing: true}, nil},
+		{"nothing", s, Update{}, "", Change{Secret: s, Outcome: Unchanged}, nil},
 		{"description", s, Update{Description: new("new")}, "", Change{Secret: to(func(n *Secret) { n.Description = "new" })}, nil},
 		{"description cleared", s, Update{Description: new("")}, "", Change{Secret: to(func(n *Secret) { n.Description = "" })}, nil},
 		{"description as it is", s, Update{Description: new("old")}, "", Change{Secret: to(func(*Secret) {})}, nil},

@@ -196,8 +196,8 @@ func TestRewrapped(t *testing.T) {
 
 func rewrapping(sec secret.Secret) (secret.Change, error) {
 	sec.KMSKey = "alias/new"
-	return secret.Change{Secret: sec, Rewrapped: []secret.Version{
-		{ID: "v1", Sealed: secret.Sealed{KeyARN: "arn:new", DataKey: []byte("wrapped anew")}},
+	return secret.Change{Secret: sec, Effects: []secret.Effect{
+		{Kind: secret.Rewrap, Version: secret.Version{ID: "v1", Sealed: secret.Sealed{KeyARN: "arn:new", DataKey: []byte("wrapped anew")}}},
 	}}, nil
 }
 

@@ -4,23 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
-	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/feature/dynamodb/attributevalue"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
-	"github.com/google/uuid"
 
 	"github.com/strongroom/strongroom/pkg/secret"
 )
 
-// errConflict says that DynamoDB was busy with another write to the same items,
-// or throttled: the same commit may be tried again.
-var errConflict = errors.New("conflict with another write")
-
-// rival is the secret as it stood against a commit: a newer revision, or none.
+// A rival error says that a commit was overtaken: by a newer revision of the secret,
+// or by its removal.
 type rival struct {
 	secret secret.Secret
 	found  bool
@@ -28,25 +19,34 @@ type rival struct {
 
 func (r *rival) Error() string { return "the secret was changed meanwhile" }
 
-// commit makes a change durable that was decided on seen, a secret of revision 0
-// being one that is not there yet. The name commit is of all tries together, and
-// stays on the head: a try that finds it there was preceded by one that did
-// happen. The head comes first in the transaction, the version second, the
-// checks last, so that their answers are known by their place.
-func (s *Store) commit(ctx context.Context, seen secret.Secret, change secret.Change, commit string) (secret.Secret, error) {
+// A commit is a change that is being made durable: from the secret as it was seen,
+// of revision 0 when it is not there yet, to the next one.
+type commit struct {
+	*Store
+	seen, next secret.Secret
+	change     secret.Change
+}
+
+// commit makes a change durable that was decided on seen. The name is that of all
+// tries together and stays on the head: a try that finds it there was preceded by one
+// that did happen.
+func (s *Store) commit(ctx context.Context, seen secret.Secret, change secret.Change, name string) (secret.Secret, error) {
 	next := change.Secret
-	next.Revision = seen.Revision + 1
+	next.Revision, next.Commit = seen.Revision+1, name
 	if next.KMSKey != seen.KMSKey {
 		next.Keyed = next.Revision
 	}
-	writes, err := s.writes(seen, next, change, commit)
+	c := &commit{s, seen, next, change}
+	steps, err := c.steps()
 	if err != nil {
 		return secret.Secret{}, err
 	}
-	if err := s.transact(ctx, writes); err != nil {
-		return s.lost(err, writes, next, change, commit)
-	}
-	if change.Remove {
+	switch err := s.transact(ctx, steps); {
+	case errors.Is(err, errCommitted):
+		return c.next, nil
+	case err != nil:
+		return secret.Secret{}, c.lost(err)
+	case change.Outcome == secret.Removed:
 		s.heads.Remove(next.Name)
 		return next, nil
 	}
@@ -57,311 +57,207 @@ func (s *Store) commit(ctx context.Context, seen secret.Secret, change secret.Ch
 	return next, nil
 }
 
-func (s *Store) writes(seen, next secret.Secret, change secret.Change, commit string) ([]types.TransactWriteItem, error) {
-	if change.Remove {
-		return s.removal(seen, next.Changed)
+// errCommitted says that what stands against a commit is the commit itself: an answer
+// was lost on the way, and the client tried again.
+var errCommitted = errors.New("committed by an earlier try")
+
+// lost says what is known after a commit that failed.
+func (c *commit) lost(err error) error {
+	var exists *VersionExists
+	var overtaken *rival
+	var refused secret.Error
+	if errors.Is(err, errConflict) || errors.As(err, &exists) || errors.As(err, &overtaken) || errors.As(err, &refused) {
+		return err
 	}
-	head, err := s.headWrite(seen, next, change, commit)
-	if err != nil {
-		return nil, err
-	}
-	writes := []types.TransactWriteItem{head}
-	if v := change.Version; v != nil {
-		put, err := s.put(versionOf(next, *v))
-		if err != nil {
-			return nil, err
-		}
-		writes = append(writes, put)
-	}
-	for _, v := range change.Rewrapped {
-		rewrap, err := s.rewrap(next, v)
-		if err != nil {
-			return nil, err
-		}
-		writes = append(writes, rewrap)
-	}
-	policy, err := s.policyWrite(seen, next, change.Policy)
-	if err != nil {
-		return nil, err
-	}
-	writes = append(writes, policy...)
-	rotation, err := s.rotationWrite(seen, next)
-	if err != nil {
-		return nil, err
-	}
-	writes = append(writes, rotation...)
-	if id := change.Discard; id != "" {
-		writes = append(writes, s.delete(versionKey(next.Name, next.Suffix(), id)))
-	}
-	if seen.Revision == 0 {
-		for _, k := range directory(next) {
-			row, err := s.put(directoryItem{key: k, Schema: schema, Name: next.Name, Suffix: next.Suffix()})
-			if err != nil {
-				return nil, err
-			}
-			writes = append(writes, row)
-		}
-	}
-	for _, id := range change.Exists {
-		writes = append(writes, s.check(versionKey(next.Name, next.Suffix(), id), exists))
-	}
-	if id := change.Absent; id != "" {
-		writes = append(writes, s.check(versionKey(next.Name, next.Suffix(), id), isNew))
-	}
-	return writes, nil
+	c.heads.Remove(c.next.Name) // it may have happened or not
+	return fmt.Errorf("commit secret %s: %w", c.next.Name, err)
 }
 
-// headWrite writes a new head, or the next revision of the one that was seen.
-// It leaves alone what reads and pruning write beside the revisions.
-func (s *Store) headWrite(seen, next secret.Secret, change secret.Change, commit string) (types.TransactWriteItem, error) {
-	head := headOf(next, commit)
-	if seen.Revision == 0 {
-		return s.put(head)
+// steps are the writes of the change, the head first.
+func (c *commit) steps() ([]step, error) {
+	if c.change.Outcome == secret.Removed {
+		return c.removal()
+	}
+	var l list
+	l.add(c.head())
+	if v := c.change.Version; v != nil {
+		l.add(c.put(versionOf(c.next, *v), c.versionExists))
+	}
+	for _, kind := range []secret.EffectKind{secret.Rewrap, secret.Discard, secret.RequireAbsent, secret.Require} {
+		for _, e := range c.change.Effects {
+			if e.Kind == kind {
+				l.add(c.effect(e))
+			}
+		}
+	}
+	c.policy(&l)
+	c.rotation(&l)
+	if c.seen.Revision == 0 {
+		for _, row := range directory(c.next) {
+			l.add(c.set(row)) // over a row that a restore left without its head
+		}
+	}
+	return l.steps, l.err
+}
+
+// A list collects steps, and the first error of making one.
+type list struct {
+	steps []step
+	err   error
+}
+
+func (l *list) add(s step, err error) {
+	l.steps = append(l.steps, s)
+	if l.err == nil {
+		l.err = err
+	}
+}
+
+// head writes a new head, or the next revision of the one that was seen. It leaves
+// alone what reads and pruning write beside the revisions.
+func (c *commit) head() (step, error) {
+	head := headOf(c.next)
+	if c.seen.Revision == 0 {
+		return c.put(head, c.overtaken)
 	}
 	attributes, err := marshal(head)
 	if err != nil {
-		return types.TransactWriteItem{}, err
+		return step{}, err
 	}
 	if head.Rotation == nil {
 		attributes["rotation"] = &types.AttributeValueMemberNULL{Value: true}
 	}
-	attributes["seen"] = num(seen.Revision)
 	added, once := 0, 0
-	condition := isSeen
-	if change.Discard != "" {
-		added, once = -1, 1
-	}
-	if change.Version != nil {
+	if c.change.Version != nil {
 		added++
-		if change.Quota > 0 {
-			condition = isRoomy
-			attributes["quota"] = num(change.Quota + len(seen.Stages.Versions()))
-		}
 	}
-	attributes["added"], attributes["once"] = num(added), num(once)
-	// The schedules have to look at it soon when there are versions too many, when
-	// it was said anew which to keep, or when a deletion was taken back; and when the
-	// recovery window ends.
-	set, due := keepDue, next.Changed
+	if discarded := len(c.change.IDs(secret.Discard)); discarded > 0 {
+		added, once = added-discarded, 1
+	}
+	condition := isSeen
+	if c.change.Version != nil && c.change.Quota > 0 {
+		condition = isRoomy
+		attributes["quota"] = num(c.change.Quota + len(c.seen.Stages.Versions()))
+	}
+	attributes["seen"], attributes["added"], attributes["once"] = num(c.seen.Revision), num(added), num(once)
+	return c.update(head.key, c.dueUpdate(attributes), condition, attributes, c.overtaken), nil
+}
+
+// dueUpdate is the update that notes when the schedule has to look at the secret: soon
+// when it has too many versions, when it was said anew which to keep, or when a
+// deletion was taken back; and when the recovery window ends.
+func (c *commit) dueUpdate(attributes item) string {
+	due := c.next.Changed
+	if !c.next.Deletion.IsZero() {
+		due = c.next.Deletion
+	}
+	attributes["shard"], attributes["due"] = str(Prunings.shardOf(c.next.Name)), str(stamp(due).String())
 	switch {
-	case !next.Deletion.Equal(seen.Deletion):
-		set = setDue
-		if !next.Deletion.IsZero() {
-			due = next.Deletion
+	case !c.next.Deletion.Equal(c.seen.Deletion) || c.change.Pruning == secret.Anew:
+		return setDue
+	case c.change.Pruning == secret.Soon:
+		return noteDue
+	}
+	return keepDue
+}
+
+// overtaken reads from the head that stands in the way whose commit it was.
+func (c *commit) overtaken(old item) error {
+	if len(old) == 0 {
+		c.heads.Remove(c.next.Name)
+		if c.change.Outcome == secret.Removed {
+			return errCommitted
 		}
-	case change.Anew:
-		set = setDue
-	case change.Look:
-		set = noteDue
+		return &rival{}
 	}
-	attributes["shard"], attributes["due"] = str(Prunings.shardOf(next.Name)), str(stamp(due).String())
-	return types.TransactWriteItem{Update: &types.Update{
-		TableName:                           &s.table,
-		Key:                                 head.item(),
-		UpdateExpression:                    aws.String(set),
-		ConditionExpression:                 aws.String(condition),
-		ExpressionAttributeNames:            namesIn(set, condition),
-		ExpressionAttributeValues:           valuesIn(attributes, set, condition),
-		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
-	}}, nil
-}
-
-// rewrap puts another wrapped data key to a version; what is sealed under it stays.
-func (s *Store) rewrap(sec secret.Secret, v secret.Version) (types.TransactWriteItem, error) {
-	it := versionOf(sec, v)
-	attributes, err := marshal(it)
-	return types.TransactWriteItem{Update: &types.Update{
-		TableName:                 &s.table,
-		Key:                       it.item(),
-		UpdateExpression:          aws.String(setDataKey),
-		ConditionExpression:       aws.String(exists),
-		ExpressionAttributeNames:  namesIn(setDataKey, exists),
-		ExpressionAttributeValues: valuesIn(attributes, setDataKey),
-	}}, err
-}
-
-// policyWrite keeps the policy's text in step with the hash on the head.
-func (s *Store) policyWrite(seen, next secret.Secret, text string) ([]types.TransactWriteItem, error) {
-	k := policyKey(next.Name, next.Suffix())
+	sec, err := c.readHead(old)
+	if err != nil {
+		return err
+	}
+	c.remember(sec)
 	switch {
-	case text != "":
-		attributes, err := marshal(policyItem{key: k, Schema: schema, Text: text})
-		return []types.TransactWriteItem{{Put: &types.Put{TableName: &s.table, Item: attributes}}}, err
-	case seen.PolicyHash != "" && next.PolicyHash == "":
-		return []types.TransactWriteItem{s.delete(k)}, nil
+	case sec.Commit == c.next.Commit:
+		c.next = sec
+		return errCommitted
+	case sec.ARN == c.next.ARN && sec.Revision == c.seen.Revision:
+		return secret.QuotaExceeded // it is as it was seen, so the other half of the condition failed
 	}
-	return nil, nil
+	return &rival{sec, true}
 }
 
-// rotationWrite keeps the note of the rotation that is due next in step with the
-// head. A secret whose rotation is due as before costs nothing.
-func (s *Store) rotationWrite(seen, next secret.Secret) ([]types.TransactWriteItem, error) {
-	before, at := seen.RotationDue(), next.RotationDue()
-	k := rotationKey(next.Name, next.Suffix())
+// versionExists is the error for a version that is there already. Its head was not in
+// the way, so the secret is as it was when the change was decided.
+func (c *commit) versionExists(old item) error {
+	var v versionItem
+	if err := unmarshal(old, &v); err != nil {
+		return fmt.Errorf("version %s of %s: %w", c.change.Version.ID, c.next.ARN, err)
+	}
+	return &VersionExists{Secret: c.seen, Version: v.version()}
+}
+
+func (c *commit) effect(e secret.Effect) (step, error) {
+	k := versionKey(c.next.Name, c.next.Suffix(), e.Version.ID)
+	switch e.Kind {
+	case secret.Discard:
+		return c.delete(k), nil
+	case secret.RequireAbsent:
+		return c.check(k, isNew, &VersionExists{Secret: c.seen, Version: e.Version}), nil
+	case secret.Rewrap:
+		// What is sealed under the data key stays.
+		attributes, err := marshal(versionOf(c.next, e.Version))
+		return c.update(k, setDataKey, exists, attributes, func(item) error { return secret.NoSuchVersion(e.Version.ID) }), err
+	}
+	return c.check(k, exists, secret.NoSuchVersion(e.Version.ID)), nil
+}
+
+// policy keeps the text in step with the hash on the head. An item is named by the
+// hash of its text, so the two cannot disagree.
+func (c *commit) policy(l *list) {
+	if c.change.Policy != "" {
+		l.add(c.set(policyItem{key: policyKey(c.next), Schema: schema, Text: c.change.Policy}))
+	}
+	if c.seen.PolicyHash != "" && c.seen.PolicyHash != c.next.PolicyHash {
+		l.add(c.delete(policyKey(c.seen)), nil)
+	}
+}
+
+// rotation keeps the note of the rotation that is due next in step with the head. A
+// secret whose rotation is due as before costs nothing.
+func (c *commit) rotation(l *list) {
+	before, at := c.seen.RotationDue(), c.next.RotationDue()
+	k := rotationKey(c.next.Name, c.next.Suffix())
 	switch {
 	case before.Equal(at):
-		return nil, nil
 	case at.IsZero():
-		return []types.TransactWriteItem{s.delete(k)}, nil
+		l.add(c.delete(k), nil)
+	default:
+		l.add(c.set(noteItem{key: k, Schema: schema, due: due{Rotations.shardOf(c.next.Name), stamp(at)}}))
 	}
-	attributes, err := marshal(noteItem{key: k, Schema: schema, due: due{Rotations.shardOf(next.Name), stamp(at)}})
-	return []types.TransactWriteItem{{Put: &types.Put{TableName: &s.table, Item: attributes}}}, err
 }
 
-// delete takes an item away, if it is there.
-func (s *Store) delete(k key) types.TransactWriteItem {
-	return types.TransactWriteItem{Delete: &types.Delete{TableName: &s.table, Key: k.item()}}
-}
-
-// removal takes away a secret and its rows in the directory, and notes that
-// its versions are left over. Nobody can reach these any more: a secret made
-// under that name again has another suffix.
-func (s *Store) removal(seen secret.Secret, now time.Time) ([]types.TransactWriteItem, error) {
-	attributes := item{
-		"seen":   num(seen.Revision),
-		"suffix": str(seen.Suffix()),
+// removal removes a secret and what is listed of it, and notes that its versions are
+// left over. Nobody can reach these any more: a secret made under that name again has
+// another suffix.
+func (c *commit) removal() ([]step, error) {
+	sec := c.seen
+	attributes := item{"seen": num(sec.Revision), "suffix": str(sec.Suffix())}
+	var l list
+	l.add(c.deleteIf(headKey(sec.Name), isSeen, attributes, c.overtaken), nil)
+	for _, row := range directory(sec) {
+		l.add(c.delete(row.key), nil)
 	}
-	head := types.TransactWriteItem{Delete: &types.Delete{
-		TableName:                           &s.table,
-		Key:                                 headKey(seen.Name).item(),
-		ConditionExpression:                 aws.String(isSeen),
-		ExpressionAttributeNames:            namesIn(isSeen),
-		ExpressionAttributeValues:           valuesIn(attributes, isSeen),
-		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
-	}}
-	writes := []types.TransactWriteItem{head}
-	gone := directory(seen)
-	if seen.PolicyHash != "" {
-		gone = append(gone, policyKey(seen.Name, seen.Suffix()))
+	if sec.PolicyHash != "" {
+		l.add(c.delete(policyKey(sec)), nil)
 	}
-	if !seen.RotationDue().IsZero() {
-		gone = append(gone, rotationKey(seen.Name, seen.Suffix()))
+	if !sec.RotationDue().IsZero() {
+		l.add(c.delete(rotationKey(sec.Name, sec.Suffix())), nil)
 	}
-	for _, k := range gone {
-		writes = append(writes, s.delete(k))
+	if sec.Versions > 0 {
+		l.add(c.set(noteItem{
+			key:    leftoverKey(sec.Name, sec.Suffix()),
+			Schema: schema,
+			due:    due{Prunings.shardOf(sec.Name), stamp(c.next.Changed)},
+		}))
 	}
-	if seen.Versions == 0 {
-		return writes, nil
-	}
-	left, err := marshal(noteItem{
-		key:    leftoverKey(seen.Name, seen.Suffix()),
-		Schema: schema,
-		due:    due{Prunings.shardOf(seen.Name), stamp(now)},
-	})
-	if err != nil {
-		return nil, err
-	}
-	return append(writes, types.TransactWriteItem{Put: &types.Put{TableName: &s.table, Item: left}}), nil
-}
-
-// put writes an item that must not be there yet.
-func (s *Store) put(v any) (types.TransactWriteItem, error) {
-	attributes, err := marshal(v)
-	if err != nil {
-		return types.TransactWriteItem{}, err
-	}
-	return types.TransactWriteItem{Put: &types.Put{
-		TableName:                           &s.table,
-		Item:                                attributes,
-		ConditionExpression:                 aws.String(isNew),
-		ExpressionAttributeNames:            namesIn(isNew),
-		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
-	}}, nil
-}
-
-func (s *Store) check(k key, condition string) types.TransactWriteItem {
-	return types.TransactWriteItem{ConditionCheck: &types.ConditionCheck{
-		TableName:                &s.table,
-		Key:                      k.item(),
-		ConditionExpression:      aws.String(condition),
-		ExpressionAttributeNames: namesIn(condition),
-	}}
-}
-
-// transact runs one transaction. Its token makes the client's own retries safe.
-func (s *Store) transact(ctx context.Context, writes []types.TransactWriteItem) error {
-	_, err := s.db.TransactWriteItems(ctx, &dynamodb.TransactWriteItemsInput{
-		TransactItems:          writes,
-		ClientRequestToken:     aws.String(uuid.NewString()),
-		ReturnConsumedCapacity: types.ReturnConsumedCapacityTotal,
-	})
-	return err
-}
-
-// lost says why a commit did not happen; or that it did, when what stands
-// against it is its own: then an answer was lost on the way, and the client
-// tried again.
-func (s *Store) lost(err error, writes []types.TransactWriteItem, next secret.Secret, change secret.Change, commit string) (secret.Secret, error) {
-	cancelled, ok := errors.AsType[*types.TransactionCanceledException](err)
-	if !ok {
-		s.heads.Remove(next.Name) // it may have happened or not
-		return secret.Secret{}, fmt.Errorf("commit secret %s: %w", next.Name, err)
-	}
-	reasons := cancelled.CancellationReasons
-	failed := func(i int) bool {
-		return i < len(reasons) && aws.ToString(reasons[i].Code) == "ConditionalCheckFailed"
-	}
-	switch {
-	case failed(0):
-		return s.lostHead(reasons[0].Item, next, change, commit)
-	case slices.ContainsFunc(reasons, passing):
-		return secret.Secret{}, errConflict
-	case change.Version != nil && failed(1):
-		return secret.Secret{}, lostVersion(reasons[1].Item, next, change)
-	}
-	last := len(writes)
-	if change.Absent != "" {
-		if last--; failed(last) {
-			return secret.Secret{}, &VersionExists{Version: secret.Version{ID: change.Absent}}
-		}
-	}
-	for i, id := range change.Exists {
-		if failed(last - len(change.Exists) + i) {
-			return secret.Secret{}, secret.NoSuchVersion(id)
-		}
-	}
-	return secret.Secret{}, fmt.Errorf("commit secret %s: %w", next.Name, err)
-}
-
-// passing says that a reason to cancel has nothing to do with what is stored.
-func passing(r types.CancellationReason) bool {
-	switch aws.ToString(r.Code) {
-	case "TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded":
-		return true
-	}
-	return false
-}
-
-func (s *Store) lostHead(old item, next secret.Secret, change secret.Change, commit string) (secret.Secret, error) {
-	if len(old) == 0 {
-		s.heads.Remove(next.Name)
-		if change.Remove {
-			return next, nil
-		}
-		return secret.Secret{}, &rival{}
-	}
-	var head headItem
-	if err := attributevalue.UnmarshalMap(old, &head); err != nil {
-		return secret.Secret{}, fmt.Errorf("head of %s: %w", next.Name, err)
-	}
-	sec := head.secret(s.arns)
-	s.remember(sec)
-	switch {
-	case head.Commit == commit:
-		return sec, nil
-	case sec.ARN == next.ARN && sec.Revision == next.Revision-1:
-		// It is as it was seen, so the other half of the condition failed.
-		return secret.Secret{}, secret.QuotaExceeded
-	}
-	return secret.Secret{}, &rival{sec, true}
-}
-
-// lostVersion is the error for a version that is there already. Its head was not
-// in the way, so the secret is as it was when the change was decided.
-func lostVersion(old item, next secret.Secret, change secret.Change) error {
-	var v versionItem
-	if err := attributevalue.UnmarshalMap(old, &v); err != nil {
-		return fmt.Errorf("version %s of %s: %w", change.Version.ID, next.ARN, err)
-	}
-	return &VersionExists{Version: v.version()}
+	return l.steps, l.err
 }

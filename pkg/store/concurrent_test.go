@@ -374,14 +374,14 @@ func byTheRules(sec secret.Secret, id secret.ID, d decide, versions map[string]b
 	switch {
 	case err != nil:
 		return sec, err
-	case change.Nothing:
+	case change.IsUnchanged():
 		return sec, nil
-	case change.Remove:
+	case change.Outcome == secret.Removed:
 		return secret.Secret{}, nil
 	case change.Version != nil && versions[change.Version.ID]:
 		return sec, errExists
 	}
-	for _, v := range change.Exists {
+	for _, v := range change.IDs(secret.Require) {
 		if !versions[v] {
 			return sec, secret.NoSuchVersion(v)
 		}

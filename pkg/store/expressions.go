@@ -51,7 +51,7 @@ const (
 	ofDirectory = "#pk = :pk"
 	ofSecret    = "#pk = :pk AND begins_with(#sk, :prefix)" //nolint:gosec // a key condition, no credential
 	keyOnly     = "#pk, #sk"
-	noSealed    = "#pk, #sk, #id, #created, #key_arn, #default_key, #data_key, #accessed"
+	noSealed    = "#pk, #sk, #schema, #id, #created, #key_arn, #default_key, #data_key, #accessed"
 )
 
 // placeholders finds the names and values in an expression once, and remembers

@@ -13,9 +13,12 @@ import (
 	"github.com/strongroom/strongroom/pkg/secret"
 )
 
-// schema is the number of the format below, in every item. A reader of a later
-// format can tell by it what it has before it.
-const schema = 1
+// schema is the number of the format below, in every item. An item with a larger
+// number was written by a newer version: it is refused, and never written back.
+//
+// 2: policies are named by the hash of their text; rows of the directory have the date
+// of creation.
+const schema = 2
 
 // item is what DynamoDB stores.
 type item = map[string]types.AttributeValue
@@ -43,7 +46,9 @@ func versionKey(name, suffix, id string) key {
 
 func versionPrefix(suffix string) string { return "VERSION#" + suffix + "#" }
 
-func policyKey(name, suffix string) key { return key{partition + name, "POLICY#" + suffix} }
+func policyKey(sec secret.Secret) key {
+	return key{partition + sec.Name, "POLICY#" + sec.Suffix() + "#" + sec.PolicyHash}
+}
 
 const leftoverPrefix = "LEFTOVER#"
 
@@ -57,11 +62,12 @@ const rotationPrefix = "ROTATION#"
 // itself is in the index when it is to be pruned, and can be there once only.
 func rotationKey(name, suffix string) key { return key{partition + name, rotationPrefix + suffix} }
 
-// directory is where a secret's rows in the directory are: by name, and by creation.
-func directory(sec secret.Secret) []key {
-	return []key{
-		{string(ByName), sec.Name},
-		{string(ByCreated), stamp(sec.Created).String() + "#" + sec.Name},
+// directory are a secret's rows in the directory: by name, and by creation.
+func directory(sec secret.Secret) []directoryItem {
+	created := stamp(sec.Created)
+	return []directoryItem{
+		{key{string(ByName), sec.Name}, schema, sec.Name, sec.Suffix(), created},
+		{key{string(ByCreated), created.String() + "#" + sec.Name}, schema, sec.Name, sec.Suffix(), created},
 	}
 }
 
@@ -150,9 +156,10 @@ type versionItem struct {
 // A directoryItem is a row of the directory: a secret by name or by creation.
 type directoryItem struct {
 	key
-	Schema int    `dynamodbav:"schema"`
-	Name   string `dynamodbav:"name"`
-	Suffix string `dynamodbav:"suffix"`
+	Schema  int    `dynamodbav:"schema"`
+	Name    string `dynamodbav:"name"`
+	Suffix  string `dynamodbav:"suffix"`
+	Created stamp  `dynamodbav:"created"`
 }
 
 // A policyItem is the text of a resource policy. The head has only its hash, so
@@ -171,13 +178,13 @@ type noteItem struct {
 	due
 }
 
-func headOf(sec secret.Secret, commit string) headItem {
+func headOf(sec secret.Secret) headItem {
 	h := headItem{
 		key:         headKey(sec.Name),
 		Schema:      schema,
 		Suffix:      sec.Suffix(),
 		Revision:    sec.Revision,
-		Commit:      commit,
+		Commit:      sec.Commit,
 		Token:       sec.Token,
 		Description: sec.Description,
 		Type:        sec.Type,
@@ -221,6 +228,7 @@ func (h headItem) secret(arns secret.ARNs) secret.Secret {
 		Moves:       h.Moves,
 		PolicyHash:  h.PolicyHash,
 		Revision:    h.Revision,
+		Commit:      h.Commit,
 		Token:       h.Token,
 		Created:     time.Time(h.Created),
 		Changed:     time.Time(h.Changed),
@@ -368,6 +376,49 @@ func (t *stamp) UnmarshalDynamoDBAttributeValue(av types.AttributeValue) error {
 	*t = stamp(at)
 	return err
 }
+
+// A Newer error says that an item was written by a newer version.
+type Newer struct{ Schema int }
+
+func (e *Newer) Error() string {
+	return fmt.Sprintf("an item has format %d, and this version knows formats up to %d: deploy the newer version again", e.Schema, schema)
+}
+
+// unmarshal reads an item of a format that is known.
+func unmarshal(it item, into any) error {
+	var format int
+	if err := attributevalue.Unmarshal(it["schema"], &format); err != nil {
+		return err
+	}
+	if format > schema {
+		return &Newer{format}
+	}
+	return attributevalue.UnmarshalMap(it, into)
+}
+
+// readHead reads the secret in a head. Its errors are *[Damaged].
+func (s *Store) readHead(it item) (secret.Secret, error) {
+	var head headItem
+	if err := unmarshal(it, &head); err != nil {
+		name := ""
+		if pk, ok := it["pk"].(*types.AttributeValueMemberS); ok {
+			name = nameIn(pk.Value)
+		}
+		return secret.Secret{}, &Damaged{name, err}
+	}
+	return head.secret(s.arns), nil
+}
+
+// A Damaged error says that what is stored of a secret cannot be read.
+type Damaged struct {
+	Name string
+	Err  error
+}
+
+func (e *Damaged) Error() string { return fmt.Sprintf("secret %s is damaged: %v", e.Name, e.Err) }
+
+// Unwrap is what is wrong with it.
+func (e *Damaged) Unwrap() error { return e.Err }
 
 func marshal(v any) (item, error) {
 	return attributevalue.MarshalMapWithOptions(v, func(o *attributevalue.EncoderOptions) {

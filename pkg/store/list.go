@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/feature/dynamodb/attributevalue"
@@ -36,8 +37,9 @@ type Walk struct {
 
 // A Row is a secret's place in the directory.
 type Row struct {
-	Name     string
+	Name     string // empty for a row that cannot be read
 	Position string
+	Created  time.Time
 	suffix   string
 }
 
@@ -72,11 +74,15 @@ func (s *Store) Directory(ctx context.Context, w Walk) ([]Row, bool, error) {
 	}
 	rows := make([]Row, 0, len(out.Items))
 	for _, it := range out.Items {
-		var d directoryItem
-		if err := attributevalue.UnmarshalMap(it, &d); err != nil {
+		var k key
+		if err := attributevalue.UnmarshalMap(it, &k); err != nil {
 			return nil, false, fmt.Errorf("directory item: %w", err)
 		}
-		rows = append(rows, Row{d.Name, d.SK, d.Suffix})
+		var d directoryItem
+		if err := unmarshal(it, &d); err != nil {
+			d = directoryItem{} // it lists nothing
+		}
+		rows = append(rows, Row{d.Name, k.SK, time.Time(d.Created), d.Suffix})
 	}
 	return rows, len(out.LastEvaluatedKey) > 0, nil
 }
@@ -85,8 +91,9 @@ func (s *Store) Directory(ctx context.Context, w Walk) ([]Row, bool, error) {
 const maxBatch = 100
 
 // Secrets reads secrets by name, strongly consistent, a hundred in a call. A name
-// without a secret is left out.
-func (s *Store) Secrets(ctx context.Context, names []string) (map[string]secret.Secret, error) {
+// without a secret is left out, and so is one whose secret cannot be read: damaged is
+// told of it.
+func (s *Store) Secrets(ctx context.Context, names []string, damaged func(error)) (map[string]secret.Secret, error) {
 	found := make(map[string]secret.Secret, len(names))
 	asked := map[string]bool{}
 	var keys []item
@@ -104,11 +111,11 @@ func (s *Store) Secrets(ctx context.Context, names []string) (map[string]secret.
 		}
 		keys = keys[n:]
 		for _, it := range items {
-			var head headItem
-			if err := attributevalue.UnmarshalMap(it, &head); err != nil {
-				return nil, fmt.Errorf("head: %w", err)
+			sec, err := s.readHead(it)
+			if err != nil {
+				damaged(err)
+				continue
 			}
-			sec := head.secret(s.arns)
 			s.remember(sec)
 			found[sec.Name] = sec
 		}

@@ -145,23 +145,21 @@ func (s *Store) Prune(ctx context.Context, look Look, remove []string, then Then
 	sec := look.Secret
 	remove = slices.Clone(remove)
 	err := retry(ctx, func() error {
-		writes := []types.TransactWriteItem{s.prunedHead(look, len(remove), then)}
+		steps := []step{s.prunedHead(look, len(remove), then)}
+		var gone []string
 		for _, id := range remove {
-			writes = append(writes, types.TransactWriteItem{Delete: &types.Delete{
-				TableName:                 &s.table,
-				Key:                       versionKey(sec.Name, sec.Suffix(), id).item(),
-				ConditionExpression:       aws.String(wasSeen),
-				ExpressionAttributeNames:  namesIn(wasSeen),
-				ExpressionAttributeValues: item{":seen": num(sec.Revision)},
-			}})
+			steps = append(steps, s.deleteIf(versionKey(sec.Name, sec.Suffix(), id), wasSeen, item{"seen": num(sec.Revision)}, func(item) error {
+				gone = append(gone, id)
+				return errConflict
+			}))
 		}
-		gone, err := notPruned(s.transact(ctx, writes), look)
+		err := s.transact(ctx, steps)
 		if errors.Is(err, errRevised) && !then.Keep {
 			then = Then{Keep: true}
 			return errConflict
 		}
-		for _, i := range slices.Backward(gone) {
-			remove = slices.Delete(remove, i, i+1)
+		if len(gone) > 0 && errors.Is(err, errConflict) {
+			remove = slices.DeleteFunc(remove, func(id string) bool { return slices.Contains(gone, id) })
 			then = Then{Keep: true}
 		}
 		return err
@@ -173,7 +171,7 @@ func (s *Store) Prune(ctx context.Context, look Look, remove []string, then Then
 	return len(remove), nil
 }
 
-func (s *Store) prunedHead(look Look, removed int, then Then) types.TransactWriteItem {
+func (s *Store) prunedHead(look Look, removed int, then Then) step {
 	set, condition := prunedAll, isQuiet
 	switch {
 	case then.Keep:
@@ -182,7 +180,7 @@ func (s *Store) prunedHead(look Look, removed int, then Then) types.TransactWrit
 		set, condition = prunedUntil, isUnmoved
 	}
 	sec := look.Secret
-	attributes := item{
+	return s.update(headKey(sec.Name), set, condition, item{
 		"suffix":   str(sec.Suffix()),
 		"moves":    num(sec.Moves),
 		"prunings": num(sec.Prunings),
@@ -191,50 +189,17 @@ func (s *Store) prunedHead(look Look, removed int, then Then) types.TransactWrit
 		"next":     str(stamp(then.At).String()),
 		"added":    num(-removed),
 		"once":     num(min(removed, 1)),
-	}
-	return types.TransactWriteItem{Update: &types.Update{
-		TableName:                           &s.table,
-		Key:                                 headKey(sec.Name).item(),
-		UpdateExpression:                    aws.String(set),
-		ConditionExpression:                 aws.String(condition),
-		ExpressionAttributeNames:            namesIn(set, condition),
-		ExpressionAttributeValues:           valuesIn(attributes, set, condition),
-		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
-	}}
+	}, func(old item) error { return movedOrRevised(old, look) })
 }
 
 // errRevised says that a secret was changed in a way that leaves all versions
 // without a label without one.
 var errRevised = errors.New("the secret has another revision")
 
-// notPruned says why a transaction of Prune did not happen, and by their place
-// which versions are not there any more.
-func notPruned(err error, look Look) (gone []int, _ error) {
-	cancelled, ok := errors.AsType[*types.TransactionCanceledException](err)
-	if !ok {
-		return nil, err
-	}
-	for i, reason := range cancelled.CancellationReasons {
-		switch {
-		case passing(reason):
-			return nil, errConflict
-		case aws.ToString(reason.Code) != "ConditionalCheckFailed":
-		case i == 0:
-			return nil, movedOrRevised(reason.Item, look)
-		default:
-			gone = append(gone, i-1)
-		}
-	}
-	if len(gone) > 0 {
-		return gone, errConflict
-	}
-	return nil, err
-}
-
 func movedOrRevised(old item, look Look) error {
 	var head headItem
-	if err := attributevalue.UnmarshalMap(old, &head); err != nil {
-		return fmt.Errorf("head of %s: %w", look.Secret.Name, err)
+	if err := unmarshal(old, &head); err != nil {
+		return &Damaged{look.Secret.Name, err}
 	}
 	sec := look.Secret
 	if head.Suffix == sec.Suffix() && head.Moves == sec.Moves && head.Prunings == sec.Prunings && time.Time(head.Due).Equal(look.Due) {

@@ -28,7 +28,7 @@ func at(minutes int) time.Time { return noon.Add(time.Duration(minutes) * time.M
 func noting(d decide) decide {
 	return func(sec secret.Secret) (secret.Change, error) {
 		change, err := d(sec)
-		change.Look = true
+		change.Pruning = secret.Soon
 		return change, err
 	}
 }
@@ -768,7 +768,7 @@ func TestPruneLeavesWhatWasPutSinceTheLook(t *testing.T) {
 	create(t, room, "AAAAAA")
 	update(t, room, func(sec secret.Secret) (secret.Change, error) {
 		change, err := putting("v2")(sec)
-		change.Look = true
+		change.Pruning = secret.Soon
 		return change, err
 	})
 	update(t, room, putting("v3"))

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/feature/dynamodb/attributevalue"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/aws/smithy-go"
@@ -25,9 +24,6 @@ import (
 // [secret.NotFound] when there is none, or another one of that name.
 func (s *Store) Get(ctx context.Context, id secret.ID) (secret.Secret, error) {
 	head, err := s.head(ctx, id.Name)
-	if errors.Is(err, secret.NotFound) {
-		s.heads.Remove(id.Name)
-	}
 	if err != nil {
 		return secret.Secret{}, err
 	}
@@ -41,12 +37,16 @@ func (s *Store) Get(ctx context.Context, id secret.ID) (secret.Secret, error) {
 
 func (s *Store) head(ctx context.Context, name string) (headItem, error) {
 	var head headItem
-	found, err := s.read(ctx, headKey(name), &head)
-	if err != nil {
-		return headItem{}, fmt.Errorf("read secret %s: %w", name, err)
+	it, err := s.get(ctx, headKey(name))
+	switch {
+	case err != nil:
+		return head, fmt.Errorf("read secret %s: %w", name, err)
+	case len(it) == 0:
+		s.heads.Remove(name)
+		return head, secret.NotFound
 	}
-	if !found {
-		return headItem{}, secret.NotFound
+	if err := unmarshal(it, &head); err != nil {
+		return head, &Damaged{name, err}
 	}
 	return head, nil
 }
@@ -82,34 +82,50 @@ func versionName(sec secret.Secret, id string) string {
 }
 
 // Policy reads the text of the resource policy of a secret that was just read;
-// empty for none. A secret without one costs no read. What is not the text that
-// the secret names, since it was changed between the two reads, is [ErrBusy]:
-// nobody may take one policy, or none, for another.
+// empty for none. A secret without one costs no read. It returns [ErrBusy] when
+// another policy was put since, and a *[Damaged] error when the text is lost: nobody
+// may take one policy, or none, for another.
 func (s *Store) Policy(ctx context.Context, sec secret.Secret) (string, error) {
 	if sec.PolicyHash == "" {
 		return "", nil
 	}
 	var policy policyItem
-	if _, err := s.read(ctx, policyKey(sec.Name, sec.Suffix()), &policy); err != nil {
+	_, err := s.read(ctx, policyKey(sec), &policy)
+	if err != nil {
 		return "", fmt.Errorf("read policy of %s: %w", sec.ARN, err)
 	}
-	if sum := sha256.Sum256([]byte(policy.Text)); hex.EncodeToString(sum[:]) != sec.PolicyHash {
+	if sum := sha256.Sum256([]byte(policy.Text)); hex.EncodeToString(sum[:]) == sec.PolicyHash {
+		return policy.Text, nil
+	}
+	now, err := s.Get(ctx, secret.ID{Name: sec.Name, Suffix: sec.Suffix()})
+	switch {
+	case err != nil:
+		return "", err
+	case now.PolicyHash != sec.PolicyHash:
 		return "", ErrBusy
 	}
-	return policy.Text, nil
+	return "", &Damaged{sec.Name, errors.New("the text of its resource policy is lost")}
 }
 
 func (s *Store) read(ctx context.Context, k key, into any) (bool, error) {
+	it, err := s.get(ctx, k)
+	if err != nil || len(it) == 0 {
+		return false, err
+	}
+	return true, unmarshal(it, into)
+}
+
+func (s *Store) get(ctx context.Context, k key) (item, error) {
 	out, err := s.db.GetItem(ctx, &dynamodb.GetItemInput{
 		TableName:              &s.table,
 		Key:                    k.item(),
 		ConsistentRead:         aws.Bool(true),
 		ReturnConsumedCapacity: types.ReturnConsumedCapacityTotal,
 	})
-	if err != nil || len(out.Item) == 0 {
-		return false, err
+	if err != nil {
+		return nil, err
 	}
-	return true, attributevalue.UnmarshalMap(out.Item, into)
+	return out.Item, nil
 }
 
 // A Page is where in a list to go on, and how far.
@@ -194,7 +210,7 @@ func versionsIn(items []item) ([]secret.Version, error) {
 	var versions []secret.Version
 	for _, it := range items {
 		var v versionItem
-		if err := attributevalue.UnmarshalMap(it, &v); err != nil {
+		if err := unmarshal(it, &v); err != nil {
 			return nil, fmt.Errorf("version item: %w", err)
 		}
 		versions = append(versions, v.version())

@@ -270,7 +270,7 @@ func TestAbsent(t *testing.T) {
 	both := func(exists, absent string) decide {
 		return func(sec secret.Secret) (secret.Change, error) {
 			sec.Description = "changed"
-			return secret.Change{Secret: sec, Exists: []string{"v1", exists}, Absent: absent}, nil
+			return secret.Change{Secret: sec}.With(secret.Require, "v1").With(secret.Require, exists).With(secret.RequireAbsent, absent), nil
 		}
 	}
 	for _, c := range []struct {
@@ -348,7 +348,7 @@ func TestDiscardAndPut(t *testing.T) {
 		change, err := putting("v4")(sec)
 		change.Secret.Versions--
 		change.Secret.Prunings++
-		change.Discard = "v1"
+		change = change.With(secret.Discard, "v1")
 		return change, err
 	})
 	wantCount(t, room, "v2", "v3", "v4")

@@ -50,6 +50,7 @@ type Store struct {
 	versions *cache
 	tokenKey *atomic.Pointer[[]byte] // nil until it was asked for
 	changes  *queue
+	name     string // of the next commit; empty for one of its own
 }
 
 // New is a store over a table made as [Schema] says, for the secrets that have

@@ -43,17 +43,15 @@ func (s *Store) TokenKey(ctx context.Context) ([]byte, error) {
 func (s *Store) makeTokenKey(ctx context.Context) (tokenKeyItem, error) {
 	made := tokenKeyItem{key: tokenKeyKey, Schema: schema, Key: make([]byte, 32)}
 	_, _ = rand.Read(made.Key) // crypto/rand never returns an error
-	put, err := s.put(made)
+	put, err := s.put(made, func(old item) error { return unmarshal(old, &made) })
 	if err != nil {
 		return made, err
 	}
-	err = s.transact(ctx, []types.TransactWriteItem{put})
-	if _, lost := errors.AsType[*types.TransactionCanceledException](err); !lost {
-		return made, err
-	}
-	found, err := s.read(ctx, tokenKeyKey, &made)
-	if err == nil && !found {
-		err = ErrBusy // the other write to it came to nothing
-	}
-	return made, err
+	return made, retry(ctx, func() error {
+		err := s.transact(ctx, []step{put})
+		if _, lost := errors.AsType[*types.TransactionCanceledException](err); lost {
+			return nil // made is the one that is there
+		}
+		return err
+	})
 }

@@ -16,9 +16,9 @@ import (
 // the name is taken.
 func (s *Store) Create(ctx context.Context, change secret.Change) (secret.Secret, error) {
 	var made secret.Secret
-	commit := uuid.NewString()
+	name := s.commitName()
 	err := retry(ctx, func() (err error) {
-		made, err = s.commit(ctx, secret.Secret{}, change, commit)
+		made, err = s.commit(ctx, secret.Secret{}, change, name)
 		if r, ok := errors.AsType[*rival](err); ok && r.found {
 			return &Exists{r.secret}
 		}
@@ -34,7 +34,7 @@ func (s *Store) Create(ctx context.Context, change secret.Change) (secret.Secret
 //
 // The first decision may be made on a remembered secret: an acceptance is safe,
 // since the commit proves that nothing has changed. A refusal is not, so it is
-// decided again on a fresh read before it is given. When decide returns ErrBusy, what
+// decided again on a fresh read before it is given. When decide returns [ErrBusy], what
 // it looked for beside the secret was changed since: it is asked again like after a
 // conflict.
 //
@@ -46,62 +46,104 @@ func (s *Store) Update(ctx context.Context, id secret.ID, decide func(secret.Sec
 		return secret.Secret{}, err
 	}
 	defer leave()
-	sec, remembered := s.heads.Get(id.Name)
-	if !remembered {
-		if sec, err = s.Get(ctx, id); err != nil {
+	var wait backoff
+	sec, known := s.heads.Get(id.Name)
+	name, remembered, rivals := s.commitName(), known, 0
+	for {
+		if !known {
+			if sec, err = s.Get(ctx, id); err != nil {
+				return secret.Secret{}, err
+			}
+			known, remembered = true, false
+		}
+		r := s.try(ctx, sec, id, decide, name)
+		switch {
+		case r.outcome == done || r.outcome == unproven && !remembered:
+			return r.secret, r.err
+		case r.outcome == unproven:
+			known = false
+			continue
+		case r.outcome == overtaken:
+			// Every other time it tries again at once: one who puts without a pause
+			// would otherwise keep all others from their turn.
+			sec, remembered = r.secret, false
+			if rivals++; rivals%2 == 1 {
+				continue
+			}
+		}
+		if err := wait.next(ctx); err != nil {
 			return secret.Secret{}, err
 		}
+		known = false // what was known before a wait is stale after it
 	}
-	var done secret.Secret
-	commit := uuid.NewString()
-	err = retry(ctx, func() error {
-		change, err := decideOn(sec, id, decide)
-		if remembered && (isRefusal(err) || change.Nothing) {
-			remembered = false
-			if sec, err = s.Get(ctx, id); err != nil {
-				return err
-			}
-			change, err = decideOn(sec, id, decide)
-		}
-		if errors.Is(err, ErrBusy) {
-			if sec, err = s.Get(ctx, id); err != nil {
-				return err
-			}
-			remembered = false
-			return errConflict
-		}
-		if err != nil {
-			return err
-		}
-		if change.Nothing {
-			done = sec
-			return nil
-		}
-		done, err = s.commit(ctx, sec, change, commit)
-		if r, ok := errors.AsType[*rival](err); ok {
-			if !r.found {
-				return secret.NotFound
-			}
-			sec, remembered = r.secret, false
-		}
-		if e, ok := errors.AsType[*VersionExists](err); ok {
-			e.Secret = sec
-		}
-		return err
-	})
-	return done, err
 }
 
-func decideOn(sec secret.Secret, id secret.ID, decide func(secret.Secret) (secret.Change, error)) (secret.Change, error) {
+// An outcome is what came of one try to change a secret.
+type outcome int
+
+const (
+	// done: it was committed, or it fails for good.
+	done outcome = iota
+	// unproven: it was refused, or there is nothing to change, and no commit has
+	// proved that the secret still is as it was known.
+	unproven
+	// overtaken: another change came first, whose state is known.
+	overtaken
+	// conflict: nothing was written, and the same may be tried again.
+	conflict
+)
+
+type result struct {
+	outcome outcome
+	secret  secret.Secret
+	err     error
+}
+
+// try decides on a secret as it is known, and commits.
+func (s *Store) try(ctx context.Context, sec secret.Secret, id secret.ID, decide func(secret.Secret) (secret.Change, error), name string) result {
 	if !sec.Is(id) {
-		return secret.Change{}, secret.NotFound
+		return result{unproven, secret.Secret{}, secret.NotFound}
 	}
-	return decide(sec)
+	change, err := decide(sec)
+	switch {
+	case errors.Is(err, ErrBusy):
+		return result{conflict, sec, err}
+	case isRefusal(err) || err == nil && change.IsUnchanged():
+		return result{unproven, sec, err}
+	case err != nil:
+		return result{done, sec, err}
+	}
+	next, err := s.commit(ctx, sec, change, name)
+	r, isRival := errors.AsType[*rival](err)
+	switch {
+	case isRival && r.found:
+		return result{overtaken, r.secret, err}
+	case isRival:
+		return result{done, secret.Secret{}, secret.NotFound}
+	case errors.Is(err, errConflict):
+		return result{conflict, sec, err}
+	}
+	return result{done, next, err}
 }
 
 func isRefusal(err error) bool {
 	_, ok := errors.AsType[secret.Error](err)
 	return ok
+}
+
+// Named is s with a name for its next commit: all tries of one request have the same.
+// A commit that finds its own name on the head has happened before.
+func (s *Store) Named(commit string) *Store {
+	named := *s
+	named.name = commit
+	return &named
+}
+
+func (s *Store) commitName() string {
+	if s.name != "" {
+		return s.name
+	}
+	return uuid.NewString()
 }
 
 // The waits between tries: at random up to a bound that doubles each time.
@@ -110,35 +152,33 @@ const (
 	maxWait   = 250 * time.Millisecond
 )
 
-// retry tries until it is no longer a conflict that stands in the way, or the
-// next try would come after the deadline. It is the only such loop beside the
-// SDK's own.
-//
-// Who lost against a rival knows what stands now, and after a wait no more: so every
-// other time it tries again at once. Otherwise one who puts without a pause would
-// keep all others from their turn.
+// A backoff is how long the next wait is.
+type backoff struct{ bound time.Duration }
+
+// next waits, and returns [ErrBusy] when the wait would end after the deadline.
+func (b *backoff) next(ctx context.Context) error {
+	b.bound = min(max(2*b.bound, firstWait), maxWait)
+	wait := rand.N(b.bound) //nolint:gosec // nothing secret about a wait
+	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < wait {
+		return ErrBusy
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(wait):
+		return nil
+	}
+}
+
+// retry tries until it is no longer a conflict that stands in the way.
 func retry(ctx context.Context, try func() error) error {
-	bound, waited := firstWait, true
+	var wait backoff
 	for {
-		err := try()
-		_, lost := errors.AsType[*rival](err)
-		if !lost && !errors.Is(err, errConflict) {
+		if err := try(); !errors.Is(err, errConflict) {
 			return err
 		}
-		if lost && waited {
-			waited = false
-			continue
+		if err := wait.next(ctx); err != nil {
+			return err
 		}
-		waited = true
-		wait := rand.N(bound) //nolint:gosec // nothing secret about a wait
-		if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < wait {
-			return ErrBusy
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(wait):
-		}
-		bound = min(2*bound, maxWait)
 	}
 }

@@ -47,7 +47,7 @@ func open(t *testing.T, path string) *DB {
 	return db
 }
 
-func withTable(t *testing.T, db *DB) *DB {
+func withTable(t testing.TB, db *DB) *DB {
 	t.Helper()
 	text := func(name string) types.AttributeDefinition {
 		return types.AttributeDefinition{AttributeName: &name, AttributeType: types.ScalarAttributeTypeS}
