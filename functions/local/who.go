@@ -67,7 +67,7 @@ func openTrail(path string) (trail, error) {
 		return forgetful{}, nil
 	}
 	if err := private.Check(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("cannot use the audit file: %w; remove it, or use --audit with another file", err)
+		return nil, fmt.Errorf("cannot use the audit file: %w, or use --audit with another file", err)
 	}
 	return audit.File(path)
 }

@@ -1,6 +1,7 @@
 package dynamo
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -73,8 +74,34 @@ func checkFile(db *bbolt.DB) (err error) {
 		if tx.Size() > info.Size() || tx.Bucket(bucket) == nil {
 			return errDamaged
 		}
-		return nil
+		return checkEntries(tx.Bucket(bucket), tx.Size())
 	})
+}
+
+const (
+	// maxChecked is how large a file is of which all is read at the start, in some
+	// 30 ms.
+	maxChecked = 32 << 20
+	// maxEmpty is larger than a file without an entry.
+	maxEmpty = 16 * 16 << 10
+)
+
+// checkEntries looks whether all entries are in order, where they are looked for, and
+// as they were written. In a large file only the first is read: it defines a table.
+func checkEntries(b *bbolt.Bucket, size int64) error {
+	var last []byte
+	c := b.Cursor()
+	for k, v := c.First(); k != nil && (last == nil || size <= maxChecked); k, v = c.Next() {
+		if last == nil && k[0] != spaceTable || last != nil && bytes.Compare(last, k) >= 0 || b.Get(k) == nil {
+			return errDamaged
+		}
+		valueOf(k, v)
+		last = k
+	}
+	if last == nil && size > maxEmpty {
+		return errDamaged
+	}
+	return nil
 }
 
 // createFile makes an empty table file where there is none: under another name

@@ -213,7 +213,7 @@ func fillFile(t *testing.T, path string) map[string]string {
 	}
 	want := map[string]string{}
 	for i := range 300 {
-		key := fmt.Sprintf("key-%03d", i)
+		key := fmt.Sprintf("D key-%03d", i) // as if of tables
 		want[key] = strings.Repeat(key, 1+i%40)
 		if i%50 == 0 {
 			want[key] = strings.Repeat(key, 1000) // of several pages
