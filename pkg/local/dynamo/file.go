@@ -79,9 +79,9 @@ func checkFile(db *bbolt.DB) (err error) {
 }
 
 const (
-	// maxChecked is how large a file is of which all is read at the start, in some
-	// 30 ms.
-	maxChecked = 32 << 20
+	// maxChecked is how large a file may be for all of it to be read at the start,
+	// which takes some 25 ms.
+	maxChecked = 16 << 20
 	// maxEmpty is larger than a file without an entry.
 	maxEmpty = 16 * 16 << 10
 )
