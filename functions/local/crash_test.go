@@ -80,6 +80,18 @@ func killAtStart(t *testing.T, data string) {
 	_ = c.Wait()
 }
 
+// A server that is killed while it makes its folder makes the rest the next time.
+func TestKilledAtFirstStart(t *testing.T) {
+	t.Parallel()
+	for i := range 25 {
+		data := filepath.Join(t.TempDir(), fmt.Sprint("data-", i))
+		killAtStart(t, data)
+		r := start(t, "--data", data)
+		create(t, r.url, "s", "v")
+		kill(t, r)
+	}
+}
+
 // A write is a new version of a secret, or a new secret with its first.
 type write struct{ operation, secret, token, value string }
 
@@ -131,7 +143,9 @@ var ownSecrets = []string{"own-1", "own-2", "own-3"}
 func (l *ledger) prepare(t *testing.T, url string) {
 	t.Helper()
 	for _, name := range slices.Concat(ownSecrets, []string{movedSecret, sharedSecret}) {
-		l.mustWrite(t, url, newWrite("CreateSecret", name))
+		w := newWrite("CreateSecret", name)
+		l.mustWrite(t, url, w)
+		l.current[name] = state{is: w.token}
 	}
 	for range movedVersions {
 		w := newWrite("PutSecretValue", movedSecret)

@@ -317,6 +317,26 @@ func TestFullDisk(t *testing.T) {
 	checkSecrets(t, r.url, made)
 }
 
+// A disk that is full from the start refuses it, with a sentence, and takes it later.
+func TestFullDiskAtStart(t *testing.T) {
+	t.Parallel()
+	for _, room := range []int{0, 1, 2, 4, 5} { // pages
+		dir := t.TempDir()
+		mount(t, dir, "-t", "tmpfs", "-o", "size=256k,mode=0700", "tmpfs")
+		fill := filepath.Join(dir, "fill")
+		writeFile(t, fill, strings.Repeat("x", (64-room)*4096))
+		data := filepath.Join(dir, "data")
+		if said := refused(t, "--addr", "127.0.0.1:0", "--data", data); !strings.Contains(said, "no space left on device") || !strings.Contains(said, data) {
+			t.Errorf("%d pages: got %s", room, said)
+		}
+		remove(t, fill)
+		r := start(t, "--data", data)
+		mustCreate(t, r.url, "s")
+		checkSecrets(t, r.url, []string{"s"})
+		r.interrupt(t)
+	}
+}
+
 // The same where the file may not grow: the failure is at another call.
 func TestFileThatMayNotGrow(t *testing.T) {
 	t.Parallel()
