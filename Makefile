@@ -18,18 +18,21 @@ SOAK     := 2m
 LAMBDA := CGO_ENABLED=0 GOOS=linux GOARCH=arm64 GOFIPS140=v1.0.0 \
 	go build -trimpath -buildvcs=false -tags lambda.norpc -ldflags "-s -w"
 
+# The local server needs nothing of the machine that it runs on.
+LOCAL := CGO_ENABLED=0 go build -o bin/local ./functions/local
+
 .PHONY: help
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: ## start Strongroom on http://127.0.0.1:4566, with its data in .local/data
-	@go build -o bin/local ./functions/local
-	@exec bin/local $(ARGS)
+	@$(LOCAL)
+	@exec bin/local --parent $$PPID $(ARGS)
 
 .PHONY: prune
 prune: ## remove once what need not be kept of the local data, while nothing else uses it
-	@go build -o bin/local ./functions/local
+	@$(LOCAL)
 	@exec bin/local --prune $(ARGS)
 
 # Who may do what, apart from the policies on secrets: deployed with functions/api,
@@ -38,7 +41,7 @@ POLICIES := policies.json
 
 .PHONY: audit
 audit: ## show the last calls of the local server: who did what, and what came of it
-	@go build -o bin/local ./functions/local
+	@$(LOCAL)
 	@bin/local --show-audit 20 $(ARGS)
 
 .PHONY: build
@@ -86,7 +89,7 @@ bench: ## measure; BENCHMARKS.md says what and how
 
 .PHONY: bench-server
 bench-server: ## measure the whole server over HTTP, beside a bare one; ARGS=-scale for sizes
-	@go build -o bin/local ./functions/local
+	@$(LOCAL)
 	@go build -o bin/bench ./bench
 	@exec bin/bench $(ARGS)
 

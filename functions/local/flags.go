@@ -37,6 +37,7 @@ func newFlags(set *settings) (flags *flag.FlagSet, memory *bool) {
 	flags.StringVar(&set.show.Secret, "secret", "", "with --show-audit: only records of the secret with this `name` or ARN")
 	flags.StringVar(&set.show.Caller, "caller", "", "with --show-audit: only records of the caller with this `name`, access key ID or ARN")
 	flags.Var(&parsed[time.Time]{&set.show.Day, parseDay, "a day such as 2026-11-26"}, "day", "with --show-audit: only records of this `day`, in UTC")
+	flags.Var(&parsed[int]{&set.parent, strconv.Atoi, "a process ID"}, "parent", "stop when the process with this `pid`, which started this one, has ended")
 	flags.BoolVar(&set.version, "version", false, "show the version and end")
 	return flags, memory
 }

@@ -50,6 +50,7 @@ func serve(ctx context.Context, stop func(), set settings, out io.Writer, log *s
 	wait := s.background(ctx)
 	gate := newReloadingGate(s.server, who, set)
 	go gate.reloadOnHangup(ctx, stop)
+	go stopWithParent(ctx, stop, set.parent, log)
 	url := urlOf(listener.Addr())
 	err = writeURLFile(set.urlFile, url)
 	if err == nil {

@@ -39,6 +39,7 @@ type settings struct {
 	rate        float64 // calls of one caller a second, 0 for any number
 	policies    string  // file of principal policies, empty to allow everything
 	credentials string  // file of credentials, empty to check none
+	parent      int     // process to end with, 0 for none
 	pruneOnce   bool
 	version     bool
 	show        audit.Filter // which records to show, and end

@@ -2,12 +2,15 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 
 	"github.com/strongroom/strongroom/pkg/audit"
 	"github.com/strongroom/strongroom/pkg/local"
+	"github.com/strongroom/strongroom/pkg/local/private"
 	"github.com/strongroom/strongroom/pkg/policy"
 )
 
@@ -62,6 +65,9 @@ type trail interface {
 func openTrail(path string) (trail, error) {
 	if path == "" {
 		return forgetful{}, nil
+	}
+	if err := private.Check(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("cannot use the audit file: %w, or use --audit with another file", err)
 	}
 	return audit.File(path)
 }

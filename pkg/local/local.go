@@ -114,14 +114,14 @@ func (e *Engines) takeFolder(data string) error {
 	if err := private.Folder(data); err != nil {
 		return fmt.Errorf("cannot use the data folder %s: %w", data, err)
 	}
+	if _, err := os.Lstat(filepath.Join(data, oldFile)); err == nil {
+		return fmt.Errorf("the data folder %s was made by an earlier version, whose table (%s) cannot be read any more; use --data with another folder", data, oldFile)
+	}
 	lock, err := lockFolder(data)
 	if err != nil {
 		return err
 	}
 	e.closers = append(e.closers, lock.Unlock)
-	if _, err := os.Lstat(filepath.Join(data, oldFile)); err == nil {
-		return fmt.Errorf("the data folder %s was made by an earlier version, whose table (%s) cannot be read any more; use --data with another folder", data, oldFile)
-	}
 	return nil
 }
 

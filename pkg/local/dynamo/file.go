@@ -1,12 +1,16 @@
 package dynamo
 
 import (
+	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 
@@ -21,12 +25,16 @@ import (
 // What an update returns for is synced to the disk. Updates that arrive while one
 // is being synced share the next commit: each is decided on what the ones before
 // it wrote.
+//
+// A commit that fails, on a full disk for one, leaves the file as it was, and the
+// next may succeed. One that finds the file damaged is the last.
 type file struct {
 	db *bbolt.DB
 
 	mu      sync.Mutex
 	leading bool      // one of the updates is committing
 	queue   []*update // wait for the next commit
+	broken  error     // why nothing is written any more
 }
 
 // An update waits for its turn to lead a commit, or for its end.
@@ -37,7 +45,7 @@ type update struct {
 	done   chan struct{} // closed when err says how it ended
 }
 
-var bucket = []byte("dynamo")
+var bucket = []byte("dynamo 1")
 
 // openFile opens a file, which is made where there is none. Its folder belongs to
 // this process alone, see pkg/local.
@@ -56,7 +64,8 @@ func openFile(path string) (*file, error) {
 }
 
 // checkFile finds a file that is not all there, or not a table.
-func checkFile(db *bbolt.DB) error {
+func checkFile(db *bbolt.DB) (err error) {
+	defer recoverDamage(&err)()
 	info, err := os.Stat(db.Path())
 	if err != nil {
 		return err
@@ -65,8 +74,34 @@ func checkFile(db *bbolt.DB) error {
 		if tx.Size() > info.Size() || tx.Bucket(bucket) == nil {
 			return errDamaged
 		}
-		return nil
+		return checkEntries(tx.Bucket(bucket), tx.Size())
 	})
+}
+
+const (
+	// maxChecked is how large a file may be for all of it to be read at the start,
+	// which takes some 25 ms.
+	maxChecked = 16 << 20
+	// maxEmpty is larger than a file without an entry.
+	maxEmpty = 16 * 16 << 10
+)
+
+// checkEntries looks whether all entries are in order, where they are looked for, and
+// as they were written. In a large file only the first is read: it defines a table.
+func checkEntries(b *bbolt.Bucket, size int64) error {
+	var last []byte
+	c := b.Cursor()
+	for k, v := c.First(); k != nil && (last == nil || size <= maxChecked); k, v = c.Next() {
+		if last == nil && k[0] != spaceTable || last != nil && bytes.Compare(last, k) >= 0 || b.Get(k) == nil {
+			return errDamaged
+		}
+		valueOf(k, v)
+		last = k
+	}
+	if last == nil && size > maxEmpty {
+		return errDamaged
+	}
+	return nil
 }
 
 // createFile makes an empty table file where there is none: under another name
@@ -125,11 +160,29 @@ func explain(path string, err error) error {
 
 var errDamaged = errors.New("the table file is damaged")
 
-func (f *file) close() error { return f.db.Close() }
+// close closes the file. A commit that ended in a panic may hold bbolt's lock for
+// good: then the end of the process does it.
+func (f *file) close() error {
+	f.mu.Lock()
+	broken := f.broken
+	f.mu.Unlock()
+	if broken != nil {
+		return nil
+	}
+	return f.db.Close()
+}
 
 func (f *file) view(do func(reader) error) (err error) {
+	defer f.name(&err)
 	defer recoverDamage(&err)()
 	return f.db.View(func(tx *bbolt.Tx) error { return do(pages{tx.Bucket(bucket)}) })
+}
+
+// name adds the path to an error that says that the file is damaged.
+func (f *file) name(err *error) {
+	if errors.Is(*err, errDamaged) {
+		*err = fmt.Errorf("%s: %w; put it back from a backup", f.db.Path(), *err)
+	}
 }
 
 func (f *file) update(decide func(reader) ([]write, error)) error {
@@ -155,13 +208,16 @@ func (f *file) lead() {
 	f.mu.Lock()
 	batch := f.queue
 	f.queue = nil
+	err := f.broken
 	f.mu.Unlock()
 
-	if err := f.commit(batch); err != nil {
+	if err == nil {
+		err = f.commit(batch)
+	}
+	if err != nil {
+		// Those that were refused too: they may have been by what is not there now.
 		for _, u := range batch {
-			if u.err == nil {
-				u.err = err
-			}
+			u.err = err
 		}
 	}
 	for _, u := range batch {
@@ -170,6 +226,9 @@ func (f *file) lead() {
 
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if errors.Is(err, errDamaged) {
+		f.broken = err
+	}
 	if len(f.queue) > 0 {
 		f.queue[0].turn <- struct{}{}
 	} else {
@@ -178,6 +237,7 @@ func (f *file) lead() {
 }
 
 func (f *file) commit(batch []*update) (err error) {
+	defer f.name(&err)
 	defer recoverDamage(&err)()
 	tx, err := f.db.Begin(true)
 	if err != nil {
@@ -190,10 +250,7 @@ func (f *file) commit(batch []*update) (err error) {
 	}
 	changed := false
 	for _, u := range batch {
-		var writes []write
-		if writes, u.err = u.decide(pages{b}); u.err != nil {
-			continue
-		}
+		writes := f.decide(u, b)
 		changed = changed || len(writes) > 0
 		if err := apply(b, writes); err != nil {
 			return err
@@ -205,13 +262,23 @@ func (f *file) commit(batch []*update) (err error) {
 	return tx.Commit()
 }
 
+// decide decides one update. One that meets a damaged entry fails alone.
+func (f *file) decide(u *update, b *bbolt.Bucket) (writes []write) {
+	defer f.name(&u.err)
+	defer recoverDamage(&u.err)()
+	if writes, u.err = u.decide(pages{b}); u.err != nil {
+		return nil
+	}
+	return writes
+}
+
 func apply(b *bbolt.Bucket, writes []write) error {
 	for _, w := range writes {
 		var err error
 		if w.value == nil {
 			err = b.Delete(w.key)
 		} else {
-			err = b.Put(w.key, w.value)
+			err = b.Put(w.key, appendSum(w.key, w.value))
 		}
 		if err != nil {
 			return err
@@ -232,16 +299,43 @@ func recoverDamage(err *error) func() {
 	}
 }
 
+// An entry of the file is a value and, behind it, the CRC-32C of its key and the
+// value. bbolt has no checksums for what is in its pages.
+const sumSize = 4
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+func sumOf(key, value []byte) uint32 {
+	return crc32.Update(crc32.Checksum(key, castagnoli), castagnoli, value)
+}
+
+func appendSum(key, value []byte) []byte {
+	return binary.BigEndian.AppendUint32(slices.Clip(value), sumOf(key, value))
+}
+
+// valueOf is the value of an entry, nil for none. Like bbolt it panics over damage.
+func valueOf(key, stored []byte) []byte {
+	if stored == nil {
+		return nil
+	}
+	n := len(stored) - sumSize
+	if n < 0 || binary.BigEndian.Uint32(stored[n:]) != sumOf(key, stored[:n]) {
+		panic(fmt.Sprintf("the checksum of entry %q does not match", key))
+	}
+	return stored[:n:n]
+}
+
 // pages are one state of the file.
 type pages struct{ *bbolt.Bucket }
 
-func (p pages) get(key []byte) []byte { return p.Get(key) }
+func (p pages) get(key []byte) []byte { return valueOf(key, p.Get(key)) }
 
 func (p pages) walk(from []byte, backwards bool, do func(key, value []byte) bool) {
 	c := p.Cursor()
+	visit := func(k, stored []byte) bool { return k != nil && do(k, valueOf(k, stored)) }
 	k, v := c.Seek(from)
 	if !backwards {
-		for ; k != nil && do(k, v); k, v = c.Next() {
+		for ; visit(k, v); k, v = c.Next() {
 		}
 		return
 	}
@@ -250,6 +344,6 @@ func (p pages) walk(from []byte, backwards bool, do func(key, value []byte) bool
 	} else if string(k) != string(from) {
 		k, v = c.Prev()
 	}
-	for ; k != nil && do(k, v); k, v = c.Prev() {
+	for ; visit(k, v); k, v = c.Prev() {
 	}
 }

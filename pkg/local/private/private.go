@@ -58,17 +58,17 @@ func Check(path string) error {
 func check(path string, info fs.FileInfo) error {
 	switch {
 	case info.Mode()&fs.ModeSymlink != 0:
-		return fmt.Errorf("%s is a symbolic link; links are not followed here", path)
+		return fmt.Errorf("%s is a symbolic link, which is not followed here; put the file itself in its place", path)
 	case !info.Mode().IsRegular():
 		return fmt.Errorf("%s is not a file", path)
 	case !isOwn(info):
-		return fmt.Errorf("%s belongs to another user", path)
+		return fmt.Errorf("%s belongs to another user; start as that user, or change its owner", path)
 	}
 	return nil
 }
 
 // Folder makes a folder for this user alone where there is none, and refuses one
-// that is not.
+// that is not. Its errors leave it to the caller to name the folder.
 func Folder(path string) error {
 	made, err := makeFolder(path)
 	if err != nil {
@@ -84,11 +84,11 @@ func Folder(path string) error {
 	case err != nil:
 		return err
 	case info.Mode()&fs.ModeSymlink != 0:
-		return fmt.Errorf("%s is a symbolic link; links are not followed here", path)
+		return errors.New("it is a symbolic link, which is not followed here; name the folder itself")
 	case !info.IsDir():
-		return fmt.Errorf("%s is not a folder", path)
+		return errors.New("it is not a folder")
 	case !isOwn(info):
-		return fmt.Errorf("the folder %s belongs to another user", path)
+		return errors.New("it belongs to another user; use another folder, or start as that user")
 	case !HasModes || info.Mode().Perm()&0o077 == 0:
 		return nil
 	}
@@ -114,8 +114,7 @@ func shut(path string, info fs.FileInfo) error {
 		return err
 	}
 	if len(files) > 0 {
-		return fmt.Errorf("other users may look into the folder %s (mode %04o); run 'chmod 700 %s', or use another folder",
-			path, info.Mode().Perm(), path)
+		return fmt.Errorf("other users may look into it (mode %04o); run 'chmod 700 %s', or use another folder", info.Mode().Perm(), path)
 	}
 	return os.Chmod(path, 0o700) //nolint:gosec // a folder, for its owner alone
 }
