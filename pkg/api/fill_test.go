@@ -76,12 +76,12 @@ func fillItems(t testing.TB, sec secret.Secret) []map[string]types.AttributeValu
 	created := sec.Created.Format("2006-01-02T15:04:05.000Z")
 	items := []map[string]any{
 		{
-			"pk": "SECRET#" + sec.Name, "sk": "HEAD", "schema": 1, "suffix": sec.Suffix(), "revision": 1, "commit": "",
+			"pk": "SECRET#" + sec.Name, "sk": "HEAD", "schema": 2, "suffix": sec.Suffix(), "revision": 1, "commit": "",
 			"token": "", "description": "", "type": "", "kms_key": "", "keyed": 0, "stages": map[string]string{},
 			"versions": 0, "prunings": 0, "moves": 0, "policy_hash": "", "tags": nil, "created": created, "changed": created, "deletion": nil,
 		},
-		{"pk": "DIRECTORY#NAME", "sk": sec.Name, "schema": 1, "name": sec.Name, "suffix": sec.Suffix()},
-		{"pk": "DIRECTORY#CREATED", "sk": created + "#" + sec.Name, "schema": 1, "name": sec.Name, "suffix": sec.Suffix()},
+		{"pk": "DIRECTORY#NAME", "sk": sec.Name, "schema": 2, "name": sec.Name, "suffix": sec.Suffix(), "created": created},
+		{"pk": "DIRECTORY#CREATED", "sk": created + "#" + sec.Name, "schema": 2, "name": sec.Name, "suffix": sec.Suffix(), "created": created},
 	}
 	var out []map[string]types.AttributeValue
 	for _, it := range items {

@@ -556,7 +556,8 @@ func TestRotateSecretIncomplete(t *testing.T) {
 					want.Rotation.Run = secret.Run{Token: token(test.pending), Due: now.now}
 					want.Revision = before.Revision + 1
 				}
-				if got := must(room.Store.Get(t.Context(), secret.ID{Name: "s"}))(t); !reflect.DeepEqual(got, want) {
+				got := must(room.Store.Get(t.Context(), secret.ID{Name: "s"}))(t)
+				if want.Commit = got.Commit; !reflect.DeepEqual(got, want) {
 					t.Errorf("call %d: got  %+v\nwant %+v", i+1, got, want)
 				}
 			}

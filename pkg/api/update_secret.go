@@ -115,7 +115,7 @@ func withoutMade(change secret.Change) secret.Secret {
 func (c *call) rewrap(ctx context.Context, place envelope.Place, sealed secret.Sealed, key string) (secret.Sealed, error) {
 	next, err := c.Sealer.Rewrap(ctx, place, sealed, key)
 	refused, ok := errors.AsType[secret.Error](err)
-	if !ok || refused.Code != secret.EncryptionFailure && refused.Code != secret.AccessDenied {
+	if !ok || refused.Code != secret.EncryptionFailure {
 		return next, err
 	}
 	// KMS does not say which of the two keys it refuses.

@@ -261,7 +261,7 @@ func TestUpdateSecretKeyWithoutVersions(t *testing.T) {
 	}
 }
 
-// A key that cannot be used, for any of the versions, changes nothing.
+// A new key that cannot be used changes nothing.
 func TestUpdateSecretKeyRefused(t *testing.T) {
 	t.Parallel()
 	disabled := newKey(t)
@@ -278,7 +278,6 @@ func TestUpdateSecretKeyRefused(t *testing.T) {
 		{"unknown alias", "alias/none", nil, encryptionFailure},
 		{"no key at all", "ä", nil, encryptionFailure},
 		{"denied for one version", "", about(token("v3"), localtest.Refuse(400, "AccessDeniedException")), noAccessToKMS},
-		{"to be deleted, for one version", "", about(token("v4"), localtest.Refuse(400, "KMSInvalidStateException")), encryptionFailure},
 		{"does not open one version", "", about(token("v2"), localtest.Refuse(400, "InvalidCiphertextException")), decryptionFailure},
 		{"throttled at one version", "", about(token("v3"), localtest.Refuse(400, "ThrottlingException")), rateExceeded},
 		{"unreachable for one version", "", about(token("v3"), localtest.Cut), serverFault},
@@ -311,19 +310,37 @@ func TestUpdateSecretKeyRefused(t *testing.T) {
 	}
 }
 
-// The key of now that cannot be used any more lets nothing be moved away from it.
+// A secret under a key that cannot be used any more is moved to one that can. The
+// versions under the old key keep it, and can be read again when it can be used again.
 func TestUpdateSecretKeyFromDisabled(t *testing.T) {
 	t.Parallel()
 	room := localtest.New(t)
 	from, to := withKey(t, room, "s"), newKey(t)
 	disable(t, from)
-	refuses(t, room, encryptionFailure, func() (*secretsmanager.UpdateSecretOutput, error) {
-		return room.SDK.UpdateSecret(t.Context(), keyInput("s", to))
-	})
+	in := updateInput("s", "v5", "five")
+	in.KmsKeyId = aws.String(to)
+	update(t, room, in)
+	if got := *get(t, room.Another(t), "s").SecretString; got != "five" {
+		t.Errorf("got %q, want five", got)
+	}
+	put(t, room, "s", "v6", "six")
+	if got := storedVersions(t, room, "s")["v6"].KeyARN; got != to {
+		t.Errorf("the next version lies under %s, want %s", got, to)
+	}
+	_, err := room.SDK.GetSecretValue(t.Context(), getInput("s", "v3", ""), once)
+	checkRefused(t, err, decryptionFailure)
 	must(localtest.Shared().KMS().EnableKey(t.Context(), &kms.EnableKeyInput{KeyId: aws.String(from)}))(t)
-	update(t, room, keyInput("s", to))
+	must(room.SDK.GetSecretValue(t.Context(), getInput("s", "v3", "")))(t)
+
+	// Without a new value, the key of the values to come is changed all the same.
+	other := localtest.New(t)
+	from = withKey(t, other, "s")
 	disable(t, from)
-	checkValues(t, room.Another(t), "s", labelled)
+	update(t, other, keyInput("s", to))
+	put(t, other, "s", "v5", "five")
+	if got := storedVersions(t, other, "s"); got["v5"].KeyARN != to || got["v3"].KeyARN != from {
+		t.Errorf("got v5 under %s and v3 under %s, want %s and %s", got["v5"].KeyARN, got["v3"].KeyARN, to, from)
+	}
 }
 
 func TestUpdateSecretKeyCalls(t *testing.T) {

@@ -140,25 +140,21 @@ func (c *commit) head() (step, error) {
 		attributes["quota"] = num(c.change.Quota + len(c.seen.Stages.Versions()))
 	}
 	attributes["seen"], attributes["added"], attributes["once"] = num(c.seen.Revision), num(added), num(once)
-	return c.update(head.key, c.dueUpdate(attributes), condition, attributes, c.overtaken), nil
-}
-
-// dueUpdate is the update that notes when the schedule has to look at the secret: soon
-// when it has too many versions, when it was said anew which to keep, or when a
-// deletion was taken back; and when the recovery window ends.
-func (c *commit) dueUpdate(attributes item) string {
-	due := c.next.Changed
+	// The schedule has to look at the secret soon when it has too many versions, when
+	// it was said anew which to keep, or when a deletion was taken back; and when the
+	// recovery window ends.
+	due, set := c.next.Changed, keepDue
 	if !c.next.Deletion.IsZero() {
 		due = c.next.Deletion
 	}
-	attributes["shard"], attributes["due"] = str(Prunings.shardOf(c.next.Name)), str(stamp(due).String())
 	switch {
 	case !c.next.Deletion.Equal(c.seen.Deletion) || c.change.Pruning == secret.Anew:
-		return setDue
+		set = setDue
 	case c.change.Pruning == secret.Soon:
-		return noteDue
+		set = noteDue
 	}
-	return keepDue
+	attributes["shard"], attributes["due"] = str(Prunings.shardOf(c.next.Name)), str(stamp(due).String())
+	return c.update(head.key, set, condition, attributes, c.overtaken), nil
 }
 
 // overtaken reads from the head that stands in the way whose commit it was.
@@ -205,7 +201,8 @@ func (c *commit) effect(e secret.Effect) (step, error) {
 	case secret.Rewrap:
 		// What is sealed under the data key stays.
 		attributes, err := marshal(versionOf(c.next, e.Version))
-		return c.update(k, setDataKey, exists, attributes, func(item) error { return secret.NoSuchVersion(e.Version.ID) }), err
+		lost := &Damaged{c.next.Name, fmt.Errorf("its version %s is lost", e.Version.ID)}
+		return c.update(k, setDataKey, exists, attributes, func(item) error { return lost }), err
 	}
 	return c.check(k, exists, secret.NoSuchVersion(e.Version.ID)), nil
 }

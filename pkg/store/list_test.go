@@ -92,18 +92,18 @@ func TestSecrets(t *testing.T) {
 		names, want[made.Name] = append(names, made.Name), made
 	}
 	took(room)
-	got, err := room.Store.Secrets(t.Context(), names)
+	got, err := room.Store.Secrets(t.Context(), names, nil)
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("%d secrets, %v, want %d: %v", len(got), err, len(want), got)
 	}
 	wantCalls(t, room, "BatchGetItem BatchGetItem")
 	room.Wire.Break("BatchGetItem", firstOnly, firstOnly)
-	got, err = room.Store.Secrets(t.Context(), names)
+	got, err = room.Store.Secrets(t.Context(), names, nil)
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("with keys left unprocessed: %d secrets, %v, want %d", len(got), err, len(want))
 	}
 	wantCalls(t, room, strings.TrimSpace(strings.Repeat("BatchGetItem ", 4)))
-	if got, err := room.Store.Secrets(t.Context(), nil); err != nil || len(got) != 0 {
+	if got, err := room.Store.Secrets(t.Context(), nil, nil); err != nil || len(got) != 0 {
 		t.Errorf("no names: %v, %v", got, err)
 	}
 	wantCalls(t, room, "")

@@ -150,7 +150,7 @@ func (s *Store) Prune(ctx context.Context, look Look, remove []string, then Then
 		for _, id := range remove {
 			steps = append(steps, s.deleteIf(versionKey(sec.Name, sec.Suffix(), id), wasSeen, item{"seen": num(sec.Revision)}, func(item) error {
 				gone = append(gone, id)
-				return errConflict
+				return errGone
 			}))
 		}
 		err := s.transact(ctx, steps)
@@ -158,9 +158,10 @@ func (s *Store) Prune(ctx context.Context, look Look, remove []string, then Then
 			then = Then{Keep: true}
 			return errConflict
 		}
-		if len(gone) > 0 && errors.Is(err, errConflict) {
+		if errors.Is(err, errGone) {
 			remove = slices.DeleteFunc(remove, func(id string) bool { return slices.Contains(gone, id) })
 			then = Then{Keep: true}
+			return errConflict
 		}
 		return err
 	})
@@ -191,6 +192,9 @@ func (s *Store) prunedHead(look Look, removed int, then Then) step {
 		"once":     num(min(removed, 1)),
 	}, func(old item) error { return movedOrRevised(old, look) })
 }
+
+// errGone says that versions were removed by somebody else.
+var errGone = errors.New("versions are gone")
 
 // errRevised says that a secret was changed in a way that leaves all versions
 // without a label without one.

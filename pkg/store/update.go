@@ -47,16 +47,23 @@ func (s *Store) Update(ctx context.Context, id secret.ID, decide func(secret.Sec
 	}
 	defer leave()
 	var wait backoff
+	var r result
 	sec, known := s.heads.Get(id.Name)
 	name, remembered, rivals := s.commitName(), known, 0
 	for {
 		if !known {
-			if sec, err = s.Get(ctx, id); err != nil {
+			sec, err = s.Get(ctx, id)
+			switch {
+			case r.removing && errors.Is(err, secret.NotFound):
+				return r.secret, nil
+			case err != nil:
 				return secret.Secret{}, err
+			case r.outcome == conflict && sec.Commit == name:
+				return sec, nil // an earlier try happened after all
 			}
 			known, remembered = true, false
 		}
-		r := s.try(ctx, sec, id, decide, name)
+		r = s.try(ctx, sec, id, decide, name)
 		switch {
 		case r.outcome == done || r.outcome == unproven && !remembered:
 			return r.secret, r.err
@@ -94,36 +101,39 @@ const (
 )
 
 type result struct {
-	outcome outcome
-	secret  secret.Secret
-	err     error
+	outcome  outcome
+	secret   secret.Secret
+	err      error
+	removing bool // what was tried removes the secret
 }
 
 // try decides on a secret as it is known, and commits.
 func (s *Store) try(ctx context.Context, sec secret.Secret, id secret.ID, decide func(secret.Secret) (secret.Change, error), name string) result {
 	if !sec.Is(id) {
-		return result{unproven, secret.Secret{}, secret.NotFound}
+		return result{outcome: unproven, err: secret.NotFound}
 	}
 	change, err := decide(sec)
 	switch {
 	case errors.Is(err, ErrBusy):
-		return result{conflict, sec, err}
+		return result{outcome: conflict, err: err}
 	case isRefusal(err) || err == nil && change.IsUnchanged():
-		return result{unproven, sec, err}
+		return result{outcome: unproven, secret: sec, err: err}
 	case err != nil:
-		return result{done, sec, err}
+		return result{outcome: done, err: err}
 	}
 	next, err := s.commit(ctx, sec, change, name)
 	r, isRival := errors.AsType[*rival](err)
 	switch {
 	case isRival && r.found:
-		return result{overtaken, r.secret, err}
+		return result{outcome: overtaken, secret: r.secret}
 	case isRival:
-		return result{done, secret.Secret{}, secret.NotFound}
+		return result{outcome: done, err: secret.NotFound}
 	case errors.Is(err, errConflict):
-		return result{conflict, sec, err}
+		gone := change.Secret
+		gone.Revision++
+		return result{outcome: conflict, secret: gone, removing: change.Outcome == secret.Removed}
 	}
-	return result{done, next, err}
+	return result{outcome: done, secret: next, err: err}
 }
 
 func isRefusal(err error) bool {

@@ -1,0 +1,168 @@
+package store_test
+
+import (
+	"errors"
+	"maps"
+	"slices"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"github.com/strongroom/strongroom/pkg/local/localtest"
+	"github.com/strongroom/strongroom/pkg/secret"
+	"github.com/strongroom/strongroom/pkg/store"
+)
+
+// spoil changes an attribute of an item behind the store's back.
+func spoil(t testing.TB, room *localtest.Room, item, attribute string, av types.AttributeValue) {
+	t.Helper()
+	it := maps.Clone(items(t, room)[item])
+	if it == nil {
+		t.Fatalf("there is no item %s", item)
+	}
+	it[attribute] = av
+	place(t, room, it)
+}
+
+// An item that a newer version wrote is refused, and never written back.
+func TestNewerItemsAreRefused(t *testing.T) {
+	t.Parallel()
+	for _, item := range []string{"SECRET#s HEAD", "SECRET#s VERSION#aaaaaa#v1"} {
+		room := localtest.New(t)
+		sec := create(t, room, "aaaaaa")
+		spoil(t, room, item, "schema", &types.AttributeValueMemberN{Value: "99"})
+		before := dump(t, room)
+		other := room.Another(t)
+		newer := func(what string, err error) {
+			t.Helper()
+			if e, ok := errors.AsType[*store.Newer](err); !ok || e.Schema != 99 {
+				t.Errorf("%s, %s: got %v, want that it is newer", item, what, err)
+			}
+		}
+		if item == "SECRET#s HEAD" {
+			_, err := other.Store.Get(t.Context(), byName)
+			newer("get", err)
+			_, err = other.Store.Update(t.Context(), byName, putting("v2"))
+			newer("update", err)
+			_, err = other.Store.Create(t.Context(), making(t, fresh("s", "bbbbbb")))
+			newer("create", err)
+			_, err = other.Store.Look(t.Context(), "s")
+			newer("look", err)
+		} else {
+			_, _, err := other.Store.Version(t.Context(), sec, "v1")
+			newer("version", err)
+			_, _, err = other.Store.Versions(t.Context(), sec, store.Page{Limit: 10})
+			newer("versions", err)
+			_, err = other.Store.Labelled(t.Context(), sec)
+			newer("labelled", err)
+		}
+		wantUnchanged(t, room, before)
+	}
+}
+
+// A process that remembers the head of before does not write over a newer one.
+func TestNewerHeadOverRemembered(t *testing.T) {
+	t.Parallel()
+	room := localtest.New(t)
+	create(t, room, "aaaaaa")
+	other := warm(t, room)
+	update(t, room, putting("v2"))
+	spoil(t, room, "SECRET#s HEAD", "schema", &types.AttributeValueMemberN{Value: "3"})
+	before := dump(t, room)
+	if _, err := other.Store.Update(t.Context(), byName, putting("v3")); !isType[*store.Newer](err) {
+		t.Errorf("got %v, want that it is newer", err)
+	}
+	wantUnchanged(t, room, before)
+}
+
+// What cannot be read is the trouble of one secret: others are read with it in a list.
+func TestOneDamagedHead(t *testing.T) {
+	t.Parallel()
+	for what, av := range map[string]types.AttributeValue{
+		"a date that is none": &types.AttributeValueMemberS{Value: "yesterday"}, "a date that is a list": &types.AttributeValueMemberL{},
+	} {
+		room := localtest.New(t)
+		create(t, room, "aaaaaa")
+		if _, err := room.Store.Create(t.Context(), making(t, fresh("other", "bbbbbb"))); err != nil {
+			t.Fatal(err)
+		}
+		attribute := "changed"
+		if what == "a date that is a list" {
+			attribute, av = "stages", &types.AttributeValueMemberS{Value: "v1"}
+		}
+		spoil(t, room, "SECRET#s HEAD", attribute, av)
+		other := room.Another(t)
+		var told []error
+		found, err := other.Store.Secrets(t.Context(), []string{"s", "other"}, func(err error) { told = append(told, err) })
+		if err != nil || !slices.Equal(sortedKeys(found), []string{"other"}) {
+			t.Errorf("%s: found %v, %v, want the other one", what, sortedKeys(found), err)
+		}
+		if len(told) != 1 || !isType[*store.Damaged](told[0]) {
+			t.Errorf("%s: told %v, want of the damaged one", what, told)
+		}
+		if _, err := other.Store.Get(t.Context(), byName); !isType[*store.Damaged](err) {
+			t.Errorf("%s: got %v, want that it is damaged", what, err)
+		}
+		arn, err := other.Store.RemoveDamaged(t.Context(), "s", noon)
+		if err != nil || arn != localtest.ARNs.Of("s", "aaaaaa") {
+			t.Errorf("%s: removed %s, %v", what, arn, err)
+		}
+		wantKeys(t, room, "SECRET#other HEAD", "SECRET#other VERSION#bbbbbb#v1", "DIRECTORY#NAME other", "DIRECTORY#CREATED 2026-03-04T12:00:00.123Z#other",
+			"SECRET#s LEFTOVER#aaaaaa", "SECRET#s VERSION#aaaaaa#v1")
+		if _, err := other.Store.Create(t.Context(), making(t, fresh("s", "cccccc"))); err != nil {
+			t.Errorf("%s: made again: %v", what, err)
+		}
+	}
+}
+
+func TestSoundIsNotDamaged(t *testing.T) {
+	t.Parallel()
+	room := localtest.New(t)
+	create(t, room, "aaaaaa")
+	before := dump(t, room)
+	for _, name := range []string{"s", "none"} {
+		if _, err := room.Store.RemoveDamaged(t.Context(), name, noon); !errors.Is(err, store.ErrMoved) {
+			t.Errorf("%s: got %v, want %v", name, err, store.ErrMoved)
+		}
+	}
+	wantUnchanged(t, room, before)
+}
+
+// A secret is made over rows of the directory that a restore left without their head.
+func TestCreateOverStrayRows(t *testing.T) {
+	t.Parallel()
+	room := localtest.New(t)
+	create(t, room, "aaaaaa")
+	takeAway(t, room, "SECRET#s", "HEAD")
+	other := room.Another(t)
+	sec, err := other.Store.Create(t.Context(), making(t, fresh("s", "bbbbbb")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows, _, err := other.Store.Directory(t.Context(), store.Walk{Order: store.ByName, Limit: 10})
+	if err != nil || len(rows) != 1 || !rows[0].Of(sec) {
+		t.Errorf("got rows %+v, %v, want one of the new secret", rows, err)
+	}
+}
+
+// A policy whose text is lost is told from one that was replaced a moment ago, and can
+// be put anew, or taken away.
+func TestLostPolicy(t *testing.T) {
+	t.Parallel()
+	for name, mend := range map[string]decide{
+		"put":    puttingPolicy,
+		"delete": func(sec secret.Secret) (secret.Change, error) { return sec.DeletePolicy(noon) },
+	} {
+		room := localtest.New(t)
+		create(t, room, "aaaaaa")
+		sec := update(t, room, puttingPolicy)
+		takeAway(t, room, "SECRET#s", "POLICY#aaaaaa#"+sec.PolicyHash)
+		if _, err := room.Another(t).Store.Policy(t.Context(), sec); !isType[*store.Damaged](err) {
+			t.Errorf("got %v, want that it is lost", err)
+		}
+		sec = update(t, room, mend)
+		if got, err := room.Another(t).Store.Policy(t.Context(), sec); err != nil || (got == policyText) != (name == "put") {
+			t.Errorf("%s: got %q, %v", name, got, err)
+		}
+	}
+}
