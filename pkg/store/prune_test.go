@@ -1,12 +1,8 @@
 package store_test
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"reflect"
 	"slices"
 	"strings"
@@ -627,16 +623,18 @@ func TestSweep(t *testing.T) {
 func TestSweepFaults(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
+		cloud  localtest.Cloud
 		faults []localtest.Fault
 		calls  int
 		fails  bool
 	}{
-		"unprocessed":               {[]localtest.Fault{firstWriteOnly, firstWriteOnly}, 4, false},
-		"throttled":                 {times(attempts-1, localtest.Refuse(400, "ProvisionedThroughputExceededException")), 4, false},
-		"cut and lost":              {[]localtest.Fault{localtest.Cut, localtest.LoseAnswer}, 4, false},
-		"throttled all along":       {times(attempts, localtest.Refuse(400, "ThrottlingException")), 3, true},
-		"lost all along":            {times(attempts, localtest.LoseAnswer), 3, true},
-		"unprocessed, and then cut": {append([]localtest.Fault{firstWriteOnly}, times(attempts, localtest.Cut)...), 4, true},
+		"unprocessed":               {localtest.Cloud{Unprocessed: 2}, nil, 4, false},
+		"short pages":               {localtest.Cloud{ShortPages: 2}, nil, 4, false},
+		"throttled":                 {localtest.Cloud{}, times(attempts-1, localtest.Refuse(400, "ProvisionedThroughputExceededException")), 4, false},
+		"cut and lost":              {localtest.Cloud{}, []localtest.Fault{localtest.Cut, localtest.LoseAnswer}, 4, false},
+		"throttled all along":       {localtest.Cloud{}, times(attempts, localtest.Refuse(400, "ThrottlingException")), 3, true},
+		"lost all along":            {localtest.Cloud{}, times(attempts, localtest.LoseAnswer), 3, true},
+		"unprocessed, and then cut": {localtest.Cloud{Unprocessed: 1}, append([]localtest.Fault{make1}, times(attempts, localtest.Cut)...), 4, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -644,6 +642,7 @@ func TestSweepFaults(t *testing.T) {
 			overfull(t, room, 5)
 			update(t, room, removing)
 			took(room)
+			room.Wire.Behave(c.cloud)
 			room.Wire.Break("BatchWriteItem", c.faults...)
 			id := secret.ID{Name: "s", Suffix: "aaaaaa"}
 			total := 0
@@ -659,6 +658,7 @@ func TestSweepFaults(t *testing.T) {
 				if got := len(due(t, room, noon)); got != 1 {
 					t.Errorf("%d notes, want the one", got)
 				}
+				room.Wire.Behave(localtest.Cloud{})
 				if done, err := room.Store.Sweep(t.Context(), id, all); !done || err != nil {
 					t.Errorf("again: done %t, %v", done, err)
 				}
@@ -668,32 +668,6 @@ func TestSweepFaults(t *testing.T) {
 			wantKeys(t, room)
 		})
 	}
-}
-
-// firstWriteOnly lets a BatchWriteItem do only the first of its writes, as DynamoDB may.
-func firstWriteOnly(call *http.Request, do func() (*http.Response, error)) (*http.Response, error) {
-	var asked struct {
-		RequestItems map[string][]json.RawMessage
-	}
-	body, err := io.ReadAll(call.Body)
-	if err == nil {
-		err = json.Unmarshal(body, &asked)
-	}
-	if err != nil {
-		return nil, err
-	}
-	left := map[string]any{}
-	for table, writes := range asked.RequestItems {
-		if len(writes) > 1 {
-			left[table] = writes[1:]
-		}
-		asked.RequestItems[table] = writes[:1]
-	}
-	if body, err = json.Marshal(asked); err != nil {
-		return nil, err
-	}
-	call.Body, call.ContentLength, call.GetBody = io.NopCloser(bytes.NewReader(body)), int64(len(body)), nil
-	return reword(do, func(said map[string]any) { said["UnprocessedItems"] = left })
 }
 
 // The quota is exact, whoever puts at the same time and whatever they remember.
