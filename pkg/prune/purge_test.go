@@ -104,7 +104,7 @@ func TestPurge(t *testing.T) {
 // removes them.
 func TestForcedDeleteOfManyVersions(t *testing.T) {
 	t.Parallel()
-	const n = 50_000
+	const n = 10_000 // four pages of their keys
 	room, c := open(t, secret.DefaultRetention)
 	create(t, room, "s")
 	create(t, room, "other")
