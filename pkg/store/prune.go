@@ -135,10 +135,10 @@ type Then struct {
 // Prune removes versions of a secret that was just looked at, as many as
 // [Store.Oldest] lists, and notes when to look again: one transaction, under the
 // condition that no label was moved to an older version since, and none was removed
-// by another run. Puts do not disturb it, and what they put since stays. Versions that are gone already are passed
-// over, and then what is noted is kept: others may have to go in their place. It
+// by another run. Puts do not disturb it, and what they put since stays. Versions that are gone already, or
+// were put again with another date, are passed over, and then what is noted is kept: others may have to go in their place. It
 // returns how many were removed, or ErrMoved.
-func (s *Store) Prune(ctx context.Context, look Look, remove []string, then Then) (int, error) {
+func (s *Store) Prune(ctx context.Context, look Look, remove []secret.Version, then Then) (int, error) {
 	if look.Due.IsZero() {
 		return 0, ErrMoved // another run was first: nothing is due
 	}
@@ -146,14 +146,8 @@ func (s *Store) Prune(ctx context.Context, look Look, remove []string, then Then
 	remove = slices.Clone(remove)
 	err := retry(ctx, func() error {
 		writes := []types.TransactWriteItem{s.prunedHead(look, len(remove), then)}
-		for _, id := range remove {
-			writes = append(writes, types.TransactWriteItem{Delete: &types.Delete{
-				TableName:                 &s.table,
-				Key:                       versionKey(sec.Name, sec.Suffix(), id).item(),
-				ConditionExpression:       aws.String(wasSeen),
-				ExpressionAttributeNames:  namesIn(wasSeen),
-				ExpressionAttributeValues: item{":seen": num(sec.Revision)},
-			}})
+		for _, v := range remove {
+			writes = append(writes, s.removeSeen(sec, v))
 		}
 		gone, err := notPruned(s.transact(ctx, writes), look)
 		if errors.Is(err, errRevised) && !then.Keep {
@@ -171,6 +165,18 @@ func (s *Store) Prune(ctx context.Context, look Look, remove []string, then Then
 		return 0, err
 	}
 	return len(remove), nil
+}
+
+// removeSeen takes away a version with the date that [Store.Oldest] found.
+func (s *Store) removeSeen(sec secret.Secret, v secret.Version) types.TransactWriteItem {
+	attributes := item{"seen": num(sec.Revision), "created": str(stamp(v.Created).String())}
+	return types.TransactWriteItem{Delete: &types.Delete{
+		TableName:                 &s.table,
+		Key:                       versionKey(sec.Name, sec.Suffix(), v.ID).item(),
+		ConditionExpression:       aws.String(wasSeen),
+		ExpressionAttributeNames:  namesIn(wasSeen),
+		ExpressionAttributeValues: valuesIn(attributes, wasSeen),
+	}}
 }
 
 func (s *Store) prunedHead(look Look, removed int, then Then) types.TransactWriteItem {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -39,6 +40,19 @@ func puttingAt(minutes int) decide {
 		}
 		return change, err
 	}
+}
+
+// dated are versions with the dates that overfull gives them.
+func dated(ids ...string) []secret.Version {
+	var versions []secret.Version
+	for _, id := range ids {
+		v := secret.Version{ID: id, Created: noon}
+		if n, err := strconv.Atoi(id[1:]); err == nil && n > 1 {
+			v.Created = at(n)
+		}
+		versions = append(versions, v)
+	}
+	return versions
 }
 
 // overfull makes secret s with the versions v1 to vn, the first being the oldest,
@@ -251,14 +265,14 @@ func TestPrune(t *testing.T) {
 			t.Parallel()
 			room := localtest.New(t)
 			l := overfull(t, room, 5)
-			asked := slices.Clone(c.remove)
 			took(room)
-			removed, err := room.Store.Prune(t.Context(), l, c.remove, c.then)
+			given := dated(c.remove...)
+			removed, err := room.Store.Prune(t.Context(), l, given, c.then)
 			if want := 5 - len(c.left); err != nil || removed != want {
 				t.Errorf("removed %d, %v, want %d", removed, err, want)
 			}
-			if !slices.Equal(c.remove, asked) {
-				t.Errorf("the list given is %v, and was %v", c.remove, asked)
+			if !reflect.DeepEqual(given, dated(c.remove...)) {
+				t.Errorf("the list given is %v, and was %v", idsOf(given), c.remove)
 			}
 			calls, _, units := room.Wire.Took()
 			if want := 1 + min(1, len(c.remove)-removed); strings.Count(calls, commitCall) != want || units != c.units {
@@ -283,6 +297,22 @@ func TestPrune(t *testing.T) {
 	}
 }
 
+// A version that the index shows with another date was put again since: it is younger.
+func TestPruneLeavesOtherDates(t *testing.T) {
+	t.Parallel()
+	room := localtest.New(t)
+	l := overfull(t, room, 5)
+	remove := dated("v1", "v2")
+	remove[0].Created = noon.Add(-time.Minute)
+	if removed, err := room.Store.Prune(t.Context(), l, remove, store.Then{}); removed != 1 || err != nil {
+		t.Errorf("removed %d, %v, want v2 alone", removed, err)
+	}
+	wantCount(t, room, "v1", "v3", "v4", "v5")
+	if after := look(t, room); !after.Due.Equal(at(2)) {
+		t.Errorf("due %v, want %v as before", after.Due, at(2))
+	}
+}
+
 // As many versions as are listed go in one transaction, also of the largest size.
 func TestPruneAtOnce(t *testing.T) {
 	t.Parallel()
@@ -296,7 +326,7 @@ func TestPruneAtOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	took(room)
-	removed, err := room.Store.Prune(t.Context(), l, idsOf(oldest), store.Then{})
+	removed, err := room.Store.Prune(t.Context(), l, oldest, store.Then{})
 	if err != nil || removed != len(oldest) || removed < 40 {
 		t.Errorf("removed %d, %v, want %d", removed, err, len(oldest))
 	}
@@ -332,7 +362,7 @@ func TestPruneAgainstOthers(t *testing.T) {
 		},
 		"another run": func(t *testing.T, r *localtest.Room) {
 			t.Helper()
-			if _, err := r.Store.Prune(t.Context(), look(t, r), []string{"v1", "v3"}, store.Then{Keep: true}); err != nil {
+			if _, err := r.Store.Prune(t.Context(), look(t, r), dated("v1", "v3"), store.Then{Keep: true}); err != nil {
 				t.Fatal(err)
 			}
 		},
@@ -353,7 +383,7 @@ func TestPruneAgainstOthers(t *testing.T) {
 				rival(t, room.Another(t))
 				before := dump(t, room)
 				took(room)
-				removed, err := room.Store.Prune(t.Context(), l, []string{"v1", "v2"}, then)
+				removed, err := room.Store.Prune(t.Context(), l, dated("v1", "v2"), then)
 				if removed != 0 || !errors.Is(err, store.ErrMoved) {
 					t.Errorf("removed %d, %v, want %v", removed, err, store.ErrMoved)
 				}
@@ -382,7 +412,7 @@ func TestPruneBesidePuts(t *testing.T) {
 			room := localtest.New(t)
 			l := overfull(t, room, 5)
 			update(t, room.Another(t), noting(puttingAt(6)))
-			if removed, err := room.Store.Prune(t.Context(), l, []string{"v1", "v2"}, c.then); err != nil || removed != 2 {
+			if removed, err := room.Store.Prune(t.Context(), l, dated("v1", "v2"), c.then); err != nil || removed != 2 {
 				t.Errorf("removed %d, %v, want 2", removed, err)
 			}
 			wantCount(t, room, "v3", "v4", "v5", "v6")
@@ -480,7 +510,7 @@ func TestPruneFaults(t *testing.T) {
 			room := localtest.New(t)
 			l := overfull(t, room, 5)
 			room.Wire.Break(commitCall, faults...)
-			if removed, err := room.Store.Prune(t.Context(), l, []string{"v1", "v2"}, store.Then{}); err != nil || removed != 2 {
+			if removed, err := room.Store.Prune(t.Context(), l, dated("v1", "v2"), store.Then{}); err != nil || removed != 2 {
 				t.Errorf("removed %d, %v, want 2", removed, err)
 			}
 			wantCount(t, room, "v3", "v4", "v5")
@@ -508,12 +538,12 @@ func TestPruneNoAnswer(t *testing.T) {
 			room := localtest.New(t)
 			l := overfull(t, room, 5)
 			room.Wire.Break(commitCall, times(attempts, c.fault)...)
-			if removed, err := room.Store.Prune(t.Context(), l, []string{"v1", "v2"}, store.Then{Keep: true}); removed != 0 || err == nil || isType[secret.Error](err) {
+			if removed, err := room.Store.Prune(t.Context(), l, dated("v1", "v2"), store.Then{Keep: true}); removed != 0 || err == nil || isType[secret.Error](err) {
 				t.Errorf("removed %d, %v, want an error that says nothing about the secret", removed, err)
 			}
 			wantCount(t, room, c.left...)
 			// The same look is good for nothing if it happened, and a new one is.
-			_, err := room.Store.Prune(t.Context(), l, []string{"v1", "v2"}, store.Then{Keep: true})
+			_, err := room.Store.Prune(t.Context(), l, dated("v1", "v2"), store.Then{Keep: true})
 			if happened := len(c.left) == 3; errors.Is(err, store.ErrMoved) != happened {
 				t.Errorf("again: %v", err)
 			}
@@ -550,7 +580,7 @@ func TestPrunedIDAgain(t *testing.T) {
 	// v5 has no label for a while, and is removed.
 	update(t, other, putting("v6"))
 	update(t, other, putting("v7"))
-	if removed, err := room.Store.Prune(t.Context(), look(t, room), []string{"v5"}, store.Then{}); err != nil || removed != 1 {
+	if removed, err := room.Store.Prune(t.Context(), look(t, room), dated("v5"), store.Then{}); err != nil || removed != 1 {
 		t.Fatalf("removed %d, %v", removed, err)
 	}
 	again := func(sec secret.Secret) (secret.Change, error) {
@@ -722,7 +752,7 @@ func TestQuotaAtOnce(t *testing.T) {
 	// What is no put has no quota, and a removal makes room for one put.
 	versions = slices.DeleteFunc(versions, func(v secret.Version) bool { return len(sec.Stages.Of(v.ID)) > 0 })
 	update(t, room, noting(within(moving("mine", "", versions[0].ID))))
-	if _, err := room.Store.Prune(t.Context(), look(t, room), []string{versions[1].ID}, store.Then{}); err != nil {
+	if _, err := room.Store.Prune(t.Context(), look(t, room), versions[1:2], store.Then{}); err != nil {
 		t.Fatal(err)
 	}
 	// The move left one fewer without a label, the removal another.
@@ -748,7 +778,7 @@ func TestPruneLeavesWhatWasPutSinceTheLook(t *testing.T) {
 	update(t, room, putting("v3"))
 	prune := func(look store.Look, want int) {
 		t.Helper()
-		if n, err := room.Store.Prune(t.Context(), look, []string{"v1"}, store.Then{Keep: true}); n != want || err != nil {
+		if n, err := room.Store.Prune(t.Context(), look, dated("v1"), store.Then{Keep: true}); n != want || err != nil {
 			t.Errorf("removed %d, %v, want %d", n, err, want)
 		}
 	}
