@@ -324,7 +324,7 @@ func sensitive() []string {
 		id + `"RotationToken":` + quoted(markedToken[:30]) + `,"SecretString":` + text,
 		id + `"SecretString":` + quoted(strings.Repeat(markedText, 3000)),
 		id + `"SecretBinary":` + quoted(base64.StdEncoding.EncodeToString([]byte(strings.Repeat(markedBlob, 3000)))),
-		id + `"SecretString":` + quoted(strings.Repeat(markedText, 60_000)),
+		id + `"SecretString":` + quoted(strings.Repeat(markedText, 33_000)),
 		id + `"VersionStages":[],"SecretString":` + text,
 		id + `"VersionStages":"none","SecretString":` + text,
 		id + `"KmsKeyId":"alias/none","SecretString":` + text,
@@ -582,8 +582,9 @@ func (f *leakyFunction) Invoke(_ context.Context, in *lambda.InvokeInput, _ ...f
 		return nil, err
 	}
 	f.alsoMark("token of rotation "+order.ClientRequestToken, order.RotationToken)
-	f.step++
-	f.look()
+	if f.step++; order.Step == "createSecret" {
+		f.look()
+	}
 	switch {
 	case order.Step == "createSecret":
 		body := `{"SecretId":"` + order.SecretId + `","ClientRequestToken":"` + order.ClientRequestToken + `","VersionStages":["AWSPENDING"],"SecretString":` + quoted(markedText) + `,"RotationToken":"`
