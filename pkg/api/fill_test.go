@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/feature/dynamodb/attributevalue"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
@@ -96,9 +95,8 @@ func TestFill(t *testing.T) {
 
 func scan(t testing.TB, room *localtest.Room) []map[string]any {
 	t.Helper()
-	out := must(localtest.Shared().DynamoDB().Scan(t.Context(), &dynamodb.ScanInput{TableName: aws.String(room.Table)}))(t)
 	var items []map[string]any
-	if err := attributevalue.UnmarshalListOfMaps(out.Items, &items); err != nil {
+	if err := attributevalue.UnmarshalListOfMaps(must(localtest.Shared().Tables.Items(room.Table))(t), &items); err != nil {
 		t.Fatal(err)
 	}
 	return items
