@@ -282,6 +282,31 @@ func TestRestoreAgainstPurge(t *testing.T) {
 	})
 }
 
+// A secret that is restored and deleted again between the look and the removal is
+// kept until its new window ends.
+func TestDeletedAgainDuringPurge(t *testing.T) {
+	t.Parallel()
+	room, c := open(t, secret.DefaultRetention)
+	create(t, room, "s")
+	remove(t, room, "s", 7)
+	c.set(epoch.Add(8 * day))
+	p, wire := pruner(t, room)
+	wire.Break("GetItem", make1, first(func() {
+		r := another(t, room)
+		restore(t, r, "s")
+		remove(t, r, "s", 7)
+	}))
+	sum, err := p.Run(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantSummary(t, sum, prune.Summary{Secrets: 1})
+	c.set(epoch.Add(15*day - time.Millisecond))
+	wantSummary(t, run(t, room), prune.Summary{})
+	c.set(epoch.Add(15 * day))
+	wantSummary(t, run(t, room), prune.Summary{Secrets: 1, Purged: 1, Versions: 1})
+}
+
 // Cut off anywhere, a purge leaves nothing that can be seen, and the next run
 // finishes it.
 func TestPurgeCutOffAnywhere(t *testing.T) {
