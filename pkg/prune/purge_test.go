@@ -307,6 +307,36 @@ func TestDeletedAgainDuringPurge(t *testing.T) {
 	wantSummary(t, run(t, room), prune.Summary{Secrets: 1, Purged: 1, Versions: 1})
 }
 
+// A secret that is removed and made again between two slices is gone through from
+// its own beginning.
+func TestMadeAgainDuringPruning(t *testing.T) {
+	t.Parallel()
+	room, c := open(t, secret.Retention{MaxVersions: 1})
+	create(t, room, "s")
+	stuff(t, room, "s", 120, time.Second)
+	put(t, another(t, room), "s", "v1")
+	c.add(time.Hour)
+	p, wire := pruner(t, room)
+	wire.Break("GetItem", make1, first(func() {
+		r := another(t, room)
+		remove(t, r, "s", 0)
+		create(t, r, "s")
+		stuff(t, r, "s", 5, time.Second)
+		put(t, another(t, r), "s", "v1")
+		put(t, another(t, r), "s", "v2")
+	}))
+	sum, err := p.Run(t.Context())
+	if err != nil || sum.Failed != 0 {
+		t.Errorf("%+v, %v, want no failure", sum, err)
+	}
+	run(t, room) // sweeps what the first one left
+	wantVersions(t, room, "s", "v0", "v1", "v2")
+	wantWhole(t, room, "s")
+	if got := keys(t, room, ""); len(got) != 6 {
+		t.Errorf("items = %q, want a head, three versions and two rows", got)
+	}
+}
+
 // Cut off anywhere, a purge leaves nothing that can be seen, and the next run
 // finishes it.
 func TestPurgeCutOffAnywhere(t *testing.T) {

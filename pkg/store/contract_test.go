@@ -475,7 +475,7 @@ func (c *contract) prune() {
 		}
 	}
 	c.update(c.process(), moving("mine", "", "v1"))
-	prune(first, want[:1], store.Then{}, 0, store.ErrMoved) // a label came in between
+	prune(first, want[:1], store.Then{Keep: true}, 0, store.ErrMoved) // a label came in between
 	c.update(c.process(), moving("mine", "v1", ""))
 	second := look()
 	other := slices.Clone(want[:3])
