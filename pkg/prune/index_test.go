@@ -123,17 +123,23 @@ func TestDueIndexTrails(t *testing.T) {
 		"deleted, and not shown yet": {
 			func(testing.TB, *localtest.Room, *clock) {},
 			func(t testing.TB, room *localtest.Room, _ *clock) { t.Helper(); remove(t, room, "s", 7) },
-			prune.Summary{}, prune.Summary{Secrets: 1, Purged: 1, Versions: 6}, true,
+			prune.Summary{},
+			prune.Summary{Secrets: 1, Purged: 1, Versions: 6},
+			true,
 		},
 		"removed, and not shown yet": {
 			func(testing.TB, *localtest.Room, *clock) {},
 			func(t testing.TB, room *localtest.Room, _ *clock) { t.Helper(); remove(t, room, "s", 0) },
-			prune.Summary{}, prune.Summary{Secrets: 1, Versions: 6}, true,
+			prune.Summary{},
+			prune.Summary{Secrets: 1, Versions: 6},
+			true,
 		},
 		"restored since": {
 			func(t testing.TB, room *localtest.Room, _ *clock) { t.Helper(); remove(t, room, "s", 7) },
 			func(t testing.TB, room *localtest.Room, _ *clock) { t.Helper(); restore(t, room, "s") },
-			prune.Summary{Secrets: 1}, prune.Summary{}, false,
+			prune.Summary{Secrets: 1},
+			prune.Summary{},
+			false,
 		},
 		"restored, and deleted again": {
 			func(t testing.TB, room *localtest.Room, _ *clock) { t.Helper(); remove(t, room, "s", 7) },
@@ -143,7 +149,9 @@ func TestDueIndexTrails(t *testing.T) {
 				c.set(epoch.Add(5 * day))
 				remove(t, room, "s", 7)
 			},
-			prune.Summary{Secrets: 1}, prune.Summary{}, false,
+			prune.Summary{Secrets: 1},
+			prune.Summary{},
+			false,
 		},
 		"purged since": {
 			func(t testing.TB, room *localtest.Room, _ *clock) { t.Helper(); remove(t, room, "s", 7) },
@@ -152,7 +160,9 @@ func TestDueIndexTrails(t *testing.T) {
 				c.set(epoch.Add(8 * day))
 				wantSummary(t, run(t, room), prune.Summary{Secrets: 1, Purged: 1, Versions: 6})
 			},
-			prune.Summary{Secrets: 1}, prune.Summary{}, true,
+			prune.Summary{Secrets: 1},
+			prune.Summary{},
+			true,
 		},
 		"swept since": {
 			func(t testing.TB, room *localtest.Room, _ *clock) { t.Helper(); remove(t, room, "s", 0) },
@@ -160,7 +170,9 @@ func TestDueIndexTrails(t *testing.T) {
 				t.Helper()
 				wantSummary(t, run(t, room), prune.Summary{Secrets: 1, Versions: 6})
 			},
-			prune.Summary{Secrets: 1}, prune.Summary{}, true,
+			prune.Summary{Secrets: 1},
+			prune.Summary{},
+			true,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

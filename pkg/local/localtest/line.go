@@ -63,7 +63,7 @@ func (l line) GetItem(ctx context.Context, in *dynamodb.GetItemInput, _ ...func(
 
 // Query reads a page.
 func (l line) Query(ctx context.Context, in *dynamodb.QueryInput, _ ...func(*dynamodb.Options)) (*dynamodb.QueryOutput, error) {
-	if n := int32(l.wire.behaviour().ShortPages); n > 0 && (in.Limit == nil || *in.Limit > n) { //nolint:gosec // of a test
+	if n := int32(l.wire.behaviour().ShortPages); n > 0 && (in.Limit == nil || *in.Limit > n) {
 		short := *in
 		in, short.Limit = &short, &n
 	}
