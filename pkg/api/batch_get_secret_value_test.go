@@ -1,11 +1,8 @@
 package api_test
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -207,68 +204,25 @@ func TestBatchGetSecretValueFilters(t *testing.T) {
 	checkNames(t, "two filters", valuesOf(batch(t, room, and)), "s12=s12")
 }
 
-// leave makes DynamoDB leave all but the first n keys of a batch unprocessed.
-func leave(n int) localtest.Fault {
-	return func(call *http.Request, do func() (*http.Response, error)) (*http.Response, error) {
-		type batch struct {
-			RequestItems           map[string]map[string]any
-			ReturnConsumedCapacity string
-		}
-		var in batch
-		if err := json.NewDecoder(call.Body).Decode(&in); err != nil {
-			return nil, err
-		}
-		left := map[string]map[string]any{}
-		for table, of := range in.RequestItems {
-			keys := of["Keys"].([]any)
-			left[table] = map[string]any{"Keys": keys[min(n, len(keys)):], "ConsistentRead": true}
-			of["Keys"] = keys[:min(n, len(keys))]
-		}
-		out := map[string]any{"Responses": map[string]any{}}
-		if n > 0 {
-			body, err := json.Marshal(in)
-			if err != nil {
-				return nil, err
-			}
-			call.Body, call.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
-			answer, err := do()
-			if err != nil {
-				return nil, err
-			}
-			if err := errors.Join(json.NewDecoder(answer.Body).Decode(&out), answer.Body.Close()); err != nil {
-				return nil, err
-			}
-		}
-		out["UnprocessedKeys"] = left
-		body, err := json.Marshal(out)
-		return &http.Response{
-			StatusCode: http.StatusOK,
-			Header:     http.Header{"Content-Type": {"application/x-amz-json-1.0"}},
-			Body:       io.NopCloser(bytes.NewReader(body)),
-			Request:    call,
-		}, err
-	}
-}
-
 // Keys that DynamoDB leaves unprocessed are asked for again, and only these.
 func TestBatchGetSecretValueUnprocessed(t *testing.T) {
 	t.Parallel()
 	room := localtest.New(t)
 	names, want := numbered(t, room, 10)
-	for _, faults := range [][]localtest.Fault{{leave(9)}, {leave(1)}, {leave(0)}, {leave(3), leave(0), leave(3), leave(3)}} {
+	for processed, batches := range map[int]int{9: 2, 5: 2, 3: 4, 1: 10} {
 		room := room.Another(t)
-		room.Wire.Break("BatchGetItem", faults...)
-		checkNames(t, len(faults), valuesOf(batch(t, room, batchOf(names...))), want...)
+		room.Wire.Behave(localtest.Cloud{Unprocessed: processed})
+		checkNames(t, processed, valuesOf(batch(t, room, batchOf(names...))), want...)
 		calls, _, _ := room.Wire.Took()
-		if got := strings.Count(calls, "BatchGetItem"); got != len(faults)+1 {
-			t.Errorf("got %d batches, want %d", got, len(faults)+1)
+		if got := strings.Count(calls, "BatchGetItem"); got != batches {
+			t.Errorf("got %d batches of %d, want %d", got, processed, batches)
 		}
 	}
 
-	// When it never ends, the caller is told to come back.
+	// When the time is up before all are read, the caller is told to come back.
 	room = room.Another(t)
-	room.Wire.Break("BatchGetItem", many(leave(0))...)
-	call := httptest.NewRequestWithContext(timeIsUp{t.Context()}, http.MethodPost, "/", strings.NewReader(`{"SecretIdList":["s1"]}`))
+	room.Wire.Behave(localtest.Cloud{Unprocessed: 1})
+	call := httptest.NewRequestWithContext(timeIsUp{t.Context()}, http.MethodPost, "/", strings.NewReader(`{"SecretIdList":["s1","s2"]}`))
 	call.Header.Set("Content-Type", "application/x-amz-json-1.1")
 	call.Header.Set("X-Amz-Target", "secretsmanager.BatchGetSecretValue")
 	answer := httptest.NewRecorder()

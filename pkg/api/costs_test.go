@@ -273,7 +273,7 @@ func TestCostsDoNotGrow(t *testing.T) {
 // ever sealed for: small copies of the one it has, written past the API.
 func addVersions(t testing.TB, room *localtest.Room, n int) {
 	t.Helper()
-	db := localtest.Shared().DynamoDB()
+	db := localtest.Shared().Tables
 	found := must(db.Query(t.Context(), &dynamodb.QueryInput{
 		TableName:                 aws.String(room.Table),
 		KeyConditionExpression:    aws.String("pk = :pk"),

@@ -17,7 +17,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/feature/dynamodb/attributevalue"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 	"github.com/aws/smithy-go"
@@ -158,26 +157,13 @@ func checkHeaders(t testing.TB, answer *http.Response) {
 func dump(t testing.TB, room *localtest.Room) map[string]string {
 	t.Helper()
 	items := map[string]string{}
-	pages := dynamodb.NewScanPaginator(localtest.Shared().DynamoDB(), &dynamodb.ScanInput{
-		TableName:      aws.String(room.Table),
-		ConsistentRead: aws.Bool(true),
-	})
-	for pages.HasMorePages() {
-		page, err := pages.NextPage(t.Context())
-		if err != nil {
+	for _, it := range must(localtest.Shared().Tables.Items(room.Table))(t) {
+		var members map[string]any
+		if err := attributevalue.UnmarshalMap(it, &members); err != nil {
 			t.Fatal(err)
 		}
-		for _, it := range page.Items {
-			var members map[string]any
-			if err := attributevalue.UnmarshalMap(it, &members); err != nil {
-				t.Fatal(err)
-			}
-			text, err := json.Marshal(members)
-			if err != nil {
-				t.Fatal(err)
-			}
-			items[fmt.Sprint(members["pk"], " ", members["sk"])] = string(text)
-		}
+		text := must(json.Marshal(members))(t)
+		items[fmt.Sprint(members["pk"], " ", members["sk"])] = string(text)
 	}
 	return items
 }

@@ -182,7 +182,7 @@ func TestVersionQuota(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	must(room.Store.Prune(t.Context(), look, []string{oldest[0].ID}, store.Then{}))(t)
+	must(room.Store.Prune(t.Context(), look, oldest[:1], store.Then{}))(t)
 	put(t, rooms[1], "s", "new", "value")
 	refuses(t, room, limit, func() (*secretsmanager.PutSecretValueOutput, error) {
 		return room.SDK.PutSecretValue(t.Context(), putInput("s", "newer", "value"))
@@ -223,8 +223,12 @@ func TestPrunedTokenAgain(t *testing.T) {
 	put(t, room, "s", "v2", "second")
 	put(t, room, "s", "v3", "third")
 	look := must(room.Store.Look(t.Context(), "s"))(t)
-	must(room.Store.Prune(t.Context(), look, []string{token("v1")}, store.Then{}))(t)
-	_, err := other.SDK.GetSecretValue(t.Context(), &secretsmanager.GetSecretValueInput{SecretId: aws.String("s"), VersionId: aws.String(token("v1"))})
+	oldest, _, err := room.Store.Oldest(t.Context(), look.Secret, nil)
+	if err != nil || oldest[0].ID != token("v1") {
+		t.Fatalf("got %v, %v, want v1 to be the oldest", oldest, err)
+	}
+	must(room.Store.Prune(t.Context(), look, oldest[:1], store.Then{}))(t)
+	_, err = other.SDK.GetSecretValue(t.Context(), &secretsmanager.GetSecretValueInput{SecretId: aws.String("s"), VersionId: aws.String(token("v1"))})
 	checkRefused(t, err, refusal{"ResourceNotFoundException", "Secrets Manager can't find the specified secret value for VersionId: " + token("v1")})
 	put(t, room, "s", "v1", "another")
 	for name, r := range map[string]*localtest.Room{"writer": room, "reader": other, "cold": room.Another(t)} {

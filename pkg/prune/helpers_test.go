@@ -1,7 +1,6 @@
 package prune_test
 
 import (
-	"context"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -15,7 +14,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/strongroom/strongroom/pkg/local/localtest"
 	"github.com/strongroom/strongroom/pkg/prune"
@@ -188,14 +186,9 @@ func wantWhole(t testing.TB, room *localtest.Room, name string) {
 func keys(t testing.TB, room *localtest.Room, prefix string) []string {
 	t.Helper()
 	var found []string
-	pages := dynamodb.NewScanPaginator(localtest.Shared().DynamoDB(), &dynamodb.ScanInput{
-		TableName: &room.Table, ConsistentRead: aws.Bool(true), ProjectionExpression: aws.String("pk, sk"),
-	})
-	for pages.HasMorePages() {
-		for _, it := range must(pages.NextPage(t.Context()))(t).Items {
-			if key := text(it["pk"]) + " " + text(it["sk"]); strings.HasPrefix(key, prefix) {
-				found = append(found, key)
-			}
+	for _, it := range must(localtest.Shared().Tables.Items(room.Table))(t) {
+		if key := text(it["pk"]) + " " + text(it["sk"]); strings.HasPrefix(key, prefix) {
+			found = append(found, key)
 		}
 	}
 	slices.Sort(found)
@@ -208,53 +201,45 @@ func str(s string) types.AttributeValue { return &types.AttributeValueMemberS{Va
 
 // stuff gives a secret that has one version as many more, w0 and so on, some time
 // apart and before it: small copies that nothing was sealed for, written past the
-// API, which takes a hundredth of the time.
+// API and the SDK, which takes a thousandth of the time.
 func stuff(t testing.TB, room *localtest.Room, name string, n int, apart time.Duration) {
 	t.Helper()
-	db := localtest.Shared().DynamoDB()
 	sec := must(room.Store.Get(t.Context(), secret.ID{Name: name}))(t)
 	prefix := "VERSION#" + sec.Suffix() + "#"
-	found := must(db.GetItem(t.Context(), &dynamodb.GetItemInput{
-		TableName: &room.Table,
-		Key:       map[string]types.AttributeValue{"pk": str("SECRET#" + name), "sk": str(prefix + sec.Stages[secret.Current])},
-	}))(t).Item
+	found := get(t, room, "SECRET#"+name, prefix+sec.Stages[secret.Current])
 	found["sealed"] = &types.AttributeValueMemberB{Value: []byte{0}}
-	g, ctx := errgroup.WithContext(t.Context())
-	g.SetLimit(4)
-	var writes []types.WriteRequest
+	var copies []map[string]types.AttributeValue
 	for i := range n {
 		it := maps.Clone(found)
 		id := token(fmt.Sprint("w", i))
 		it["id"], it["sk"] = str(id), str(prefix+id)
 		it["created"] = str(sec.Created.Add(time.Duration(i-n) * apart).Format("2006-01-02T15:04:05.000Z"))
-		if writes = append(writes, types.WriteRequest{PutRequest: &types.PutRequest{Item: it}}); len(writes) == 25 || i == n-1 {
-			slice := writes
-			g.Go(func() error { return write(ctx, db, room.Table, slice) })
-			writes = nil
-		}
+		copies = append(copies, it)
 	}
-	if err := g.Wait(); err != nil {
-		t.Fatal(err)
-	}
-	must(db.UpdateItem(t.Context(), &dynamodb.UpdateItemInput{
+	write(t, room, copies)
+	must(localtest.Shared().Tables.UpdateItem(t.Context(), &dynamodb.UpdateItemInput{
 		TableName: &room.Table, Key: map[string]types.AttributeValue{"pk": str("SECRET#" + name), "sk": str("HEAD")},
 		UpdateExpression:          aws.String("ADD versions :n"),
 		ExpressionAttributeValues: map[string]types.AttributeValue{":n": &types.AttributeValueMemberN{Value: fmt.Sprint(n)}},
 	}))(t)
 }
 
-func write(ctx context.Context, db *dynamodb.Client, table string, writes []types.WriteRequest) error {
-	out, err := db.BatchWriteItem(ctx, &dynamodb.BatchWriteItemInput{RequestItems: map[string][]types.WriteRequest{table: writes}})
-	if err == nil && len(out.UnprocessedItems) > 0 {
-		err = fmt.Errorf("unprocessed: %v", out.UnprocessedItems)
+// write puts items into the table.
+func write(t testing.TB, room *localtest.Room, items []map[string]types.AttributeValue) {
+	t.Helper()
+	for slice := range slices.Chunk(items, 25) {
+		var writes []types.WriteRequest
+		for _, it := range slice {
+			writes = append(writes, types.WriteRequest{PutRequest: &types.PutRequest{Item: it}})
+		}
+		must(localtest.Shared().Tables.BatchWriteItem(t.Context(), &dynamodb.BatchWriteItemInput{RequestItems: map[string][]types.WriteRequest{room.Table: writes}}))(t)
 	}
-	return err
 }
 
 // get reads an item of the table.
 func get(t testing.TB, room *localtest.Room, pk, sk string) map[string]types.AttributeValue {
 	t.Helper()
-	return must(localtest.Shared().DynamoDB().GetItem(t.Context(), &dynamodb.GetItemInput{
+	return must(localtest.Shared().Tables.GetItem(t.Context(), &dynamodb.GetItemInput{
 		TableName: &room.Table, Key: map[string]types.AttributeValue{"pk": str(pk), "sk": str(sk)},
 	}))(t).Item
 }

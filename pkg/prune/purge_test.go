@@ -104,7 +104,7 @@ func TestPurge(t *testing.T) {
 // removes them.
 func TestForcedDeleteOfManyVersions(t *testing.T) {
 	t.Parallel()
-	const n = 50_000
+	const n = 10_000 // four pages of their keys
 	room, c := open(t, secret.DefaultRetention)
 	create(t, room, "s")
 	create(t, room, "other")
@@ -280,6 +280,61 @@ func TestRestoreAgainstPurge(t *testing.T) {
 			t.Errorf("%d items, want %d", got, want)
 		}
 	})
+}
+
+// A secret that is restored and deleted again between the look and the removal is
+// kept until its new window ends.
+func TestDeletedAgainDuringPurge(t *testing.T) {
+	t.Parallel()
+	room, c := open(t, secret.DefaultRetention)
+	create(t, room, "s")
+	remove(t, room, "s", 7)
+	c.set(epoch.Add(8 * day))
+	p, wire := pruner(t, room)
+	wire.Break("GetItem", make1, first(func() {
+		r := another(t, room)
+		restore(t, r, "s")
+		remove(t, r, "s", 7)
+	}))
+	sum, err := p.Run(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantSummary(t, sum, prune.Summary{Secrets: 1})
+	c.set(epoch.Add(15*day - time.Millisecond))
+	wantSummary(t, run(t, room), prune.Summary{})
+	c.set(epoch.Add(15 * day))
+	wantSummary(t, run(t, room), prune.Summary{Secrets: 1, Purged: 1, Versions: 1})
+}
+
+// A secret that is removed and made again between two slices is gone through from
+// its own beginning.
+func TestMadeAgainDuringPruning(t *testing.T) {
+	t.Parallel()
+	room, c := open(t, secret.Retention{MaxVersions: 1})
+	create(t, room, "s")
+	stuff(t, room, "s", 120, time.Second)
+	put(t, another(t, room), "s", "v1")
+	c.add(time.Hour)
+	p, wire := pruner(t, room)
+	wire.Break("GetItem", make1, first(func() {
+		r := another(t, room)
+		remove(t, r, "s", 0)
+		create(t, r, "s")
+		stuff(t, r, "s", 5, time.Second)
+		put(t, another(t, r), "s", "v1")
+		put(t, another(t, r), "s", "v2")
+	}))
+	sum, err := p.Run(t.Context())
+	if err != nil || sum.Failed != 0 {
+		t.Errorf("%+v, %v, want no failure", sum, err)
+	}
+	run(t, room) // sweeps what the first one left
+	wantVersions(t, room, "s", "v0", "v1", "v2")
+	wantWhole(t, room, "s")
+	if got := keys(t, room, ""); len(got) != 6 {
+		t.Errorf("items = %q, want a head, three versions and two rows", got)
+	}
 }
 
 // Cut off anywhere, a purge leaves nothing that can be seen, and the next run

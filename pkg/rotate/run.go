@@ -25,8 +25,10 @@ type Summary struct {
 // Run runs every rotation that is due, some at the same time, and begins none that
 // the context's deadline would cut off. What it leaves, the next run finds. Its error
 // joins those of single secrets, which do not keep it from the others.
-func (r *Rotator) Run(ctx context.Context) (Summary, error) {
-	p := &pass{Rotator: r, now: r.now(), sum: Summary{Outcomes: map[Outcome]int{}}}
+func (r *Rotator) Run(ctx context.Context) (Summary, error) { return r.run(ctx, nil) }
+
+func (r *Rotator) run(ctx context.Context, slots slots) (Summary, error) {
+	p := &pass{Rotator: r, slots: slots, now: r.now(), sum: Summary{Outcomes: map[Outcome]int{}}}
 	if deadline, ok := ctx.Deadline(); ok {
 		p.stop = deadline.Add(-r.Lease())
 	}
@@ -38,9 +40,27 @@ func (r *Rotator) Run(ctx context.Context) (Summary, error) {
 	return p.sum, errors.Join(append(p.errs, ctx.Err())...)
 }
 
+// Slots bound how many rotations run at the same time in several passes together;
+// nil does not.
+type slots chan struct{}
+
+// take waits for a slot until the context ends.
+func (s slots) take(ctx context.Context) (free func()) {
+	if s == nil {
+		return func() {}
+	}
+	select {
+	case s <- struct{}{}:
+		return func() { <-s }
+	case <-ctx.Done():
+		return func() {}
+	}
+}
+
 // A pass is one run over what is due at a moment.
 type pass struct {
 	*Rotator
+	slots slots
 	now   time.Time
 	stop  time.Time // zero for never
 	group errgroup.Group
@@ -77,6 +97,7 @@ func (p *pass) shard(ctx context.Context, part int) {
 }
 
 func (p *pass) task(ctx context.Context, task store.Task) {
+	defer p.slots.take(ctx)()
 	if p.over(ctx) {
 		p.note(func(s *Summary) {
 			s.Left++

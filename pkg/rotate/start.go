@@ -72,7 +72,8 @@ type Background struct {
 
 	mu      sync.Mutex
 	stopped bool
-	busy    int      // how many run
+	busy    int      // how many rotations and sweeps were begun and have not ended
+	slots   slots    // of the rotations of all of them
 	waiting []func() // begin when one of those ends
 	running sync.WaitGroup
 }
@@ -89,6 +90,7 @@ func (b *Background) Start(_ context.Context, arn string) error {
 		return err
 	}
 	b.begin(maxWaiting, func() {
+		defer b.slots.take(b.Context)()
 		if _, err := b.Rotate(b.Context, id); err != nil && b.Context.Err() == nil {
 			b.Log.Error("not rotated", slog.String("secret", id.Name), slog.String("error", err.Error()))
 		}
@@ -99,16 +101,20 @@ func (b *Background) Start(_ context.Context, arn string) error {
 // Sweep begins all that is due, and waits for none of it: a function that hangs does
 // not hold up what comes after it. It does nothing while as many run as may.
 func (b *Background) Sweep() {
-	b.begin(0, func() { _, _ = b.Run(b.Context) }) // what came of it was told, and its errors are in the log
+	b.begin(0, func() { _, _ = b.run(b.Context, b.slots) }) // what came of it was told, and its errors are in the log
 }
 
 // begin does something, or has it wait if fewer than so many wait.
 func (b *Background) begin(wait int, do func()) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	parallel := max(b.Parallel, 1)
+	if b.slots == nil {
+		b.slots = make(slots, parallel)
+	}
 	switch {
 	case b.stopped:
-	case b.busy < max(b.Parallel, 1):
+	case b.busy < parallel:
 		b.busy++
 		b.running.Go(func() { b.work(do) })
 	case len(b.waiting) < wait:

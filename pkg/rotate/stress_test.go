@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	dynamodbtypes "github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
@@ -107,19 +106,16 @@ func (c *crowd) moveLabels(ctx context.Context, sdk *secretsmanager.Client, name
 func (c *crowd) wantConsistent(t testing.TB) {
 	t.Helper()
 	due, versions := map[string]string{}, map[string]int{}
-	pages := dynamodb.NewScanPaginator(localtest.Shared().DynamoDB(), &dynamodb.ScanInput{TableName: &c.Table, ConsistentRead: aws.Bool(true)})
-	for pages.HasMorePages() {
-		for _, item := range must(pages.NextPage(t.Context()))(t).Items {
-			name, _ := strings.CutPrefix(textOf(item, "pk"), "SECRET#")
-			kind, rest, _ := strings.Cut(textOf(item, "sk"), "#")
-			suffix, id, _ := strings.Cut(rest, "#")
-			switch kind {
-			case "ROTATION":
-				due[name+"-"+suffix] = textOf(item, "due")
-			case "VERSION":
-				versions[name+"-"+suffix]++
-				versions[name+"-"+suffix+" "+id]++
-			}
+	for _, item := range must(localtest.Shared().Tables.Items(c.Table))(t) {
+		name, _ := strings.CutPrefix(textOf(item, "pk"), "SECRET#")
+		kind, rest, _ := strings.Cut(textOf(item, "sk"), "#")
+		suffix, id, _ := strings.Cut(rest, "#")
+		switch kind {
+		case "ROTATION":
+			due[name+"-"+suffix] = textOf(item, "due")
+		case "VERSION":
+			versions[name+"-"+suffix]++
+			versions[name+"-"+suffix+" "+id]++
 		}
 	}
 	others := c.Another(t)

@@ -77,7 +77,7 @@ func (s Secret) unlabelled() int { return s.Versions - len(s.Stages.Versions()) 
 // of their age. Those with a label stay, and so do the newest without one. When
 // the next may go comes back too, if one of those given is too young; excess says
 // that there are too many even without all that were given.
-func (s Secret) Prunable(oldest []Version, or Retention, now time.Time) (remove []string, next time.Time, excess bool) {
+func (s Secret) Prunable(oldest []Version, or Retention, now time.Time) (remove []Version, next time.Time, excess bool) {
 	keep := s.Retention(or)
 	tooMany := s.unlabelled() - keep.MaxVersions
 	for _, v := range oldest {
@@ -88,7 +88,7 @@ func (s Secret) Prunable(oldest []Version, or Retention, now time.Time) (remove 
 		case v.Created.Add(keep.MinAge).After(now):
 			return remove, v.Created.Add(keep.MinAge), false
 		default:
-			remove = append(remove, v.ID)
+			remove = append(remove, v)
 		}
 	}
 	return remove, time.Time{}, len(remove) < tooMany

@@ -64,7 +64,11 @@ func TestPrunable(t *testing.T) {
 			t.Parallel()
 			s := having(tt.stages)
 			s.Versions, s.Tags = tt.versions, tt.tags
-			remove, next, excess := s.Prunable(tt.oldest, tt.or, now)
+			versions, next, excess := s.Prunable(tt.oldest, tt.or, now)
+			var remove []string
+			for _, v := range versions {
+				remove = append(remove, v.ID)
+			}
 			if !slices.Equal(remove, tt.remove) || !next.Equal(tt.next) || excess != tt.excess {
 				t.Errorf("got %q, %v, %t, want %q, %v, %t", remove, next, excess, tt.remove, tt.next, tt.excess)
 			}

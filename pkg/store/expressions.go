@@ -17,9 +17,10 @@ const (
 	// same time.
 	isRoomy = isSeen + " AND #versions < :quota"
 
-	// wasSeen is a version that was put before the secret was looked at. One put
-	// since may be current, under an ID that an older one had.
-	wasSeen = "#revision <= :seen"
+	// wasSeen is the version that the index shows, put before the secret was looked at.
+	// A version put since may be current, under an ID that an older one had; one put
+	// while the index trails is younger than the index says.
+	wasSeen = "#revision <= :seen AND #created = :created"
 
 	// isUnmoved is what a version without a label keeps it without one, and what
 	// holds while no other run has removed versions.

@@ -3,7 +3,6 @@ package store_test
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
@@ -415,77 +414,15 @@ func TestReadFails(t *testing.T) {
 	}
 }
 
-// firstOnly lets a BatchGetItem do only the first of its keys, as DynamoDB may.
-func firstOnly(call *http.Request, do func() (*http.Response, error)) (*http.Response, error) {
-	var asked struct {
-		RequestItems map[string]map[string]json.RawMessage
-	}
-	body, err := io.ReadAll(call.Body)
-	if err == nil {
-		err = json.Unmarshal(body, &asked)
-	}
-	if err != nil {
-		return nil, err
-	}
-	left := map[string]map[string]any{}
-	for table, of := range asked.RequestItems {
-		var keys []json.RawMessage
-		if err := json.Unmarshal(of["Keys"], &keys); err != nil {
-			return nil, err
-		}
-		if of["Keys"], err = json.Marshal(keys[:1]); err != nil {
-			return nil, err
-		}
-		if len(keys) > 1 {
-			left[table] = map[string]any{
-				"Keys": keys[1:], "ConsistentRead": of["ConsistentRead"],
-				"ProjectionExpression": of["ProjectionExpression"], "ExpressionAttributeNames": of["ExpressionAttributeNames"],
-			}
-		}
-	}
-	if body, err = json.Marshal(asked); err != nil {
-		return nil, err
-	}
-	call.Body, call.ContentLength, call.GetBody = io.NopCloser(bytes.NewReader(body)), int64(len(body)), nil
-	return reword(do, func(said map[string]any) { said["UnprocessedKeys"] = left })
-}
-
-// reword makes a call and changes what the answer says.
-func reword(do func() (*http.Response, error), change func(said map[string]any)) (*http.Response, error) {
-	answer, err := do()
-	if err != nil {
-		return nil, err
-	}
-	var said map[string]any
-	if err := json.NewDecoder(answer.Body).Decode(&said); err != nil {
-		return nil, err
-	}
-	change(said)
-	body, err := json.Marshal(said)
-	if err != nil {
-		return nil, err
-	}
-	answer.Body, answer.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
-	answer.Header.Del("X-Amz-Crc32")
-	answer.Header.Del("Content-Length")
-	return answer, nil
-}
-
-// An answer of DynamoDB may name a key to go on from where nothing follows; that
-// is no further page.
+// A page that its limit ends names a key to go on from, also where nothing follows;
+// that is no further page.
 func TestNothingFollows(t *testing.T) {
 	t.Parallel()
 	room := localtest.New(t)
 	create(t, room, "aaaaaa")
 	sec := update(t, room, putting("v2"))
 	took(room)
-	room.Wire.Break("Query", func(_ *http.Request, do func() (*http.Response, error)) (*http.Response, error) {
-		return reword(do, func(said map[string]any) {
-			said["LastEvaluatedKey"] = map[string]any{
-				"pk": map[string]any{"S": "SECRET#s"}, "sk": map[string]any{"S": "VERSION#aaaaaa#v2"},
-			}
-		})
-	})
+	room.Wire.Behave(localtest.Cloud{ShortPages: 2})
 	got, more, err := room.Store.Versions(t.Context(), sec, store.Page{Limit: 2})
 	if err != nil || more || !slices.Equal(idsOf(got), []string{"v1", "v2"}) {
 		t.Errorf("versions = %v, more %t, %v, want v1 and v2 and no more", idsOf(got), more, err)
@@ -504,7 +441,7 @@ func TestUnprocessedKeys(t *testing.T) {
 		t.Fatal(err)
 	}
 	took(room)
-	room.Wire.Break("BatchGetItem", firstOnly, firstOnly)
+	room.Wire.Behave(localtest.Cloud{Unprocessed: 1})
 	got, err := room.Store.Labelled(t.Context(), sec)
 	if err != nil {
 		t.Fatal(err)
@@ -513,4 +450,29 @@ func TestUnprocessedKeys(t *testing.T) {
 		t.Errorf("labelled = %v, want %v", idsOf(got), idsOf(want))
 	}
 	wantCalls(t, room, "BatchGetItem BatchGetItem BatchGetItem")
+}
+
+// A change that is answered too late has happened, and no answer says so. The same
+// change made again finds it.
+func TestLate(t *testing.T) {
+	t.Parallel()
+	room := localtest.New(t)
+	create(t, room, "aaaaaa")
+	room.Wire.Break(commitCall, localtest.Late)
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err := room.Store.Update(ctx, byName, putting("v2"))
+		if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, store.ErrBusy) {
+			t.Errorf("error = %v, want %v: the change may have happened", err, context.DeadlineExceeded)
+		}
+	})
+	took(room)
+	if _, err := room.Store.Update(t.Context(), byName, putting("v2")); !isType[*store.VersionExists](err) {
+		t.Errorf("put again: %v, want that the version exists", err)
+	}
+	if calls := took(room); !strings.HasPrefix(calls, "GetItem") {
+		t.Errorf("calls = %q, want a read first: what was remembered is old", calls)
+	}
+	wantStages(t, get(t, room), "[AWSCURRENT:v2 AWSPREVIOUS:v1]")
 }

@@ -135,10 +135,10 @@ type Then struct {
 // Prune removes versions of a secret that was just looked at, as many as
 // [Store.Oldest] lists, and notes when to look again: one transaction, under the
 // condition that no label was moved to an older version since, and none was removed
-// by another run. Puts do not disturb it, and what they put since stays. Versions that are gone already are passed
-// over, and then what is noted is kept: others may have to go in their place. It
+// by another run. Puts do not disturb it, and what they put since stays. Versions that are gone already, or
+// were put again with another date, are passed over, and then what is noted is kept: others may have to go in their place. It
 // returns how many were removed, or ErrMoved.
-func (s *Store) Prune(ctx context.Context, look Look, remove []string, then Then) (int, error) {
+func (s *Store) Prune(ctx context.Context, look Look, remove []secret.Version, then Then) (int, error) {
 	if look.Due.IsZero() {
 		return 0, ErrMoved // another run was first: nothing is due
 	}
@@ -147,9 +147,11 @@ func (s *Store) Prune(ctx context.Context, look Look, remove []string, then Then
 	err := retry(ctx, func() error {
 		steps := []step{s.prunedHead(look, len(remove), then)}
 		var gone []string
-		for _, id := range remove {
-			steps = append(steps, s.deleteIf(versionKey(sec.Name, sec.Suffix(), id), wasSeen, item{"seen": num(sec.Revision)}, func(item) error {
-				gone = append(gone, id)
+		for _, v := range remove {
+			// Only the version that [Store.Oldest] found, with its date.
+			seen := item{"seen": num(sec.Revision), "created": str(stamp(v.Created).String())}
+			steps = append(steps, s.deleteIf(versionKey(sec.Name, sec.Suffix(), v.ID), wasSeen, seen, func(item) error {
+				gone = append(gone, v.ID)
 				return errGone
 			}))
 		}
@@ -159,7 +161,7 @@ func (s *Store) Prune(ctx context.Context, look Look, remove []string, then Then
 			return errConflict
 		}
 		if errors.Is(err, errGone) {
-			remove = slices.DeleteFunc(remove, func(id string) bool { return slices.Contains(gone, id) })
+			remove = slices.DeleteFunc(remove, func(v secret.Version) bool { return slices.Contains(gone, v.ID) })
 			then = Then{Keep: true}
 			return errConflict
 		}

@@ -1,14 +1,11 @@
 package store_test
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -43,6 +40,19 @@ func puttingAt(minutes int) decide {
 		}
 		return change, err
 	}
+}
+
+// dated are versions with the dates that overfull gives them.
+func dated(ids ...string) []secret.Version {
+	var versions []secret.Version
+	for _, id := range ids {
+		v := secret.Version{ID: id, Created: noon}
+		if n, err := strconv.Atoi(id[1:]); err == nil && n > 1 {
+			v.Created = at(n)
+		}
+		versions = append(versions, v)
+	}
+	return versions
 }
 
 // overfull makes secret s with the versions v1 to vn, the first being the oldest,
@@ -255,14 +265,14 @@ func TestPrune(t *testing.T) {
 			t.Parallel()
 			room := localtest.New(t)
 			l := overfull(t, room, 5)
-			asked := slices.Clone(c.remove)
 			took(room)
-			removed, err := room.Store.Prune(t.Context(), l, c.remove, c.then)
+			given := dated(c.remove...)
+			removed, err := room.Store.Prune(t.Context(), l, given, c.then)
 			if want := 5 - len(c.left); err != nil || removed != want {
 				t.Errorf("removed %d, %v, want %d", removed, err, want)
 			}
-			if !slices.Equal(c.remove, asked) {
-				t.Errorf("the list given is %v, and was %v", c.remove, asked)
+			if !reflect.DeepEqual(given, dated(c.remove...)) {
+				t.Errorf("the list given is %v, and was %v", idsOf(given), c.remove)
 			}
 			calls, _, units := room.Wire.Took()
 			if want := 1 + min(1, len(c.remove)-removed); strings.Count(calls, commitCall) != want || units != c.units {
@@ -287,6 +297,22 @@ func TestPrune(t *testing.T) {
 	}
 }
 
+// A version that the index shows with another date was put again since: it is younger.
+func TestPruneLeavesOtherDates(t *testing.T) {
+	t.Parallel()
+	room := localtest.New(t)
+	l := overfull(t, room, 5)
+	remove := dated("v1", "v2")
+	remove[0].Created = noon.Add(-time.Minute)
+	if removed, err := room.Store.Prune(t.Context(), l, remove, store.Then{}); removed != 1 || err != nil {
+		t.Errorf("removed %d, %v, want v2 alone", removed, err)
+	}
+	wantCount(t, room, "v1", "v3", "v4", "v5")
+	if after := look(t, room); !after.Due.Equal(at(2)) {
+		t.Errorf("due %v, want %v as before", after.Due, at(2))
+	}
+}
+
 // As many versions as are listed go in one transaction, also of the largest size.
 func TestPruneAtOnce(t *testing.T) {
 	t.Parallel()
@@ -300,7 +326,7 @@ func TestPruneAtOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	took(room)
-	removed, err := room.Store.Prune(t.Context(), l, idsOf(oldest), store.Then{})
+	removed, err := room.Store.Prune(t.Context(), l, oldest, store.Then{})
 	if err != nil || removed != len(oldest) || removed < 40 {
 		t.Errorf("removed %d, %v, want %d", removed, err, len(oldest))
 	}
@@ -336,7 +362,7 @@ func TestPruneAgainstOthers(t *testing.T) {
 		},
 		"another run": func(t *testing.T, r *localtest.Room) {
 			t.Helper()
-			if _, err := r.Store.Prune(t.Context(), look(t, r), []string{"v1", "v3"}, store.Then{Keep: true}); err != nil {
+			if _, err := r.Store.Prune(t.Context(), look(t, r), dated("v1", "v3"), store.Then{Keep: true}); err != nil {
 				t.Fatal(err)
 			}
 		},
@@ -357,7 +383,7 @@ func TestPruneAgainstOthers(t *testing.T) {
 				rival(t, room.Another(t))
 				before := dump(t, room)
 				took(room)
-				removed, err := room.Store.Prune(t.Context(), l, []string{"v1", "v2"}, then)
+				removed, err := room.Store.Prune(t.Context(), l, dated("v1", "v2"), then)
 				if removed != 0 || !errors.Is(err, store.ErrMoved) {
 					t.Errorf("removed %d, %v, want %v", removed, err, store.ErrMoved)
 				}
@@ -386,7 +412,7 @@ func TestPruneBesidePuts(t *testing.T) {
 			room := localtest.New(t)
 			l := overfull(t, room, 5)
 			update(t, room.Another(t), noting(puttingAt(6)))
-			if removed, err := room.Store.Prune(t.Context(), l, []string{"v1", "v2"}, c.then); err != nil || removed != 2 {
+			if removed, err := room.Store.Prune(t.Context(), l, dated("v1", "v2"), c.then); err != nil || removed != 2 {
 				t.Errorf("removed %d, %v, want 2", removed, err)
 			}
 			wantCount(t, room, "v3", "v4", "v5", "v6")
@@ -484,7 +510,7 @@ func TestPruneFaults(t *testing.T) {
 			room := localtest.New(t)
 			l := overfull(t, room, 5)
 			room.Wire.Break(commitCall, faults...)
-			if removed, err := room.Store.Prune(t.Context(), l, []string{"v1", "v2"}, store.Then{}); err != nil || removed != 2 {
+			if removed, err := room.Store.Prune(t.Context(), l, dated("v1", "v2"), store.Then{}); err != nil || removed != 2 {
 				t.Errorf("removed %d, %v, want 2", removed, err)
 			}
 			wantCount(t, room, "v3", "v4", "v5")
@@ -512,12 +538,12 @@ func TestPruneNoAnswer(t *testing.T) {
 			room := localtest.New(t)
 			l := overfull(t, room, 5)
 			room.Wire.Break(commitCall, times(attempts, c.fault)...)
-			if removed, err := room.Store.Prune(t.Context(), l, []string{"v1", "v2"}, store.Then{Keep: true}); removed != 0 || err == nil || isType[secret.Error](err) {
+			if removed, err := room.Store.Prune(t.Context(), l, dated("v1", "v2"), store.Then{Keep: true}); removed != 0 || err == nil || isType[secret.Error](err) {
 				t.Errorf("removed %d, %v, want an error that says nothing about the secret", removed, err)
 			}
 			wantCount(t, room, c.left...)
 			// The same look is good for nothing if it happened, and a new one is.
-			_, err := room.Store.Prune(t.Context(), l, []string{"v1", "v2"}, store.Then{Keep: true})
+			_, err := room.Store.Prune(t.Context(), l, dated("v1", "v2"), store.Then{Keep: true})
 			if happened := len(c.left) == 3; errors.Is(err, store.ErrMoved) != happened {
 				t.Errorf("again: %v", err)
 			}
@@ -554,7 +580,7 @@ func TestPrunedIDAgain(t *testing.T) {
 	// v5 has no label for a while, and is removed.
 	update(t, other, putting("v6"))
 	update(t, other, putting("v7"))
-	if removed, err := room.Store.Prune(t.Context(), look(t, room), []string{"v5"}, store.Then{}); err != nil || removed != 1 {
+	if removed, err := room.Store.Prune(t.Context(), look(t, room), dated("v5"), store.Then{}); err != nil || removed != 1 {
 		t.Fatalf("removed %d, %v", removed, err)
 	}
 	again := func(sec secret.Secret) (secret.Change, error) {
@@ -627,16 +653,18 @@ func TestSweep(t *testing.T) {
 func TestSweepFaults(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
+		cloud  localtest.Cloud
 		faults []localtest.Fault
 		calls  int
 		fails  bool
 	}{
-		"unprocessed":               {[]localtest.Fault{firstWriteOnly, firstWriteOnly}, 4, false},
-		"throttled":                 {times(attempts-1, localtest.Refuse(400, "ProvisionedThroughputExceededException")), 4, false},
-		"cut and lost":              {[]localtest.Fault{localtest.Cut, localtest.LoseAnswer}, 4, false},
-		"throttled all along":       {times(attempts, localtest.Refuse(400, "ThrottlingException")), 3, true},
-		"lost all along":            {times(attempts, localtest.LoseAnswer), 3, true},
-		"unprocessed, and then cut": {append([]localtest.Fault{firstWriteOnly}, times(attempts, localtest.Cut)...), 4, true},
+		"unprocessed":               {localtest.Cloud{Unprocessed: 2}, nil, 4, false},
+		"short pages":               {localtest.Cloud{ShortPages: 2}, nil, 4, false},
+		"throttled":                 {localtest.Cloud{}, times(attempts-1, localtest.Refuse(400, "ProvisionedThroughputExceededException")), 4, false},
+		"cut and lost":              {localtest.Cloud{}, []localtest.Fault{localtest.Cut, localtest.LoseAnswer}, 4, false},
+		"throttled all along":       {localtest.Cloud{}, times(attempts, localtest.Refuse(400, "ThrottlingException")), 3, true},
+		"lost all along":            {localtest.Cloud{}, times(attempts, localtest.LoseAnswer), 3, true},
+		"unprocessed, and then cut": {localtest.Cloud{Unprocessed: 1}, append([]localtest.Fault{make1}, times(attempts, localtest.Cut)...), 4, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -644,6 +672,7 @@ func TestSweepFaults(t *testing.T) {
 			overfull(t, room, 5)
 			update(t, room, removing)
 			took(room)
+			room.Wire.Behave(c.cloud)
 			room.Wire.Break("BatchWriteItem", c.faults...)
 			id := secret.ID{Name: "s", Suffix: "aaaaaa"}
 			total := 0
@@ -659,6 +688,7 @@ func TestSweepFaults(t *testing.T) {
 				if got := len(due(t, room, noon)); got != 1 {
 					t.Errorf("%d notes, want the one", got)
 				}
+				room.Wire.Behave(localtest.Cloud{})
 				if done, err := room.Store.Sweep(t.Context(), id, all); !done || err != nil {
 					t.Errorf("again: done %t, %v", done, err)
 				}
@@ -668,32 +698,6 @@ func TestSweepFaults(t *testing.T) {
 			wantKeys(t, room)
 		})
 	}
-}
-
-// firstWriteOnly lets a BatchWriteItem do only the first of its writes, as DynamoDB may.
-func firstWriteOnly(call *http.Request, do func() (*http.Response, error)) (*http.Response, error) {
-	var asked struct {
-		RequestItems map[string][]json.RawMessage
-	}
-	body, err := io.ReadAll(call.Body)
-	if err == nil {
-		err = json.Unmarshal(body, &asked)
-	}
-	if err != nil {
-		return nil, err
-	}
-	left := map[string]any{}
-	for table, writes := range asked.RequestItems {
-		if len(writes) > 1 {
-			left[table] = writes[1:]
-		}
-		asked.RequestItems[table] = writes[:1]
-	}
-	if body, err = json.Marshal(asked); err != nil {
-		return nil, err
-	}
-	call.Body, call.ContentLength, call.GetBody = io.NopCloser(bytes.NewReader(body)), int64(len(body)), nil
-	return reword(do, func(said map[string]any) { said["UnprocessedItems"] = left })
 }
 
 // The quota is exact, whoever puts at the same time and whatever they remember.
@@ -748,7 +752,7 @@ func TestQuotaAtOnce(t *testing.T) {
 	// What is no put has no quota, and a removal makes room for one put.
 	versions = slices.DeleteFunc(versions, func(v secret.Version) bool { return len(sec.Stages.Of(v.ID)) > 0 })
 	update(t, room, noting(within(moving("mine", "", versions[0].ID))))
-	if _, err := room.Store.Prune(t.Context(), look(t, room), []string{versions[1].ID}, store.Then{}); err != nil {
+	if _, err := room.Store.Prune(t.Context(), look(t, room), versions[1:2], store.Then{}); err != nil {
 		t.Fatal(err)
 	}
 	// The move left one fewer without a label, the removal another.
@@ -774,7 +778,7 @@ func TestPruneLeavesWhatWasPutSinceTheLook(t *testing.T) {
 	update(t, room, putting("v3"))
 	prune := func(look store.Look, want int) {
 		t.Helper()
-		if n, err := room.Store.Prune(t.Context(), look, []string{"v1"}, store.Then{Keep: true}); n != want || err != nil {
+		if n, err := room.Store.Prune(t.Context(), look, dated("v1"), store.Then{Keep: true}); n != want || err != nil {
 			t.Errorf("removed %d, %v, want %d", n, err, want)
 		}
 	}

@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
@@ -157,15 +156,12 @@ func keyOf(pk, sk string) item {
 func items(t testing.TB, room *localtest.Room) map[string]item {
 	t.Helper()
 	all := map[string]item{}
-	scan := dynamodb.NewScanPaginator(localtest.Shared().DynamoDB(), &dynamodb.ScanInput{TableName: &room.Table, ConsistentRead: aws.Bool(true)})
-	for scan.HasMorePages() {
-		out, err := scan.NextPage(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, it := range out.Items {
-			all[text(it["pk"])+" "+text(it["sk"])] = it
-		}
+	found, err := localtest.Shared().Tables.Items(room.Table)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, it := range found {
+		all[text(it["pk"])+" "+text(it["sk"])] = it
 	}
 	return all
 }

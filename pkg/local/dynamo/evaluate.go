@@ -247,14 +247,22 @@ func (e *env) checkUpdate(actions []action) error {
 	return nil
 }
 
-// checkTargets refuses actions that change the table's key, or set an attribute of an
-// index's key to an empty string. Another type there is found with the item.
+// checkTargets refuses actions that change the table's key.
 func (e *env) checkTargets(actions []action, t table) error {
 	for _, a := range actions {
 		name, _ := e.name(a.path)
 		if name == t.Key.Hash || name == t.Key.Range {
 			return invalid("One or more parameter values were invalid: Cannot update attribute %s. This attribute is part of the key", name)
 		}
+	}
+	return nil
+}
+
+// checkIndexTargets refuses actions that set an attribute of an index's key to an empty
+// string. Another type there is found with the item.
+func (e *env) checkIndexTargets(actions []action, t table) error {
+	for _, a := range actions {
+		name, _ := e.name(a.path)
 		if len(a.terms) == 1 && a.terms[0].unless == nil && a.terms[0].operand.value {
 			err := t.checkIndexed(name, e.of(a.terms[0].operand, nil))
 			if _, later := errors.AsType[*misplaced](err); err != nil && !later {

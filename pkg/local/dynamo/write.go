@@ -310,15 +310,18 @@ func applyAll(r reader, changes []*change, twice string) ([]outcome, error) {
 	places, seen, outcomes := make([]placed, len(changes)), map[string]bool{}, make([]outcome, len(changes))
 	for i, c := range changes {
 		t, k, err := c.place(r)
-		if _, ok := errors.AsType[*misplaced](err); ok {
-			outcomes[i].err = err
-			continue
+		if err == nil {
+			err = c.env.checkIndexTargets(c.actions, t)
 		}
-		if err != nil {
+		_, refused := errors.AsType[*misplaced](err)
+		if err != nil && !refused {
 			return nil, err
 		}
-		if seen[string(k)] {
+		if k != nil && seen[string(k)] {
 			return nil, invalid("%s", twice)
+		}
+		if refused {
+			outcomes[i].err = err
 		}
 		seen[string(k)] = true
 		places[i] = placed{t, k}

@@ -63,7 +63,7 @@ func (l line) GetItem(ctx context.Context, in *dynamodb.GetItemInput, _ ...func(
 
 // Query reads a page.
 func (l line) Query(ctx context.Context, in *dynamodb.QueryInput, _ ...func(*dynamodb.Options)) (*dynamodb.QueryOutput, error) {
-	if n := int32(l.wire.behaviour().ShortPages); n > 0 && (in.Limit == nil || *in.Limit > n) { //nolint:gosec // of a test
+	if n := int32(l.wire.behaviour().ShortPages); n > 0 && (in.Limit == nil || *in.Limit > n) {
 		short := *in
 		in, short.Limit = &short, &n
 	}
@@ -83,27 +83,33 @@ func (l line) UpdateItem(ctx context.Context, in *dynamodb.UpdateItemInput, _ ..
 	return out, err
 }
 
+// split returns the first n of a list, at most, and the others.
+func split[E any](list []E, n int) (first, rest []E) {
+	n = min(n, len(list))
+	return slices.Clone(list[:n]), list[n:]
+}
+
 // BatchGetItem reads items, and leaves some when it is to.
 func (l line) BatchGetItem(ctx context.Context, in *dynamodb.BatchGetItemInput, _ ...func(*dynamodb.Options)) (*dynamodb.BatchGetItemOutput, error) {
-	left := map[string]types.KeysAndAttributes{}
+	asked, left := *in, map[string]types.KeysAndAttributes{}
 	if n := l.wire.behaviour().Unprocessed; n > 0 {
-		some := *in
-		in, some.RequestItems = &some, map[string]types.KeysAndAttributes{}
+		asked.RequestItems = map[string]types.KeysAndAttributes{}
 		for table, want := range in.RequestItems {
 			rest := want
-			want.Keys, rest.Keys = slices.Clone(want.Keys[:min(n, len(want.Keys))]), want.Keys[min(n, len(want.Keys)):]
-			some.RequestItems[table] = want
+			want.Keys, rest.Keys = split(want.Keys, n)
+			asked.RequestItems[table] = want
 			if len(rest.Keys) > 0 {
 				left[table] = rest
 			}
 		}
 	}
+	in = &asked
 	out, counted, err := call(ctx, l.wire, "BatchGetItem", in, l.db.BatchGetItem, l.client.BatchGetItem)
 	if err != nil {
 		return nil, err
 	}
-	for table, rest := range left {
-		out.UnprocessedKeys[table] = rest
+	if len(left) > 0 {
+		out.UnprocessedKeys = left
 	}
 	for _, c := range out.ConsumedCapacity {
 		if !counted {
@@ -115,23 +121,24 @@ func (l line) BatchGetItem(ctx context.Context, in *dynamodb.BatchGetItemInput, 
 
 // BatchWriteItem writes items, and leaves some when it is to.
 func (l line) BatchWriteItem(ctx context.Context, in *dynamodb.BatchWriteItemInput, _ ...func(*dynamodb.Options)) (*dynamodb.BatchWriteItemOutput, error) {
-	left := map[string][]types.WriteRequest{}
+	asked, left := *in, map[string][]types.WriteRequest{}
 	if n := l.wire.behaviour().Unprocessed; n > 0 {
-		some := *in
-		in, some.RequestItems = &some, map[string][]types.WriteRequest{}
+		asked.RequestItems = map[string][]types.WriteRequest{}
 		for table, writes := range in.RequestItems {
-			some.RequestItems[table] = writes[:min(n, len(writes))]
-			if len(writes) > n {
-				left[table] = writes[n:]
+			some, rest := split(writes, n)
+			asked.RequestItems[table] = some
+			if len(rest) > 0 {
+				left[table] = rest
 			}
 		}
 	}
+	in = &asked
 	out, counted, err := call(ctx, l.wire, "BatchWriteItem", in, l.db.BatchWriteItem, l.client.BatchWriteItem)
 	if err != nil {
 		return nil, err
 	}
-	for table, writes := range left {
-		out.UnprocessedItems[table] = writes
+	if len(left) > 0 {
+		out.UnprocessedItems = left
 	}
 	for _, c := range out.ConsumedCapacity {
 		if !counted {

@@ -58,6 +58,17 @@ func LoseAnswer(_ *http.Request, do func() (*http.Response, error)) (*http.Respo
 	return nil, errors.Join(errCut, answer.Body.Close())
 }
 
+// Late lets the call happen and answers only after the caller gave up, which needs
+// a deadline.
+func Late(call *http.Request, do func() (*http.Response, error)) (*http.Response, error) {
+	answer, err := do()
+	if err != nil {
+		return nil, err
+	}
+	<-call.Context().Done()
+	return nil, errors.Join(call.Context().Err(), answer.Body.Close())
+}
+
 // Refuse answers with an error of AWS instead of making the call. The body's
 // further members, if any, are given as JSON.
 func Refuse(status int, code string, members ...string) Fault {

@@ -1,5 +1,0 @@
-//go:build !race
-
-package prune_test
-
-const throughAPI = 10_000

@@ -1,5 +1,0 @@
-//go:build !race
-
-package rotate_test
-
-const atOnce = 1000
