@@ -78,7 +78,7 @@ func fillItems(t testing.TB, sec secret.Secret) []map[string]types.AttributeValu
 		{
 			"pk": "SECRET#" + sec.Name, "sk": "HEAD", "schema": 1, "suffix": sec.Suffix(), "revision": 1, "commit": "",
 			"token": "", "description": "", "type": "", "kms_key": "", "keyed": 0, "stages": map[string]string{},
-			"versions": 0, "prunings": 0, "moves": 0, "policy_hash": "", "tags": nil, "created": created, "changed": created, "deletion": nil,
+			"versions": 0, "prunings": 0, "moves": 0, "policy_hash": "", "tags": nil, "created": created, "changed": created, "deletion": nil, "deleted": nil,
 		},
 		{"pk": "DIRECTORY#NAME", "sk": sec.Name, "schema": 1, "name": sec.Name, "suffix": sec.Suffix()},
 		{"pk": "DIRECTORY#CREATED", "sk": created + "#" + sec.Name, "schema": 1, "name": sec.Name, "suffix": sec.Suffix()},

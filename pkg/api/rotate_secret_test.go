@@ -845,7 +845,7 @@ func TestRotationMembers(t *testing.T) {
 		t.Helper()
 		_, body := room.Post(t, "DescribeSecret", `{"SecretId":"s"}`)
 		checkMembers(t, body, slices.Concat(always, []string{"VersionIdsToStages"}, want)...)
-		_, body = room.Post(t, "ListSecrets", `{}`)
+		_, body = room.Post(t, "ListSecrets", `{"IncludePlannedDeletion":true}`)
 		body = strings.TrimSuffix(strings.TrimPrefix(body, `{"SecretList":[`), `]}`)
 		checkMembers(t, body, slices.Concat(always, []string{"SecretVersionsToStages"}, want)...)
 		if t.Failed() {
@@ -866,6 +866,19 @@ func TestRotationMembers(t *testing.T) {
 	if !*listed.RotationEnabled || *listed.RotationLambdaARN != rotationLambda || !reflect.DeepEqual(listed.RotationRules, got.RotationRules) ||
 		!listed.LastRotatedDate.Equal(*got.LastRotatedDate) || !listed.NextRotationDate.Equal(*got.NextRotationDate) {
 		t.Errorf("got %+v listed, want as described: %+v", listed, got)
+	}
+	schedule(t, room, "s")
+	always = append(always, "DeletedDate")
+	list := &secretsmanager.ListSecretsInput{IncludePlannedDeletion: aws.Bool(true)}
+	check("scheduled for deletion", append(configured, "LastRotatedDate")...)
+	if got, listed := describe(t, room, "s"), must(room.SDK.ListSecrets(t.Context(), list))(t).SecretList[0]; *got.RotationEnabled || *listed.RotationEnabled {
+		t.Errorf("got RotationEnabled %t, listed %t of a secret scheduled for deletion, want false", *got.RotationEnabled, *listed.RotationEnabled)
+	}
+	must(room.SDK.RestoreSecret(t.Context(), restoreInput("s")))(t)
+	always = always[:len(always)-1]
+	check("restored", append(scheduled, "LastRotatedDate")...)
+	if got := describe(t, room, "s"); !*got.RotationEnabled {
+		t.Error("got RotationEnabled false of a restored secret, want true")
 	}
 	cancel(t, room, "s")
 	check("cancelled", append(configured, "LastRotatedDate")...)

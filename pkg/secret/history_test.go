@@ -990,10 +990,14 @@ func (h *history) settle(change Change, err error) {
 	if !next.Changed.Equal(h.now) && !reflect.DeepEqual(next, h.secret) {
 		h.t.Fatalf("got changed date %v, want %v", next.Changed, h.now)
 	}
+	// [Secret.DeletedAt] relies on it.
+	if !h.secret.Deletion.IsZero() && !next.Deletion.IsZero() && !next.Changed.Equal(h.secret.Changed) {
+		h.t.Fatalf("got changed date %v of a secret scheduled for deletion, want %v as before", next.Changed, h.secret.Changed)
+	}
 	// What no step may touch. The revision is counted by the commit.
 	same := next
 	same.Stages, same.Versions, same.Tags = h.secret.Stages, h.secret.Versions, h.secret.Tags
-	same.Changed, same.Deletion = h.secret.Changed, h.secret.Deletion
+	same.Changed, same.Deletion, same.Deleted = h.secret.Changed, h.secret.Deletion, h.secret.Deleted
 	same.Moves = h.secret.Moves
 	same.Rotation = h.rotationAfter(change)
 	if !reflect.DeepEqual(same, h.secret) {

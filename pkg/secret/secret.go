@@ -61,6 +61,9 @@ type Secret struct {
 	Prunings int64
 	// Deletion is when the recovery window ends; zero unless it is scheduled for deletion.
 	Deletion time.Time
+	// Deleted is when that was asked for. A secret that was scheduled before this
+	// was stored has none; see [Secret.DeletedAt].
+	Deleted time.Time
 }
 
 // A Tag is one key and its value. Keys are case-sensitive and unique on a secret.

@@ -87,6 +87,7 @@ type headItem struct {
 	Created     stamp             `dynamodbav:"created"`
 	Changed     stamp             `dynamodbav:"changed"`
 	Deletion    stamp             `dynamodbav:"deletion"`
+	Deleted     stamp             `dynamodbav:"deleted"`
 	// Accessed is written by reads, beside all revisions.
 	Accessed stamp `dynamodbav:"accessed,omitempty"`
 	due
@@ -191,6 +192,7 @@ func headOf(sec secret.Secret, commit string) headItem {
 		Created:     stamp(sec.Created),
 		Changed:     stamp(sec.Changed),
 		Deletion:    stamp(sec.Deletion),
+		Deleted:     stamp(sec.Deleted),
 		Accessed:    stamp(sec.Accessed),
 	}
 	if h.Stages == nil {
@@ -226,6 +228,7 @@ func (h headItem) secret(arns secret.ARNs) secret.Secret {
 		Changed:     time.Time(h.Changed),
 		Accessed:    time.Time(h.Accessed),
 		Deletion:    time.Time(h.Deletion),
+		Deleted:     time.Time(h.Deleted),
 	}
 	if h.Tags != nil {
 		sec.Tags = make([]secret.Tag, 0, len(h.Tags))
