@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"maps"
 
@@ -36,19 +37,16 @@ func (c *call) updateSecret(ctx context.Context, in updateSecretInput) (out upda
 	if given {
 		version = in.ClientRequestToken
 	}
-	update := secret.Update{Description: in.Description, Type: in.Type}
-	if in.KmsKeyId != nil {
-		update.KMSKey = new(kmsKey(*in.KmsKeyId))
-	}
+	update := secret.Update{Description: in.Description, Type: in.Type, KMSKey: in.KmsKeyId}
 	now, rewrap := c.now(), c.rewrapOnce()
 	decide := func(sec secret.Secret) (change secret.Change, err error) {
 		if change, err = sec.Update(update, version, now); err != nil {
 			return change, err
 		}
 		if in.KmsKeyId != nil {
-			err = c.crossAccount(change.Secret)
+			err = cmp.Or(c.ARNs.CheckKey(*in.KmsKeyId), c.crossAccount(change.Secret))
 		}
-		if err != nil || change.Secret.KMSKey == sec.KMSKey {
+		if err != nil || change.Secret.SealingKey() == sec.SealingKey() {
 			return change, err
 		}
 		change.Rewrapped, err = rewrap(ctx, sec, change)
@@ -86,18 +84,18 @@ func (c *call) rewrapOnce() func(context.Context, secret.Secret, secret.Change) 
 		err = parallel(len(versions), func(i int) (err error) {
 			v := versions[i]
 			var ok bool
-			if rewrapped[i], ok = done[task{sec.ARN, v.ID, string(v.Sealed.DataKey), change.Secret.KMSKey}]; ok {
+			if rewrapped[i], ok = done[task{sec.ARN, v.ID, string(v.Sealed.DataKey), change.Secret.SealingKey()}]; ok {
 				return nil
 			}
 			rewrapped[i] = v
-			rewrapped[i].Sealed, err = c.Sealer.Rewrap(ctx, envelope.Place{ARN: sec.ARN, VersionID: v.ID}, v.Sealed, change.Secret.KMSKey)
+			rewrapped[i].Sealed, err = c.Sealer.Rewrap(ctx, envelope.Place{ARN: sec.ARN, VersionID: v.ID}, v.Sealed, change.Secret.SealingKey())
 			return err
 		})
 		if err != nil {
 			return nil, err
 		}
 		for i, v := range versions {
-			done[task{sec.ARN, v.ID, string(v.Sealed.DataKey), change.Secret.KMSKey}] = rewrapped[i]
+			done[task{sec.ARN, v.ID, string(v.Sealed.DataKey), change.Secret.SealingKey()}] = rewrapped[i]
 		}
 		return rewrapped, nil
 	}

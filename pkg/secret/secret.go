@@ -26,8 +26,8 @@ type Secret struct {
 	Description string
 	// Type is the partner type of a managed external secret, empty for all others.
 	Type string
-	// KMSKey is the key its values are sealed under, as the caller named it.
-	// Empty means the deployment's own.
+	// KMSKey is the key its values are sealed under, as the caller named it; empty
+	// when nobody did. See [Secret.SealingKey].
 	KMSKey string
 	// Keyed is the revision that set KMSKey last; 0 if none did.
 	Keyed  int64
