@@ -116,6 +116,14 @@ func TestBodies(t *testing.T) {
 		{"PutSecretValue", `{` + id + `,"SecretString":"` + "\xed\xa0\x80" + `"}`, notUnicode}, // U+D800 in UTF-8
 		{"PutSecretValue", `{` + id + `,"SecretString":"` + "\xc0\x80" + `"}`, notUnicode},     // an overlong NUL
 		{"PutSecretValue", `{` + id + `,"SecretString":"\ud800"}`, notUnicode},
+		// The body is cut in the midst of a pair.
+		{"PutSecretValue", `{` + id + `,"SecretString":"\ud800`, notUnicode},
+		{"PutSecretValue", `{` + id + `,"SecretString":"\ud800\`, notUnicode},
+		{"PutSecretValue", `{` + id + `,"SecretString":"\ud800\u`, notUnicode},
+		{"PutSecretValue", `{` + id + `,"SecretString":"\ud800\udc0`, notUnicode},
+		{"PutSecretValue", `{` + id + `,"SecretString":"\ud800\udc00`, notJSON},
+		{"PutSecretValue", `{` + id + `,"SecretString":"\ud80`, notJSON},
+		{"PutSecretValue", `{` + id + `,"SecretString":"\`, notJSON},
 		{"PutSecretValue", `{` + id + `,"SecretString":"\udc00"}`, notUnicode},
 		{"PutSecretValue", `{` + id + `,"SecretString":"\uDFFFx"}`, notUnicode},
 		{"PutSecretValue", `{` + id + `,"SecretString":"\ud83dx\ude00"}`, notUnicode},
