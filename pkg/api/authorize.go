@@ -186,7 +186,7 @@ func (c *call) keysWith(sec secret.Secret) policy.Keys {
 // crossAccount refuses a value to a caller of another account when nobody chose the
 // key that it is sealed under (recorded from AWS, whose own key cannot be shared).
 func (c *call) crossAccount(sec secret.Secret) error {
-	if sec.KMSKey == "" && c.caller.Account != c.ARNs.Account {
+	if sec.SealingKey() == "" && c.caller.Account != c.ARNs.Account {
 		return secret.Errorf(secret.InvalidRequest, "You can't access a secret from a different AWS account if you encrypt the secret with the default KMS service key.")
 	}
 	return nil

@@ -91,7 +91,7 @@ func withDefaults(keys policy.Keys, operation string) {
 	}
 	if key := keys["secretsmanager:kmskeyid"]; key != nil {
 		if key[0] == "" {
-			key[0] = defaultKey
+			key[0] = secret.DefaultKey
 		}
 		add("secretsmanager:kmskeyarn", key[0])
 	}

@@ -24,6 +24,11 @@ func (v *violations) add(format string, args ...any) {
 	}
 }
 
+// null adds a member or an element that must not be null.
+func (v *violations) null(path string) {
+	v.add("Value null at '%s' failed to satisfy constraint: Member must not be null", path)
+}
+
 func (v violations) error() error {
 	errors := "1 validation error"
 	if len(v) > 1 {
@@ -47,17 +52,27 @@ func (m member) check(v reflect.Value, path string, found *violations) {
 			fail(rule)
 		}
 	}
-	if list, ok := v.Interface().([]string); ok {
-		if slices.ContainsFunc(list, m.badElement) {
-			fail("Member must satisfy constraint: [" + strings.Join(m.elementRules(), ", ") + "]")
-		}
-		return
-	}
 	if m.pattern != nil && !m.pattern.MatchString(v.String()) {
 		fail("Member must satisfy regular expression pattern: " + m.pattern.String())
 	}
 	if m.enum != nil && !slices.Contains(m.enum, v.String()) {
 		fail("Member must satisfy enum value set: [" + strings.Join(m.enum, ", ") + "]")
+	}
+}
+
+// checkStrings notes the limits that a list of so many elements is out of, and
+// those of its strings; the other elements are null.
+func (m member) checkStrings(list []string, elements int, path string, found *violations) {
+	fail := func(rule string) {
+		found.add("Value '[%s]' at '%s' failed to satisfy constraint: %s", strings.Join(list, ", "), path, rule)
+	}
+	if m.len != nil {
+		if rule := m.len.length(elements); rule != "" {
+			fail(rule)
+		}
+	}
+	if slices.ContainsFunc(list, m.badElement) {
+		fail("Member must satisfy constraint: [" + strings.Join(m.elementRules(), ", ") + "]")
 	}
 }
 
@@ -84,9 +99,6 @@ func (m member) elementRules() []string {
 func (m member) quote(v reflect.Value) string {
 	if m.sensitive {
 		return ""
-	}
-	if list, ok := v.Interface().([]string); ok {
-		return "'[" + strings.Join(list, ", ") + "]' "
 	}
 	if m.element != nil {
 		return ""

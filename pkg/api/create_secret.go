@@ -87,9 +87,12 @@ func (c *call) mayCreate(ctx context.Context, ghost secret.Secret, tagged bool) 
 
 // newSecret decides on the secret, and on its first version if there is a value.
 func (c *call) newSecret(in createSecretInput, arn string, given bool) (secret.Change, error) {
+	if err := c.ARNs.CheckKey(in.KmsKeyId); err != nil {
+		return secret.Change{}, err
+	}
 	now := c.now()
 	sec := secret.New(in.Name, arn, in.ClientRequestToken, now)
-	sec.Description, sec.Type, sec.KMSKey = in.Description, in.Type, kmsKey(in.KmsKeyId)
+	sec.Description, sec.Type, sec.KMSKey = in.Description, in.Type, in.KmsKeyId
 	sec, err := sec.Tag(tagsOf(in.Tags), now)
 	if err != nil {
 		return secret.Change{}, err

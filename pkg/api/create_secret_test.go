@@ -121,7 +121,7 @@ func TestCreateSecretDefaults(t *testing.T) {
 	room := localtest.New(t)
 	in := createInput("s", "v1", "one")
 	in.Description = aws.String("")
-	in.KmsKeyId = aws.String("alias/aws/secretsmanager") // the default key by its name
+	in.KmsKeyId = aws.String("")
 	must(room.SDK.CreateSecret(t.Context(), in))(t)
 	got := describe(t, room, "s")
 	if got.Description != nil || got.KmsKeyId != nil || got.Tags != nil {

@@ -135,7 +135,7 @@ func TestDefaultKeyFromAnotherAccount(t *testing.T) {
 	repolicy(t, room, "s", document(to(allow("UpdateSecret"), stranger.ARN)))
 	other := guarded(t, room, stranger, allowAll)
 	arn := aws.ToString(describe(t, room, "s").ARN)
-	for _, key := range []string{"", "alias/aws/secretsmanager"} {
+	for _, key := range []string{"", "alias/aws/secretsmanager", "arn:aws:kms:us-east-1:000000000000:alias/aws/secretsmanager"} {
 		answer, text := other.Post(t, "UpdateSecret", fmt.Sprintf(`{"SecretId":%q,"KmsKeyId":%q}`, arn, key))
 		checkAnswer(t, answer, text, refusal{"InvalidRequestException", "You can't access a secret from a different AWS account if you encrypt the secret with the default KMS service key."})
 	}

@@ -142,7 +142,7 @@ func (s *shape) structure(raw json.RawMessage, into reflect.Value, path string, 
 func (m member) value(raw json.RawMessage, into reflect.Value, path string, found *violations) error {
 	if isNull(raw) {
 		if m.required {
-			found.add("Value null at '%s' failed to satisfy constraint: Member must not be null", path)
+			found.null(path)
 		}
 		return nil
 	}
@@ -153,12 +153,34 @@ func (m member) value(raw json.RawMessage, into reflect.Value, path string, foun
 	case m.element != nil:
 		return m.structures(raw, into, path, found)
 	}
+	if list, ok := into.Addr().Interface().(*[]string); ok {
+		return m.strings(raw, list, path, found)
+	}
 	// A list of numbers would be taken for a blob.
 	isBlob := into.Type() == reflect.TypeFor[[]byte]()
 	if err := json.Unmarshal(raw, into.Addr().Interface()); err != nil || isBlob && raw[0] != '"' {
 		return wrongType(path, kindOf(into.Type()))
 	}
 	m.check(reflect.Indirect(into), path, found)
+	return nil
+}
+
+// strings reads a list of strings. A null in it is a violation; read as "", as
+// encoding/json does, it would be a filter value that every secret matches.
+func (m member) strings(raw json.RawMessage, into *[]string, path string, found *violations) error {
+	var elements []*string
+	if err := json.Unmarshal(raw, &elements); err != nil {
+		return wrongType(path, "a list of strings")
+	}
+	*into = make([]string, 0, len(elements))
+	for i, e := range elements {
+		if e == nil {
+			found.null(fmt.Sprintf("%s.%d", path, i+1))
+			continue
+		}
+		*into = append(*into, *e)
+	}
+	m.checkStrings(*into, len(elements), path, found)
 	return nil
 }
 
@@ -172,7 +194,7 @@ func (m member) structures(raw json.RawMessage, into reflect.Value, path string,
 	for i, raw := range elements {
 		at := fmt.Sprintf("%s.%d.member", path, i+1)
 		if isNull(raw) {
-			found.add("Value null at '%s' failed to satisfy constraint: Member must not be null", at)
+			found.null(at)
 			continue
 		}
 		if err := m.element.structure(raw, into.Index(i), at+".", found); err != nil {
@@ -197,8 +219,6 @@ func kindOf(t reflect.Type) string {
 		return kindOf(t.Elem())
 	case t == reflect.TypeFor[[]byte]():
 		return "a base64 string"
-	case t.Kind() == reflect.Slice:
-		return "a list of strings"
 	case t.Kind() == reflect.String:
 		return "a string"
 	case t.Kind() == reflect.Bool:

@@ -71,6 +71,26 @@ func decodeAny[In any](t *testing.T, body []byte) {
 	}
 }
 
+// A body may be cut anywhere, also with nothing in memory behind it.
+func TestLoneSurrogates(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]bool{
+		``: false, `"a"`: false, `"\\`: false, `"\"`: false, `"\u0041"`: false, `"\u00zz"`: false,
+		`"\ud83d\ude00"`: false, `"\uD83D\uDE00"`: false, `"\\ud83d"`: false,
+		`"\ud83d`: true, `"\ud83d\`: true, `"\ud83d\u`: true, `"\ud83d\ude0`: true, `"\ud83d\ude00`: false,
+		`"\ud83d"`: true, `"\ude00"`: true, `"\ude00\ud83d"`: true, `"\ud83dxude00"`: true, `"\ud83d\ud83d\ude00"`: true, `"\ud83d\u0041"`: true,
+		`"\\\ud83d"`: true, `"\ud83d\ude00\ud83d"`: true, `"\ud8`: false, `"\u`: false,
+	} {
+		if got := hasLoneSurrogate([]byte(text)[:len(text):len(text)]); got != want {
+			t.Errorf("%s: got %t, want %t", text, got, want)
+		}
+	}
+	const whole = `"\ud83d\ude00\ud83d`
+	for cut := range len(whole) {
+		hasLoneSurrogate([]byte(whole)[:cut:cut]) // does not panic
+	}
+}
+
 // A struct whose tags say what no shape knows stops the program at its start.
 func TestShapeOfBadTags(t *testing.T) {
 	t.Parallel()

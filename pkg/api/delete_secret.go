@@ -25,6 +25,12 @@ func (c *call) deleteSecret(ctx context.Context, in deleteSecretInput) (out dele
 	if err != nil {
 		return out, err
 	}
+	if days := in.RecoveryWindowInDays; days != nil {
+		// It comes before the next check (recorded).
+		if err := secret.CheckRecoveryWindow(*days); err != nil {
+			return out, err
+		}
+	}
 	if in.ForceDeleteWithoutRecovery && in.RecoveryWindowInDays != nil {
 		return out, secret.Errorf(secret.InvalidParameter, "You can't use ForceDeleteWithoutRecovery in conjunction with RecoveryWindowInDays.")
 	}

@@ -47,8 +47,10 @@ func TestDeleteSecretWindow(t *testing.T) {
 			if *out.ARN != arn || *out.Name != test.name || !out.DeletionDate.Equal(want) {
 				t.Errorf("got ARN %s, Name %s, DeletionDate %s; want %s, %s, %s", *out.ARN, *out.Name, out.DeletionDate, arn, test.name, want)
 			}
-			if got := describe(t, room, test.name).DeletedDate; got == nil || !got.Equal(want) {
-				t.Errorf("got DeletedDate %v, want %s", got, want)
+			called := now.now
+			now.now = called.Add(time.Hour)
+			if got := describe(t, room, test.name).DeletedDate; got == nil || !got.Equal(called) {
+				t.Errorf("got DeletedDate %v, want %s, the time of the call", got, called)
 			}
 		})
 	}
@@ -73,7 +75,12 @@ func TestDeleteSecretRefuses(t *testing.T) {
 		{"0 days", deleteInput("s", 0, nil), windowOut},
 		{"6 days, not forced", deleteInput("s", 6, aws.Bool(false)), windowOut},
 		{"7 days, forced", deleteInput("s", 7, aws.Bool(true)), windowAndForce},
-		{"0 days, forced", deleteInput("s", 0, aws.Bool(true)), windowAndForce},
+		{"30 days, forced", deleteInput("s", 30, aws.Bool(true)), windowAndForce},
+		{"0 days, forced", deleteInput("s", 0, aws.Bool(true)), windowOut},
+		{"6 days, forced", deleteInput("s", 6, aws.Bool(true)), windowOut},
+		{"31 days, forced", deleteInput("s", 31, aws.Bool(true)), windowOut},
+		{"31 days, forced, unknown", deleteInput("unknown", 31, aws.Bool(true)), windowOut},
+		{"31 days, bad name", deleteInput("a b", 31, nil), invalidName},
 		{"unknown", deleteInput("unknown", -1, nil), notFound},
 		{"bad name", deleteInput("a b", -1, nil), invalidName},
 		{"bad name, forced", deleteInput("a b", -1, aws.Bool(true)), invalidName},

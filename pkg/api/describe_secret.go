@@ -26,8 +26,8 @@ type secretEntry struct {
 	CreatedDate      timestamp `json:",omitzero"`
 	LastChangedDate  timestamp `json:",omitzero"`
 	LastAccessedDate timestamp `json:",omitzero"`
-	// DeletedDate is when the recovery window ends (DescribeSecret: some time
-	// after that date the secret is deleted).
+	// DeletedDate is when DeleteSecret was called (recorded), not the end of the
+	// recovery window, which is DeleteSecret's own DeletionDate.
 	DeletedDate timestamp `json:",omitzero"`
 	Tags        []tag     `json:",omitzero"`
 
@@ -57,11 +57,15 @@ func entryOf(sec secret.Secret) secretEntry {
 		CreatedDate:      timestamp(sec.Created),
 		LastChangedDate:  timestamp(sec.Changed),
 		LastAccessedDate: timestamp(sec.Accessed),
-		DeletedDate:      timestamp(sec.Deletion),
+		DeletedDate:      timestamp(sec.DeletedAt()),
 		Tags:             shownTags(sec.Tags),
 	}
-	if sec.Rotation.Lambda != "" {
-		addRotation(&entry, sec.Rotation)
+	rotation := sec.Rotation
+	if !sec.Deletion.IsZero() { // it stands still until the secret is restored (recorded)
+		rotation.Enabled, rotation.Next = false, secret.Window{}
+	}
+	if rotation.Lambda != "" {
+		addRotation(&entry, rotation)
 	}
 	return entry
 }

@@ -85,7 +85,7 @@ func TestDescribeSecretScheduledForDeletion(t *testing.T) {
 	create(t, room, "s", "v1", "one")
 	schedule(t, room, "s")
 	got := describe(t, room, "s")
-	if want := now.now.AddDate(0, 0, 30); got.DeletedDate == nil || !got.DeletedDate.Equal(want) {
+	if want := now.now; got.DeletedDate == nil || !got.DeletedDate.Equal(want) {
 		t.Errorf("got DeletedDate %v, want %s", got.DeletedDate, want)
 	}
 	if len(got.VersionIdsToStages) != 1 {

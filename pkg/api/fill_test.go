@@ -68,7 +68,7 @@ func fillItems(sec secret.Secret) []map[string]types.AttributeValue {
 			"pk": text("SECRET#" + sec.Name), "sk": text("HEAD"), "schema": two, "suffix": text(sec.Suffix()), "revision": one, "commit": text(""),
 			"token": text(""), "description": text(""), "type": text(""), "kms_key": text(""), "keyed": zero,
 			"stages": &types.AttributeValueMemberM{Value: map[string]types.AttributeValue{}}, "versions": zero, "prunings": zero, "moves": zero,
-			"policy_hash": text(""), "tags": none, "created": created, "changed": created, "deletion": none,
+			"policy_hash": text(""), "tags": none, "created": created, "changed": created, "deletion": none, "deleted": none,
 		},
 		row("DIRECTORY#NAME", sec.Name),
 		row("DIRECTORY#CREATED", created.(*types.AttributeValueMemberS).Value+"#"+sec.Name),

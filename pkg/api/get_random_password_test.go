@@ -55,23 +55,24 @@ func TestGetRandomPasswordOptions(t *testing.T) {
 	}{
 		{"nothing said", input{}, 32, []string{lower, upper, digits, punctuation}},
 		{"as short as it can be", input{PasswordLength: length(4)}, 4, []string{lower, upper, digits, punctuation}},
-		{"with space, as short as it can be", input{PasswordLength: length(5), IncludeSpace: yes}, 5, []string{lower, upper, digits, punctuation, " "}},
+		{"with space, as short as it can be", input{PasswordLength: length(4), IncludeSpace: yes}, 4, []string{lower, upper, digits, punctuation}},
 		{"as long as it can be", input{PasswordLength: length(4096)}, 4096, []string{lower, upper, digits, punctuation}},
 		{"no lowercase", input{ExcludeLowercase: yes}, 32, []string{upper, digits, punctuation}},
 		{"no uppercase", input{ExcludeUppercase: yes}, 32, []string{lower, digits, punctuation}},
 		{"no numbers", input{ExcludeNumbers: yes}, 32, []string{lower, upper, punctuation}},
 		{"no punctuation", input{ExcludePunctuation: yes}, 32, []string{lower, upper, digits}},
-		{"space", input{IncludeSpace: yes}, 32, []string{lower, upper, digits, punctuation, " "}},
+		{"a space that is excluded by name, and not required", input{PasswordLength: length(4), IncludeSpace: yes, ExcludeCharacters: aws.String(" ")}, 4, []string{lower, upper, digits, punctuation}},
 		{"all switches off", input{ExcludeLowercase: no, ExcludeUppercase: no, ExcludeNumbers: no, ExcludePunctuation: no, IncludeSpace: no, RequireEachIncludedType: yes}, 32, []string{lower, upper, digits, punctuation}},
 		{"space alone", input{PasswordLength: length(3), IncludeSpace: yes, ExcludeLowercase: yes, ExcludeUppercase: yes, ExcludeNumbers: yes, ExcludePunctuation: yes}, 3, []string{" "}},
 		{"numbers alone", input{PasswordLength: length(1), ExcludeLowercase: yes, ExcludeUppercase: yes, ExcludePunctuation: yes}, 1, []string{digits}},
+		{"a type excluded by name, not each required", input{ExcludeCharacters: aws.String(digits), RequireEachIncludedType: no}, 32, nil},
 		{"not each type", input{PasswordLength: length(1), RequireEachIncludedType: no}, 1, nil},
 		{"what templates exclude", input{ExcludeCharacters: aws.String(`/@"'\`)}, 32, []string{lower, upper, digits, "!#$%&()*+,-.:;<=>?[]^_`{|}~"}},
 		{"recorded", input{PasswordLength: length(120), ExcludeCharacters: aws.String("xyzDje@?!.")}, 120, []string{"abcdfghiklmnopqrstuvw", "ABCEFGHIJKLMNOPQRSTUVWXYZ", digits, "\"#$%&'()*+,-/:;<=>[\\]^_`{|}~"}},
 		{"a space excluded by name", input{IncludeSpace: yes, ExcludeCharacters: aws.String(" ")}, 32, []string{lower, upper, digits, punctuation}},
-		{"a type excluded by name", input{ExcludeCharacters: aws.String(digits)}, 32, []string{lower, upper, punctuation}},
+		{"a type excluded by name and by its switch", input{ExcludeCharacters: aws.String(digits), ExcludeNumbers: yes}, 32, []string{lower, upper, punctuation}},
 		{"all but one of each", input{PasswordLength: length(4), ExcludeCharacters: aws.String(lower[1:] + upper[1:] + digits[1:] + punctuation[1:])}, 4, []string{"a", "A", "0", "!"}},
-		{"the rarest", input{PasswordLength: length(5), IncludeSpace: yes, ExcludeCharacters: aws.String(lower[1:] + upper[1:] + digits[1:])}, 5, []string{"a", "A", "0", punctuation, " "}},
+		{"the rarest", input{PasswordLength: length(4), IncludeSpace: yes, ExcludeCharacters: aws.String(lower[1:] + upper[1:] + digits[1:])}, 4, []string{"a", "A", "0", punctuation}},
 		{"excluded twice, and what is none of them", input{ExcludeCharacters: aws.String("aaä☃\n")}, 32, []string{lower[1:], upper, digits, punctuation}},
 		{"4,096 characters excluded", input{ExcludeCharacters: aws.String(strings.Repeat("ä", 4096))}, 32, []string{lower, upper, digits, punctuation}},
 	} {
@@ -99,7 +100,8 @@ func TestGetRandomPasswordRefuses(t *testing.T) {
 	t.Parallel()
 	room := localtest.New(t)
 	short := refusal{"InvalidParameterException", "Password length is too short based on the required types."}
-	none := refusal{"InvalidParameterException", "The password can't be generated because every character is excluded."}
+	noneOfType := refusal{"InvalidParameterException", "All characters of the desired type have been excluded"}
+	none := refusal{"InvalidParameterException", "All characters have been excluded from selection"}
 	long := strings.Repeat("x", 4097)
 	for _, test := range []struct {
 		name, body string
@@ -107,10 +109,15 @@ func TestGetRandomPasswordRefuses(t *testing.T) {
 	}{
 		{"3 for 4 types", `{"PasswordLength":3}`, short},
 		{"1 for 4 types", `{"PasswordLength":1}`, short},
-		{"4 for 5 types", `{"PasswordLength":4,"IncludeSpace":true}`, short},
+		{"3 for 4 types and the space", `{"PasswordLength":3,"IncludeSpace":true}`, short},
 		{"1 for 2 types", `{"PasswordLength":1,"ExcludePunctuation":true,"ExcludeNumbers":true}`, short},
 		{"every type excluded", `{"ExcludeLowercase":true,"ExcludeUppercase":true,"ExcludeNumbers":true,"ExcludePunctuation":true}`, none},
-		{"every character excluded", `{"ExcludeLowercase":true,"ExcludeUppercase":true,"ExcludePunctuation":true,"ExcludeCharacters":"0123456789"}`, none},
+		{"a type excluded by name", `{"ExcludeCharacters":"9876543210"}`, noneOfType},
+		{"a type excluded by name, and too short", `{"ExcludeCharacters":"0123456789","PasswordLength":1}`, noneOfType},
+		{"the only type excluded by name", `{"ExcludeLowercase":true,"ExcludeUppercase":true,"ExcludePunctuation":true,"ExcludeCharacters":"0123456789"}`, noneOfType},
+		{"the only type excluded by name, beside the space", `{"ExcludeLowercase":true,"ExcludeUppercase":true,"ExcludePunctuation":true,"ExcludeCharacters":"0123456789","IncludeSpace":true}`, noneOfType},
+		{"every type excluded, none required", `{"ExcludeLowercase":true,"ExcludeUppercase":true,"ExcludeNumbers":true,"ExcludePunctuation":true,"RequireEachIncludedType":false}`, none},
+		{"every type excluded, and the space by name", `{"ExcludeLowercase":true,"ExcludeUppercase":true,"ExcludeNumbers":true,"ExcludePunctuation":true,"IncludeSpace":true,"ExcludeCharacters":" "}`, none},
 		{"every character excluded, no type required", `{"ExcludeLowercase":true,"ExcludeUppercase":true,"ExcludePunctuation":true,"ExcludeCharacters":"0123456789","RequireEachIncludedType":false}`, none},
 		{"length 0", `{"PasswordLength":0}`, violation("Value '0' at 'passwordLength' failed to satisfy constraint: Member must have value greater than or equal to 1")},
 		{"length -1", `{"PasswordLength":-1}`, violation("Value '-1' at 'passwordLength' failed to satisfy constraint: Member must have value greater than or equal to 1")},
@@ -189,9 +196,19 @@ func TestGetRandomPasswordPositionsAreEven(t *testing.T) {
 				}
 			}
 		}
-		// The space is the one of its type, so there is just one of it.
+	}
+	// Of many short passwords some hold one space, anywhere, and some none.
+	none := 0
+	for range 4000 {
 		withSpace := password(t, room, secretsmanager.GetRandomPasswordInput{PasswordLength: aws.Int64(5), IncludeSpace: yes})
-		spaces[fmt.Sprint(strings.IndexByte(withSpace, ' '))]++
+		if at := strings.IndexByte(withSpace, ' '); at >= 0 {
+			spaces[fmt.Sprint(at)]++
+		} else {
+			none++
+		}
+	}
+	if none == 0 || none == 4000 {
+		t.Errorf("got %d passwords of 4,000 without a space, want some with and some without", none)
 	}
 	for set, counts := range types {
 		if got := chiSquare(counts, 4); got > bound4 {

@@ -1,6 +1,10 @@
 package api
 
-import "context"
+import (
+	"context"
+
+	"github.com/strongroom/strongroom/pkg/policy"
+)
 
 type getResourcePolicyInput struct {
 	SecretId string `aws:"required,len=1-2048"`
@@ -28,6 +32,10 @@ func (c *call) getResourcePolicy(ctx context.Context, in getResourcePolicyInput)
 	})
 	if err != nil {
 		return out, err
+	}
+	// It is stored, and hashed, as it was given.
+	if formatted, err := policy.Format(text); err == nil {
+		text = formatted
 	}
 	return getResourcePolicyOutput{sec.ARN, sec.Name, text}, nil
 }

@@ -9,7 +9,30 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
 	"github.com/strongroom/strongroom/pkg/local/localtest"
+	"github.com/strongroom/strongroom/pkg/policy"
 )
+
+// oneRoleFormatted is how AWS gives back a policy (recorded).
+const oneRoleFormatted = `{
+  "Version" : "2012-10-17",
+  "Statement" : [ {
+    "Effect" : "Allow",
+    "Principal" : {
+      "AWS" : "arn:aws:iam::123456789012:role/app"
+    },
+    "Action" : "secretsmanager:GetSecretValue",
+    "Resource" : "*"
+  } ]
+}`
+
+// formatted is a policy as it is given back.
+func formatted(t testing.TB, text string) string {
+	t.Helper()
+	if text == "" {
+		return ""
+	}
+	return must(policy.Format(text))(t)
+}
 
 // ResourcePolicy is absent where there is none.
 func TestGetResourcePolicyAnswer(t *testing.T) {
@@ -17,7 +40,7 @@ func TestGetResourcePolicyAnswer(t *testing.T) {
 	room := localtest.New(t)
 	arn := *createEmpty(t, room, "s").ARN
 	none := `{"ARN":"` + arn + `","Name":"s"}`
-	some := `{"ARN":"` + arn + `","Name":"s","ResourcePolicy":"` + strings.ReplaceAll(oneRole, `"`, `\"`) + `"}`
+	some := `{"ARN":"` + arn + `","Name":"s","ResourcePolicy":` + quoted(oneRoleFormatted) + `}`
 	check := func(want string) {
 		t.Helper()
 		for _, id := range []string{"s", arn, arn[:len(arn)-7]} {
@@ -92,7 +115,7 @@ func TestGetResourcePolicyWhileItChanges(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, want := aws.ToString(out.ResourcePolicy), []string{everyone, ""}[i]; got != want {
+		if got, want := aws.ToString(out.ResourcePolicy), []string{formatted(t, everyone), ""}[i]; got != want {
 			t.Errorf("got policy %q, want %q", got, want)
 		}
 	}
@@ -121,7 +144,7 @@ func TestGetResourcePolicyWhileItChangesRemembered(t *testing.T) {
 				return do()
 			})
 		answer, text := guard.Post(t, "GetResourcePolicy", `{"SecretId":"s"}`)
-		if (answer.StatusCode == http.StatusOK) != test.allowed || strings.Contains(text, "Throttling") || test.after != "" && strings.Contains(text, "Policy\":") && !strings.Contains(text, quoted(test.after)) {
+		if (answer.StatusCode == http.StatusOK) != test.allowed || strings.Contains(text, "Throttling") || test.after != "" && strings.Contains(text, "Policy\":") && !strings.Contains(text, quoted(formatted(t, test.after))) {
 			t.Errorf("to %q: got %d %s, want it allowed: %v", test.after, answer.StatusCode, text, test.allowed)
 		}
 	}

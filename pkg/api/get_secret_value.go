@@ -39,19 +39,22 @@ type revealing = func(context.Context, secret.Secret) error
 // reveal opens the version of a secret that is asked for, whose caller may read it.
 // Where it turns out that the secret has changed, may is asked again.
 func (c *call) reveal(ctx context.Context, sec secret.Secret, versionID, stage string, may revealing) (out getSecretValueOutput, err error) {
-	asked, missing, err := sec.Version(versionID, stage)
+	asked, err := sec.Version(versionID, stage)
 	if err != nil {
 		return out, err
 	}
 	if err := c.crossAccount(sec); err != nil {
 		return out, err
 	}
-	version, found, err := c.Store.Version(ctx, sec, asked)
+	version, found, err := c.Store.Version(ctx, sec, asked.ID)
 	if err != nil {
 		return out, err
 	}
-	if !found {
-		return c.revealAnew(ctx, sec, versionID, stage, missing, may)
+	switch {
+	case !found:
+		return c.revealAnew(ctx, sec, versionID, stage, asked.Missing, may)
+	case asked.Mismatch != nil:
+		return out, asked.Mismatch
 	}
 	value, err := c.Sealer.Open(ctx, envelope.Place{ARN: sec.ARN, VersionID: version.ID}, version.Sealed)
 	if err != nil {

@@ -1,11 +1,14 @@
 package api_test
 
 import (
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 
 	"github.com/strongroom/strongroom/pkg/local/localtest"
 )
@@ -95,7 +98,7 @@ func TestKMSRefuses(t *testing.T) {
 func TestUnknownKey(t *testing.T) {
 	t.Parallel()
 	room := localtest.New(t)
-	for _, key := range []string{"alias/none", "7b9d1f0e-2c58-4b9e-8f2f-0d3f3b6c9a11", "arn:aws:kms:us-east-1:000000000000:key/7b9d1f0e-2c58-4b9e-8f2f-0d3f3b6c9a11", "ä"} {
+	for _, key := range []string{"alias/none", "7b9d1f0e-2c58-4b9e-8f2f-0d3f3b6c9a11", "arn:aws:kms:us-east-1:000000000000:key/7b9d1f0e-2c58-4b9e-8f2f-0d3f3b6c9a11"} {
 		in := createInput("s", "v1", "one")
 		in.KmsKeyId = aws.String(key)
 		refuses(t, room, encryptionFailure, func() (*secretsmanager.CreateSecretOutput, error) {
@@ -109,6 +112,86 @@ func TestUnknownKey(t *testing.T) {
 	refuses(t, room, encryptionFailure, func() (*secretsmanager.PutSecretValueOutput, error) {
 		return room.SDK.PutSecretValue(t.Context(), putInput("empty", "v1", "one"))
 	})
+}
+
+// A key that no secret can have is refused with its own error, also where there is
+// nothing to seal, and KMS is not asked.
+func TestKeyThatCannotBe(t *testing.T) {
+	t.Parallel()
+	room := localtest.New(t)
+	createEmpty(t, room, "empty")
+	create(t, room, "s", "v1", "one")
+	room.Wire.Took()
+	invalid := func(why string) refusal {
+		return refusal{"InvalidParameterException", "The operation failed because of an invalid KMS key: " + why}
+	}
+	for key, want := range map[string]refusal{
+		"ä":    invalid("Invalid keyId"),
+		"none": invalid("Invalid keyId"),
+		"arn:aws:kms:us-east-1:000000000000:key/none":                                 invalid("Invalid keyId"),
+		"arn:aws:kms:us-west-2:000000000000:key/7b9d1f0e-2c58-4b9e-8f2f-0d3f3b6c9a11": invalid("Invalid arn us-west-2"),
+		"arn:aws:kms:us-west-2:000000000000:alias/aws/secretsmanager":                 invalid("Invalid arn us-west-2"),
+		"alias/aws/ebs": noAccessToKMS,
+		"arn:aws:kms:us-east-1:000000000000:alias/aws/ebs":            noAccessToKMS,
+		"arn:aws:kms:us-east-1:111111111111:alias/aws/secretsmanager": noAccessToKMS,
+	} {
+		for _, value := range []*string{nil, aws.String("two")} {
+			refuses(t, room, want, func() (*secretsmanager.CreateSecretOutput, error) {
+				return room.SDK.CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{Name: aws.String("new"), KmsKeyId: aws.String(key), SecretString: value})
+			})
+			for _, name := range []string{"empty", "s"} {
+				refuses(t, room, want, func() (*secretsmanager.UpdateSecretOutput, error) {
+					return room.SDK.UpdateSecret(t.Context(), &secretsmanager.UpdateSecretInput{SecretId: aws.String(name), KmsKeyId: aws.String(key), SecretString: value})
+				})
+			}
+		}
+		refuses(t, room, notFound, func() (*secretsmanager.UpdateSecretOutput, error) {
+			return room.SDK.UpdateSecret(t.Context(), keyInput("unknown", key))
+		})
+	}
+	if calls, _, _ := room.Wire.Took(); strings.Contains(calls, "ReEncrypt") || strings.Contains(calls, "GenerateDataKey") {
+		t.Errorf("got calls %s, want none of KMS", calls)
+	}
+}
+
+// The default key is shown as it was said, and is the default key by any name.
+func TestDefaultKeyByName(t *testing.T) {
+	t.Parallel()
+	room := localtest.New(t)
+	const byARN = "arn:aws:kms:us-east-1:000000000000:alias/aws/secretsmanager"
+	for name, key := range map[string]string{"said-by-name": "alias/aws/secretsmanager", "said-by-arn": byARN} {
+		createUnder(t, room, name, key)
+		put(t, room, name, "v2", "two")
+		check := func(want *string) {
+			t.Helper()
+			listed := must(room.SDK.ListSecrets(t.Context(), &secretsmanager.ListSecretsInput{Filters: []types.Filter{filter("name", name)}}))(t).SecretList[0]
+			for _, got := range []*string{describe(t, room, name).KmsKeyId, listed.KmsKeyId} {
+				if aws.ToString(got) != aws.ToString(want) || (got == nil) != (want == nil) {
+					t.Errorf("%s: got KmsKeyId %v, want %v", name, aws.ToString(got), aws.ToString(want))
+				}
+			}
+			for _, v := range list(t, room, name) {
+				if !slices.Equal(v.KmsKeyIds, []string{"DefaultEncryptionKey"}) {
+					t.Errorf("%s: got KmsKeyIds %q of %s, want DefaultEncryptionKey", name, v.KmsKeyIds, *v.VersionId)
+				}
+			}
+		}
+		check(aws.String(key))
+		// To another name of the same key nothing is wrapped again.
+		room.Wire.Took()
+		for _, other := range []string{byARN, "alias/aws/secretsmanager", ""} {
+			must(room.SDK.UpdateSecret(t.Context(), keyInput(name, other)))(t)
+		}
+		if calls, _, _ := room.Wire.Took(); strings.Contains(calls, "ReEncrypt") {
+			t.Errorf("%s: got calls %s, want no ReEncrypt", name, calls)
+		}
+		check(nil) // only an empty one makes it disappear
+		must(room.SDK.UpdateSecret(t.Context(), keyInput(name, key)))(t)
+		check(aws.String(key))
+		if got := *get(t, room.Another(t), name).SecretString; got != "two" {
+			t.Errorf("%s: got value %q, want two", name, got)
+		}
+	}
 }
 
 // Whether a request was made before is known only when the version opens.

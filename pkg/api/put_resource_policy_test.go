@@ -1,6 +1,8 @@
 package api_test
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"net/http"
 	"strings"
 	"testing"
@@ -10,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
 	"github.com/strongroom/strongroom/pkg/local/localtest"
+	"github.com/strongroom/strongroom/pkg/secret"
 )
 
 // Policies as the user guide has them.
@@ -63,6 +66,28 @@ func policyOf(t testing.TB, room *localtest.Room) *string {
 	return must(room.SDK.GetResourcePolicy(t.Context(), &secretsmanager.GetResourcePolicyInput{SecretId: aws.String("s")}))(t).ResourcePolicy
 }
 
+// A Sid has letters and digits only: PutResourcePolicy refuses another one, and
+// ValidateResourcePolicy finds it.
+func TestPolicySid(t *testing.T) {
+	t.Parallel()
+	room := localtest.New(t)
+	createEmpty(t, room, "s")
+	for sid, good := range map[string]bool{"": true, "LetTheAppIn1": true, "Let the app in": false, "only-vpc-12345678": false, "a_b": false, "a.b": false, "ä": false, "a ": false} {
+		text := strings.Replace(oneRole, `"Effect"`, `"Sid":`+quoted(sid)+`,"Effect"`, 1)
+		found := must(room.SDK.ValidateResourcePolicy(t.Context(), validateInput("s", text)))(t)
+		if found.PolicyValidationPassed != good || (len(found.ValidationErrors) == 0) != good {
+			t.Errorf("Sid %q: got it passed %t with %d findings, want it passed %t", sid, found.PolicyValidationPassed, len(found.ValidationErrors), good)
+		}
+		if good {
+			putPolicy(t, room, "s", text)
+			continue
+		}
+		refuses(t, room, badSyntax, func() (*secretsmanager.PutResourcePolicyOutput, error) {
+			return room.SDK.PutResourcePolicy(t.Context(), policyInput("s", text))
+		})
+	}
+}
+
 func TestPutResourcePolicyAnswer(t *testing.T) {
 	t.Parallel()
 	room := localtest.New(t)
@@ -74,7 +99,8 @@ func TestPutResourcePolicyAnswer(t *testing.T) {
 	checkHeaders(t, answer)
 }
 
-// The text comes back as it was put, to the last space.
+// The text is stored as it was put, to the last space, under its hash, and comes back
+// formatted.
 func TestPutResourcePolicyText(t *testing.T) {
 	t.Parallel()
 	room := localtest.New(t)
@@ -94,8 +120,13 @@ func TestPutResourcePolicyText(t *testing.T) {
 			putPolicy(t, room, id, text)
 		}
 		for _, room := range []*localtest.Room{room, room.Another(t)} {
-			if got := aws.ToString(policyOf(t, room)); got != text {
-				t.Errorf("got policy %q, want %q", got, text)
+			if got := aws.ToString(policyOf(t, room)); got != formatted(t, text) {
+				t.Errorf("got policy %q, want %q", got, formatted(t, text))
+			}
+			sec := must(room.Store.Get(t.Context(), secret.ID{Name: "s"}))(t)
+			sum := sha256.Sum256([]byte(text))
+			if got := must(room.Store.Policy(t.Context(), sec))(t); got != text || sec.PolicyHash != hex.EncodeToString(sum[:]) {
+				t.Errorf("got policy %q stored under %s, want %q under its hash", got, sec.PolicyHash, text)
 			}
 		}
 	}
@@ -128,7 +159,7 @@ func TestPutResourcePolicyBlockPublic(t *testing.T) {
 		block(everyone, nil), block(everyone, aws.Bool(false)), block(oneRole, aws.Bool(true)), block(oneRole, nil),
 	} {
 		must(room.SDK.PutResourcePolicy(t.Context(), in))(t)
-		if got := aws.ToString(policyOf(t, room)); got != *in.ResourcePolicy {
+		if got := aws.ToString(policyOf(t, room)); got != formatted(t, *in.ResourcePolicy) {
 			t.Errorf("got policy %s, want %s", got, *in.ResourcePolicy)
 		}
 	}
@@ -170,7 +201,7 @@ func TestPutResourcePolicyRefuses(t *testing.T) {
 	refusesPost(t, room, "PutResourcePolicy", `{"SecretId":"s"}`, violation("Value null at 'resourcePolicy' failed to satisfy constraint: Member must not be null"))
 	refusesPost(t, room, "PutResourcePolicy", `{"ResourcePolicy":"{}"}`, violation("Value null at 'secretId' failed to satisfy constraint: Member must not be null"))
 	refusesPost(t, room, "PutResourcePolicy", `{"SecretId":"s","ResourcePolicy":{}}`, refusal{"SerializationException", "The value at 'resourcePolicy' is not a string."})
-	if got := aws.ToString(policyOf(t, room)); got != oneRole {
+	if got := aws.ToString(policyOf(t, room)); got != oneRoleFormatted {
 		t.Errorf("got policy %s, want the one that was there", got)
 	}
 }

@@ -78,6 +78,7 @@ type rotation struct {
 	now       time.Time
 	invokable func(context.Context, string) error
 	copied    func(context.Context, secret.Secret) (secret.Sealed, error)
+	empty     func(context.Context, secret.Secret) (string, error)
 	// incomplete is that another one has not come to its end; that one is reattempted.
 	incomplete bool
 }
@@ -85,14 +86,15 @@ type rotation struct {
 func (c *call) newRotation(in rotateSecretInput) *rotation {
 	now := c.now()
 	least := schedule.Shortest // rules that are stored were taken once
-	if in.RotationRules != nil {
+	rules := in.RotationRules.rules()
+	if rules != nil {
 		least = cmp.Or(c.MinRotationInterval, schedule.Least)
 	}
 	return &rotation{
 		asked: secret.Rotate{
 			Token:  in.ClientRequestToken,
 			Lambda: in.RotationLambdaARN,
-			Rules:  in.RotationRules.rules(),
+			Rules:  rules,
 			Test:   in.RotateImmediately != nil && !*in.RotateImmediately,
 			Next: func(rules secret.RotationRules, anchor time.Time) (secret.Window, error) {
 				return schedule.Next(rules, least, schedule.Times{Anchor: anchor, Last: now, Now: now})
@@ -101,11 +103,16 @@ func (c *call) newRotation(in rotateSecretInput) *rotation {
 		now:       now,
 		invokable: c.invokable(),
 		copied:    c.copyOnce(in.ClientRequestToken),
+		empty:     c.emptyVersion,
 	}
 }
 
 func (r *rotation) decide(ctx context.Context, sec secret.Secret) (secret.Change, error) {
-	change, err := sec.Rotate(r.asked, r.now)
+	asked, err := r.asked, error(nil)
+	if asked.Empty, err = r.empty(ctx, sec); err != nil {
+		return secret.Change{}, err
+	}
+	change, err := sec.Rotate(asked, r.now)
 	// The refusal says that the other one is reattempted. One that is to wait for its
 	// schedule is not what was asked for.
 	if r.incomplete = errors.Is(err, secret.ErrIncomplete) && !r.asked.Test; r.incomplete {
@@ -121,6 +128,21 @@ func (r *rotation) decide(ctx context.Context, sec secret.Secret) (secret.Change
 		change.Version.Sealed, err = r.copied(ctx, sec)
 	}
 	return change, err
+}
+
+// emptyVersion is the version of a cancelled rotation that has AWSPENDING and no
+// value; empty for none. A put of a value makes another revision of the secret, so
+// that no change decided on this is committed.
+func (c *call) emptyVersion(ctx context.Context, sec secret.Secret) (string, error) {
+	version := sec.Cancelled()
+	if version == "" {
+		return "", nil
+	}
+	_, found, err := c.Store.Version(ctx, sec, version)
+	if err != nil || found {
+		return "", err
+	}
+	return version, nil
 }
 
 // invokable returns a function that asks once for each rotation function whether it
@@ -170,8 +192,10 @@ func (c *call) startRotation(ctx context.Context, sec secret.Secret) {
 	}
 }
 
+// rules are those asked for; nil for none, which leaves the stored ones. So do rules
+// without a member (a guess).
 func (r *rotationRules) rules() *secret.RotationRules {
-	if r == nil {
+	if r == nil || *r == (rotationRules{}) {
 		return nil
 	}
 	return &secret.RotationRules{

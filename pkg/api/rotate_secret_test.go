@@ -515,9 +515,10 @@ func TestRotateSecretIncomplete(t *testing.T) {
 			t.Helper()
 			rotate(t, room, onlyTest(byFunction("s", "N")))
 		}, "N", false, 1},
-		{"turned off", func(t *testing.T, room *localtest.Room, _ time.Time) {
+		{"turned off, with a value", func(t *testing.T, room *localtest.Room, _ time.Time) {
 			t.Helper()
 			rotate(t, room, byFunction("s", "N"))
+			put(t, room, "s", "N", "new", "AWSPENDING")
 			cancel(t, room, "s")
 		}, "N", false, 0},
 	} {
@@ -565,7 +566,90 @@ func TestRotateSecretIncomplete(t *testing.T) {
 	}
 }
 
-// A rotation left over by a cancellation is cleaned up by hand, as AWS has it.
+// A rotation that failed before it had a value, and was cancelled, makes room for
+// another. Terraform's tests do just this with a secret without a value (recorded).
+func TestRotateSecretAfterCancel(t *testing.T) {
+	t.Parallel()
+	for _, first := range []string{"v1", ""} {
+		for _, test := range []bool{false, true} {
+			room := localtest.New(t)
+			r := withRotator(room)
+			now := withClock(room, noonInNovember)
+			want := map[string]string{"M": "AWSPENDING"}
+			if first == "" {
+				createEmpty(t, room, "s")
+			} else {
+				create(t, room, "s", first, "one")
+				want[first] = "AWSCURRENT"
+			}
+			rotate(t, room, byFunction("s", "N"))
+			giveUp(t, room, now.now)
+			cancel(t, room, "s")
+			other := room.Another(t)
+			other.Server.Rotator, other.Server.Now = r, now.Now
+			r.asked()
+			in := rotateInput("s", "M")
+			if test {
+				in = onlyTest(in)
+				if first == "" { // nothing to test with
+					want = map[string]string{"N": "AWSPENDING"}
+				}
+			}
+			rotate(t, other, in)
+			checkStages(t, room, "s", want)
+			if _, started := r.asked(); started != 1 && want["M"] != "" {
+				t.Errorf("first version %q, test %t: got %d started, want 1", first, test, started)
+			}
+			if got := describe(t, room, "s"); !*got.RotationEnabled || *got.RotationRules.AutomaticallyAfterDays != 30 {
+				t.Errorf("first version %q, test %t: got RotationEnabled %t, RotationRules %+v; want true and those stored", first, test, *got.RotationEnabled, got.RotationRules)
+			}
+		}
+	}
+}
+
+// A value that is put while it is decided that there is none is not passed over.
+func TestRotateSecretAfterCancelBesidePut(t *testing.T) {
+	t.Parallel()
+	room := localtest.New(t)
+	create(t, room, "s", "v1", "one")
+	rotate(t, room, byFunction("s", "N"))
+	cancel(t, room, "s")
+	other := room.Another(t)
+	other.Wire.Break("TransactWriteItems", func(_ *http.Request, do func() (*http.Response, error)) (*http.Response, error) {
+		put(t, room, "s", "N", "new", "AWSPENDING")
+		return do()
+	})
+	_, err := other.SDK.RotateSecret(t.Context(), rotateInput("s", "M"), once)
+	checkRefused(t, err, incomplete)
+	checkStages(t, room, "s", map[string]string{"v1": "AWSCURRENT", "N": "AWSPENDING"})
+}
+
+// Rules that say nothing leave those that are stored.
+func TestRotateSecretKeepsRules(t *testing.T) {
+	t.Parallel()
+	for _, rules := range []string{`null`, `{}`, `{"AutomaticallyAfterDays":null,"ScheduleExpression":null,"Duration":null}`} {
+		room := localtest.New(t)
+		room.Server.MinRotationInterval = time.Minute
+		now := withClock(room, noonInNovember)
+		create(t, room, "s", "v1", "one")
+		rotate(t, room, onlyTest(byRules("s", "v1x", types.RotationRulesType{ScheduleExpression: aws.String("rate(10 minutes)")})))
+		cancel(t, room, "s")
+		before := must(room.Store.Get(t.Context(), secret.ID{Name: "s"}))(t).Rotation
+		// What was taken once is not measured by the interval of today.
+		room.Server.MinRotationInterval = 0
+		now.now = now.now.Add(time.Hour)
+		answer, text := room.Post(t, "RotateSecret", `{"SecretId":"s","ClientRequestToken":"`+token("N")+`","RotationRules":`+rules+`}`)
+		if answer.StatusCode != http.StatusOK {
+			t.Errorf("%s: got %d %s, want 200", rules, answer.StatusCode, text)
+		}
+		got := must(room.Store.Get(t.Context(), secret.ID{Name: "s"}))(t).Rotation
+		if got.Rules != before.Rules || !got.Anchor.Equal(before.Anchor) || !got.Enabled {
+			t.Errorf("%s: got %+v, want the rules of %+v", rules, got, before)
+		}
+	}
+}
+
+// A rotation left over by a cancellation can be cleaned up by hand, as AWS has it.
 func TestRotateSecretAfterCleanUp(t *testing.T) {
 	t.Parallel()
 	room := localtest.New(t)
@@ -846,7 +930,7 @@ func TestRotationMembers(t *testing.T) {
 		t.Helper()
 		_, body := room.Post(t, "DescribeSecret", `{"SecretId":"s"}`)
 		checkMembers(t, body, slices.Concat(always, []string{"VersionIdsToStages"}, want)...)
-		_, body = room.Post(t, "ListSecrets", `{}`)
+		_, body = room.Post(t, "ListSecrets", `{"IncludePlannedDeletion":true}`)
 		body = strings.TrimSuffix(strings.TrimPrefix(body, `{"SecretList":[`), `]}`)
 		checkMembers(t, body, slices.Concat(always, []string{"SecretVersionsToStages"}, want)...)
 		if t.Failed() {
@@ -867,6 +951,19 @@ func TestRotationMembers(t *testing.T) {
 	if !*listed.RotationEnabled || *listed.RotationLambdaARN != rotationLambda || !reflect.DeepEqual(listed.RotationRules, got.RotationRules) ||
 		!listed.LastRotatedDate.Equal(*got.LastRotatedDate) || !listed.NextRotationDate.Equal(*got.NextRotationDate) {
 		t.Errorf("got %+v listed, want as described: %+v", listed, got)
+	}
+	schedule(t, room, "s")
+	always = append(always, "DeletedDate")
+	list := &secretsmanager.ListSecretsInput{IncludePlannedDeletion: aws.Bool(true)}
+	check("scheduled for deletion", append(configured, "LastRotatedDate")...)
+	if got, listed := describe(t, room, "s"), must(room.SDK.ListSecrets(t.Context(), list))(t).SecretList[0]; *got.RotationEnabled || *listed.RotationEnabled {
+		t.Errorf("got RotationEnabled %t, listed %t of a secret scheduled for deletion, want false", *got.RotationEnabled, *listed.RotationEnabled)
+	}
+	must(room.SDK.RestoreSecret(t.Context(), restoreInput("s")))(t)
+	always = always[:len(always)-1]
+	check("restored", append(scheduled, "LastRotatedDate")...)
+	if got := describe(t, room, "s"); !*got.RotationEnabled {
+		t.Error("got RotationEnabled false of a restored secret, want true")
 	}
 	cancel(t, room, "s")
 	check("cancelled", append(configured, "LastRotatedDate")...)

@@ -37,7 +37,7 @@ var onOneSecret = map[string]call{
 	"GetSecretValue":         {``, marked, refusal{}, notFound},
 	"GetSecretValue (ID)":    {`"VersionId":"` + gone + `"`, marked, refusal{"ResourceNotFoundException", "Secrets Manager can't find the specified secret value for VersionId: " + gone}, notFound},
 	"GetSecretValue (label)": {`"VersionStage":"mine"`, marked, noStage("mine"), notFound},
-	"GetSecretValue (both)":  {`"VersionStage":"AWSCURRENT","VersionId":"` + gone + `"`, marked, notAssociated, notFound},
+	"GetSecretValue (both)":  {`"VersionStage":"AWSCURRENT","VersionId":"` + gone + `"`, marked, refusal{"ResourceNotFoundException", "Secrets Manager can't find the specified secret value for VersionId: " + gone}, notFound},
 	"ListSecretVersionIds":   {``, refusal{}, refusal{}, notFound},
 	"PutResourcePolicy":      {`"ResourcePolicy":` + quoted(oneRole), marked, refusal{}, notFound},
 	"PutSecretValue":         {`"SecretString":"two","ClientRequestToken":"` + gone + `"`, marked, refusal{}, notFound},

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"maps"
@@ -37,19 +38,16 @@ func (c *call) updateSecret(ctx context.Context, in updateSecretInput) (out upda
 	if given {
 		version = in.ClientRequestToken
 	}
-	update := secret.Update{Description: in.Description, Type: in.Type}
-	if in.KmsKeyId != nil {
-		update.KMSKey = new(kmsKey(*in.KmsKeyId))
-	}
+	update := secret.Update{Description: in.Description, Type: in.Type, KMSKey: in.KmsKeyId}
 	now, rewrap := c.now(), c.rewrapOnce()
 	decide := func(sec secret.Secret) (change secret.Change, err error) {
 		if change, err = sec.Update(update, version, now); err != nil {
 			return change, err
 		}
 		if in.KmsKeyId != nil {
-			err = c.crossAccount(change.Secret)
+			err = cmp.Or(c.ARNs.CheckKey(*in.KmsKeyId), c.crossAccount(change.Secret))
 		}
-		if err != nil || change.Secret.KMSKey == sec.KMSKey {
+		if err != nil || change.Secret.SealingKey() == sec.SealingKey() {
 			return change, err
 		}
 		return rewrap(ctx, sec, change)
@@ -81,8 +79,8 @@ func (c *call) rewrapOnce() func(context.Context, secret.Secret, secret.Change) 
 		sealed := make([]secret.Sealed, len(versions))
 		err = parallel(len(versions), func(i int) (err error) {
 			v, ok := versions[i], false
-			if sealed[i], ok = done[task{sec.ARN, v.ID, string(v.Sealed.DataKey), change.Secret.KMSKey}]; !ok {
-				sealed[i], err = c.rewrap(ctx, envelope.Place{ARN: sec.ARN, VersionID: v.ID}, v.Sealed, change.Secret.KMSKey)
+			if sealed[i], ok = done[task{sec.ARN, v.ID, string(v.Sealed.DataKey), change.Secret.SealingKey()}]; !ok {
+				sealed[i], err = c.rewrap(ctx, envelope.Place{ARN: sec.ARN, VersionID: v.ID}, v.Sealed, change.Secret.SealingKey())
 			}
 			return err
 		})
@@ -90,7 +88,7 @@ func (c *call) rewrapOnce() func(context.Context, secret.Secret, secret.Change) 
 			return change, err
 		}
 		for i, v := range versions {
-			done[task{sec.ARN, v.ID, string(v.Sealed.DataKey), change.Secret.KMSKey}] = sealed[i]
+			done[task{sec.ARN, v.ID, string(v.Sealed.DataKey), change.Secret.SealingKey()}] = sealed[i]
 			if sealed[i].KeyARN != v.Sealed.KeyARN {
 				v.Sealed = sealed[i]
 				change.Effects = append(change.Effects, secret.Effect{Kind: secret.Rewrap, Version: v})

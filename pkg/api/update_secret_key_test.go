@@ -218,12 +218,12 @@ func TestUpdateSecretKeyAndTokenInUse(t *testing.T) {
 func TestUpdateSecretKeyDefault(t *testing.T) {
 	t.Parallel()
 	room := localtest.New(t)
-	for _, key := range []string{"alias/aws/secretsmanager", ""} {
-		name := "under" + strings.ReplaceAll(key, "/", "-")
+	for _, key := range []string{"alias/aws/secretsmanager", "arn:aws:kms:us-east-1:000000000000:alias/aws/secretsmanager", ""} {
+		name := "under" + strings.NewReplacer("/", "-", ":", "-").Replace(key)
 		from := withKey(t, room, name)
 		update(t, room, keyInput(name, key))
-		if got := describe(t, room, name).KmsKeyId; got != nil {
-			t.Errorf("%q: got KmsKeyId %s, want none", key, *got)
+		if got := aws.ToString(describe(t, room, name).KmsKeyId); got != key {
+			t.Errorf("got KmsKeyId %q, want %q", got, key)
 		}
 		for version := range labelled {
 			if got := storedVersions(t, room, name)[version]; !got.DefaultKey || got.KeyARN == from {
@@ -276,7 +276,7 @@ func TestUpdateSecretKeyRefused(t *testing.T) {
 		{"disabled", disabled, nil, encryptionFailure},
 		{"unknown", unknown, nil, encryptionFailure},
 		{"unknown alias", "alias/none", nil, encryptionFailure},
-		{"no key at all", "ä", nil, encryptionFailure},
+		{"no key at all", "ä", nil, refusal{"InvalidParameterException", "The operation failed because of an invalid KMS key: Invalid keyId"}},
 		{"denied for one version", "", about(token("v3"), localtest.Refuse(400, "AccessDeniedException")), noAccessToKMS},
 		{"does not open one version", "", about(token("v2"), localtest.Refuse(400, "InvalidCiphertextException")), decryptionFailure},
 		{"throttled at one version", "", about(token("v3"), localtest.Refuse(400, "ThrottlingException")), rateExceeded},

@@ -25,11 +25,10 @@ func (c *call) validateResourcePolicy(ctx context.Context, in validateResourcePo
 	if err != nil {
 		return out, err
 	}
-	document, err := policy.Parse(in.ResourcePolicy)
+	findings, err := policy.Validate(in.ResourcePolicy)
 	if err != nil {
 		return out, err
 	}
-	findings := append([]policy.Finding{}, document.Broad()...)
 	return validateResourcePolicyOutput{len(findings) == 0, findings}, nil
 }
 

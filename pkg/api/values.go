@@ -91,27 +91,15 @@ func (c *call) sealOnce(token string, value secret.Value) func(context.Context, 
 	var sealed secret.Sealed
 	var arn, key string
 	return func(ctx context.Context, sec secret.Secret) (_ secret.Sealed, err error) {
-		if arn == sec.ARN && key == sec.KMSKey {
+		if arn == sec.ARN && key == sec.SealingKey() {
 			return sealed, nil
 		}
-		sealed, err = c.Sealer.Seal(ctx, envelope.Place{ARN: sec.ARN, VersionID: token}, sec.KMSKey, value)
+		sealed, err = c.Sealer.Seal(ctx, envelope.Place{ARN: sec.ARN, VersionID: token}, sec.SealingKey(), value)
 		if err == nil {
-			arn, key = sec.ARN, sec.KMSKey
+			arn, key = sec.ARN, sec.SealingKey()
 		}
 		return sealed, err
 	}
-}
-
-// defaultKey is how callers of AWS name the key of the service, which here is
-// the deployment's own.
-const defaultKey = "alias/aws/secretsmanager"
-
-// kmsKey is the KMS key asked for, empty for the default one.
-func kmsKey(asked string) string {
-	if asked == defaultKey {
-		return ""
-	}
-	return asked
 }
 
 // newSuffix makes the end of a new ARN: six letters and digits.

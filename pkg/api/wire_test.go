@@ -108,14 +108,22 @@ func TestBodies(t *testing.T) {
 		{"DeleteSecret", `{"SecretId":"s","ForceDeleteWithoutRecovery":1}`, wrong("forceDeleteWithoutRecovery", "a boolean")},
 		{"ListSecretVersionIds", `{"SecretId":"s","MaxResults":"1"}`, wrong("maxResults", "a whole number")},
 		{"ListSecretVersionIds", `{"SecretId":"s","IncludeDeprecated":"no"}`, wrong("includeDeprecated", "a boolean")},
-		// A null in a list is a member that is not there.
+		// A null is an element of no list.
 		{"CreateSecret", `{"Name":"n","Tags":[{"Key":"a"},null]}`, nullAt("tags.2.member")},
-		{"PutSecretValue", `{` + id + `,"SecretString":"two","VersionStages":[null]}`, violation("Value '[]' at 'versionStages' failed to satisfy constraint: Member must satisfy constraint: [Member must have length less than or equal to 256, Member must have length greater than or equal to 1]")},
+		{"PutSecretValue", `{` + id + `,"SecretString":"two","VersionStages":[null]}`, nullAt("versionStages.1")},
 		// Text that would not be read back as it was written.
 		{"PutSecretValue", `{` + id + `,"SecretString":"` + "\xff" + `"}`, notUnicode},
 		{"PutSecretValue", `{` + id + `,"SecretString":"` + "\xed\xa0\x80" + `"}`, notUnicode}, // U+D800 in UTF-8
 		{"PutSecretValue", `{` + id + `,"SecretString":"` + "\xc0\x80" + `"}`, notUnicode},     // an overlong NUL
 		{"PutSecretValue", `{` + id + `,"SecretString":"\ud800"}`, notUnicode},
+		// The body is cut in the midst of a pair.
+		{"PutSecretValue", `{` + id + `,"SecretString":"\ud800`, notUnicode},
+		{"PutSecretValue", `{` + id + `,"SecretString":"\ud800\`, notUnicode},
+		{"PutSecretValue", `{` + id + `,"SecretString":"\ud800\u`, notUnicode},
+		{"PutSecretValue", `{` + id + `,"SecretString":"\ud800\udc0`, notUnicode},
+		{"PutSecretValue", `{` + id + `,"SecretString":"\ud800\udc00`, notJSON},
+		{"PutSecretValue", `{` + id + `,"SecretString":"\ud80`, notJSON},
+		{"PutSecretValue", `{` + id + `,"SecretString":"\`, notJSON},
 		{"PutSecretValue", `{` + id + `,"SecretString":"\udc00"}`, notUnicode},
 		{"PutSecretValue", `{` + id + `,"SecretString":"\uDFFFx"}`, notUnicode},
 		{"PutSecretValue", `{` + id + `,"SecretString":"\ud83dx\ude00"}`, notUnicode},

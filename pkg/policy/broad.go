@@ -8,16 +8,6 @@ import (
 	"strings"
 )
 
-// A Finding is what ValidateResourcePolicy reports of a policy that does not
-// pass, with AWS's member names.
-type Finding struct {
-	CheckName    string
-	ErrorMessage string
-}
-
-// broadAccess is a guess: AWS documents that the check has a name, and not which.
-const broadAccess = "BROAD_ACCESS"
-
 // Broad finds the statements that let in principals whom the policy does not
 // name. AWS has an automated reasoner (Zelkova) look for that, whose documented
 // rules, those of S3's "meaning of public", are followed here: what allows

@@ -20,7 +20,7 @@ func NewCache(size int) *Cache {
 // when the policy is not remembered, and must give that very text. One that cannot
 // be read is [Unreadable].
 //
-// What Parse would refuse for a condition key or a variable is taken here: it was
+// What Parse would refuse for a Sid, a condition key or a variable is taken here: it was
 // stored when these were not looked at. A statement with one denies if it is a
 // Deny and all else fits, and allows nothing.
 func (c *Cache) Policy(hash string, text func() (string, error)) (*Policy, error) {
@@ -31,7 +31,7 @@ func (c *Cache) Policy(hash string, text func() (string, error)) (*Policy, error
 	if err != nil {
 		return nil, err
 	}
-	p, err := parse(t, true)
+	p, err := parseStored(t)
 	if err != nil {
 		p = Unreadable
 	}

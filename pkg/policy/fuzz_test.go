@@ -43,6 +43,10 @@ func FuzzParse(f *testing.F) {
 		if !reflect.DeepEqual(p, again) {
 			t.Fatalf("Parse =\n%+v, again\n%+v", p, again)
 		}
+		checkFormat(t, "fuzzed", text)
+		if findings, err := Validate(text); err != nil || len(findings) != len(p.Broad()) {
+			t.Fatalf("Validate = %+v, %v, want %+v", findings, err, p.Broad())
+		}
 		if !reflect.DeepEqual(p.Broad(), again.Broad()) {
 			t.Fatalf("Broad = %+v, again %+v", p.Broad(), again.Broad())
 		}

@@ -20,10 +20,14 @@ func malformed(reason string, args ...any) error {
 }
 
 var (
-	// sid is wider than IAM's own [A-Za-z0-9]*. The user guide of Secrets
-	// Manager has a Sid with a hyphen in a policy for a secret, and other
-	// services take spaces; that all printable ASCII will do is a guess.
-	sid = regexp.MustCompile(`^[ -~]*$`)
+	// sid is what the Sid of a new policy on a secret may be (IAM user guide).
+	sid = regexp.MustCompile(`^[A-Za-z0-9]*$`)
+	// looseSid is what it could be once. Policies that are stored have such Sids, among
+	// them one of the user guide of Secrets Manager with a hyphen, and principal
+	// policies may.
+	looseSid = regexp.MustCompile(`^[ -~]*$`)
+	// anySid leaves it to the caller to look at Sids.
+	anySid = regexp.MustCompile(``)
 
 	// action is everything or an action of this service, in any case. The name
 	// need not exist: the user guide itself allows secretsmanager:GetSecret.
@@ -40,25 +44,33 @@ type reader struct {
 	// stored is that the policy is one that was taken before. Then a condition
 	// key or a variable that is not known is left standing; a rule with one
 	// denies, and does not allow.
-	stored  bool
+	stored bool
+	// sid is what a Sid may be.
+	sid     *regexp.Regexp
 	version string
 }
 
 // Parse reads a resource policy. Its length is not its concern.
 func Parse(text string) (*Policy, error) {
-	p, err := parse(text, false)
+	return parse(text, reader{sid: sid})
+}
+
+// parseStored reads a resource policy that was taken before.
+func parseStored(text string) (*Policy, error) {
+	return parse(text, reader{stored: true, sid: looseSid})
+}
+
+func parse(text string, r reader) (*Policy, error) {
+	r.where = "resource policy"
+	v, err := read(text)
+	if err != nil {
+		return nil, fmt.Errorf("policy: %w", err)
+	}
+	p, err := r.policy(v)
 	if err != nil {
 		return nil, fmt.Errorf("policy: %w", err)
 	}
 	return p, nil
-}
-
-func parse(text string, stored bool) (*Policy, error) {
-	v, err := read(text)
-	if err != nil {
-		return nil, err
-	}
-	return (&reader{where: "resource policy", stored: stored}).policy(v)
 }
 
 func (r *reader) policy(v any) (*Policy, error) {
@@ -118,8 +130,8 @@ func (r *reader) statement(v any) (s Statement, c rule, err error) {
 	}
 	if v, ok := el["Sid"]; ok {
 		id, ok := v.(string)
-		if !ok || !sid.MatchString(id) {
-			return s, c, malformed("Sid is not of printable characters")
+		if !ok || !r.sid.MatchString(id) {
+			return s, c, malformed("Sid is not a string of the characters it may have")
 		}
 		s.Sid = id
 	}

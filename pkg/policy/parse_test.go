@@ -10,7 +10,8 @@ import (
 )
 
 // The policies for secrets in the user guide of Secrets Manager, with example
-// accounts in them, and forms that tools write.
+// accounts in them, and forms that tools write. The guide has hyphens in the Sids of
+// the policy for a VPC, which have no place in a Sid.
 var good = map[string]string{
 	"read one secret": `{"Version": "2012-10-17", "Statement": [{"Effect": "Allow",
 		"Principal": {"AWS": "arn:aws:iam::123456789012:role/EC2RoleToAccessSecrets"},
@@ -23,12 +24,12 @@ var good = map[string]string{
 		"Action": "secretsmanager:GetSecretValue", "Resource": "*",
 		"Condition": {"StringNotEquals": {"aws:sourceVpce": "vpce-1234a5678b9012c"}}}]}`,
 	"from a VPC": `{"Id": "example-policy-2", "Version": "2012-10-17", "Statement": [
-		{"Sid": "AllowAdministrativeActionsfromONLYvpc-12345678", "Effect": "Deny", "Principal": "*",
+		{"Sid": "AllowAdministrativeActionsfromONLYvpc12345678", "Effect": "Deny", "Principal": "*",
 		 "Action": ["secretsmanager:Create*", "secretsmanager:Put*", "secretsmanager:Update*", "secretsmanager:Delete*",
 			"secretsmanager:Restore*", "secretsmanager:RotateSecret", "secretsmanager:CancelRotate*",
 			"secretsmanager:TagResource", "secretsmanager:UntagResource"],
 		 "Resource": "*", "Condition": {"StringNotEquals": {"aws:sourceVpc": "vpc-12345678"}}},
-		{"Sid": "AllowSecretValueAccessfromONLYvpc-2b2b2b2b", "Effect": "Deny", "Principal": "*",
+		{"Sid": "AllowSecretValueAccessfromONLYvpc2b2b2b2b", "Effect": "Deny", "Principal": "*",
 		 "Action": ["secretsmanager:GetSecretValue"], "Resource": "*",
 		 "Condition": {"StringNotEquals": {"aws:sourceVpc": "vpc-2b2b2b2b"}}}]}`,
 	"tags that match": `{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Principal": {"AWS": "123456789012"},
@@ -49,9 +50,9 @@ var good = map[string]string{
 	"Terraform's empty Sids": `{"Version": "2012-10-17", "Statement": [
 		{"Sid": "", "Effect": "Allow", "Principal": {"AWS": "123456789012"}, "Action": "secretsmanager:*", "Resource": "*"},
 		{"Sid": "", "Effect": "Deny", "Principal": {"AWS": "123456789012"}, "Action": "secretsmanager:*", "Resource": "*"}]}`,
-	"a Sid of words": stmt(`"Sid": "Let the app in: v1.2"`, allow),
-	"no version":     `{"Statement": [{` + allow + `}]}`,
-	"2008":           `{"Version": "2008-10-17", "Statement": [{` + allow + `}]}`,
+	"a Sid of letters and digits": stmt(`"Sid": "LetTheAppIn12"`, allow),
+	"no version":                  `{"Statement": [{` + allow + `}]}`,
+	"2008":                        `{"Version": "2008-10-17", "Statement": [{` + allow + `}]}`,
 	"all that a statement may have but": stmt(`"Effect": "Deny"`,
 		`"NotPrincipal": {"AWS": ["arn:aws:iam::444455556666:user/Bob", "arn:aws:iam::444455556666:root"]}`,
 		`"NotAction": "secretsmanager:Describe*", "NotResource": "arn:aws:secretsmanager:*:*:secret:x-??????"`),
@@ -210,6 +211,11 @@ func TestParseRefuses(t *testing.T) {
 		{"an unknown element of it", stmt(allow, `"Conditions": {}`), badSyntax, `unknown element "Conditions"`},
 		{"the second one", `{"Statement": [{` + allow + `}, {"Effect": "Allow"}]}`, badSyntax, "statement 2: "},
 		{"Sid a number", stmt(`"Sid": 1`, allow), badSyntax, "Sid is not"},
+		{"Sid with a blank", stmt(`"Sid": "Let the app in"`, allow), badSyntax, "Sid is not"},
+		{"Sid with a hyphen", stmt(`"Sid": "vpc-12345678"`, allow), badSyntax, "Sid is not"},
+		{"Sid with an underscore", stmt(`"Sid": "a_b"`, allow), badSyntax, "Sid is not"},
+		{"Sid with a full stop, in the second statement", `{"Statement": [{` + allow + `}, {"Sid": "v1.2", ` + allow + `}]}`, badSyntax, "statement 2: Sid is not"},
+		{"Sid null", stmt(`"Sid": null`, allow), badSyntax, "Sid is not"},
 		{"Sid with a line end", stmt(`"Sid": "a\n"`, allow), badSyntax, "Sid is not"},
 		{"Sid in Greek", stmt(`"Sid": "α"`, allow), badSyntax, "Sid is not"},
 		{"another effect", swap("Effect", `"AllowSomething"`), badSyntax, "Effect is neither"},

@@ -30,7 +30,7 @@ func ParseSet(file string, text []byte) (*Set, error) {
 	s := &Set{}
 	for i, v := range documents {
 		where := fmt.Sprintf("%s: document %d", file, i+1)
-		p, err := (&reader{where: where}).policy(v)
+		p, err := (&reader{where: where, sid: looseSid}).policy(v)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %s", where, reason(err))
 		}

@@ -158,7 +158,11 @@ var interventions = map[string]struct {
 				t.Errorf("%s: stages %v, rotation %+v, want it off and the labels where they were", name, sec.Stages, sec.Rotation)
 			}
 			h.wantSound(t, name)
-			if !finished { // it takes a hand to go on (CancelRotateSecret)
+			_, made, err := h.Store.Version(t.Context(), sec, token("v1"))
+			if err != nil {
+				t.Error(err)
+			}
+			if made && !finished { // it takes a hand to go on (CancelRotateSecret)
 				h.wantIncomplete(t, name)
 				wantOutcomes(t, h.run(t), outcomes{})
 				h.takeOff(t, name)

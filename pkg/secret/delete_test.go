@@ -40,11 +40,41 @@ func TestDelete(t *testing.T) {
 			}
 			next := clone(tt.before)
 			next.Changed = now
+			next.Deleted = now
 			next.Deletion = now.Add(time.Duration(tt.days) * 24 * time.Hour)
 			if want := (Change{Secret: next}); !reflect.DeepEqual(got, want) {
 				t.Errorf("got  %+v\nwant %+v", got, want)
 			}
 		})
+	}
+}
+
+// A secret that an earlier build scheduled for deletion has no time of the call.
+func TestDeletedAt(t *testing.T) {
+	t.Parallel()
+	change, err := having(nil).Delete(7, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	scheduled := change.Secret
+	older := clone(scheduled)
+	older.Deleted = time.Time{}
+	// An earlier build takes the deletion back and leaves the time.
+	restored := clone(scheduled)
+	restored.Deletion = time.Time{}
+	for name, tt := range map[string]struct {
+		s    Secret
+		want time.Time
+	}{
+		"not scheduled":                  {having(nil), time.Time{}},
+		"scheduled":                      {scheduled, now},
+		"scheduled by an earlier build":  {older, now},
+		"taken back":                     {scheduled.Restore(now).Secret, time.Time{}},
+		"taken back by an earlier build": {restored, time.Time{}},
+	} {
+		if got := tt.s.DeletedAt(); !got.Equal(tt.want) {
+			t.Errorf("%s: got %v, want %v", name, got, tt.want)
+		}
 	}
 }
 

@@ -176,8 +176,8 @@ func splitCase(s string) []string {
 	runes := []rune(s)
 	var words []string
 	begin := 0
-	for i := 1; i < len(runes); i++ {
-		if unicode.IsUpper(runes[i]) && i+1 < len(runes) && unicode.IsLower(runes[i+1]) {
+	for i := 1; i < len(runes)-1; i++ {
+		if unicode.IsUpper(runes[i]) && unicode.IsLower(runes[i+1]) {
 			words = append(words, strings.ToLower(string(runes[begin:i])))
 			begin = i
 		}

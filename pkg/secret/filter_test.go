@@ -46,6 +46,10 @@ func TestWordsOf(t *testing.T) {
 		{"ÄrgerÜber", []string{"ärger", "über"}},
 		{"A", []string{"a"}},
 		{"aB", []string{"ab"}},
+		{"aBc", []string{"a", "bc"}},
+		{"ABc", []string{"a", "bc"}},
+		{"Bc", []string{"bc"}},
+		{"aBcDe", []string{"a", "bc", "de"}},
 	} {
 		if got := wordsOf(tt.text); !slices.Equal(got, tt.want) {
 			t.Errorf("%q: got %q, want %q", tt.text, got, tt.want)

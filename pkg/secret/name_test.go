@@ -79,6 +79,9 @@ func TestParse(t *testing.T) {
 		{"another Region", strings.Replace(testARN, "eu-central-1", "eu-west-1", 1), ID{}, wantUnknown},
 		{"another partition", strings.Replace(testARN, "arn:aws:", "arn:aws-cn:", 1), ID{}, wantUnknown},
 		{"another service", "arn:aws:ssm:eu-central-1:123456789012:secret:db/main-Ab3dE6", ID{}, wantInvalid},
+		{"another scheme", strings.Replace(testARN, "arn:", "urn:", 1), ID{}, wantInvalid},
+		{"another kind of resource", strings.Replace(testARN, ":secret:", ":policy:", 1), ID{}, wantInvalid},
+		{"another Region, with a colon in the name", strings.Replace(testARN, "eu-central-1", "eu-west-1", 1) + ":a:b", ID{}, wantUnknown},
 		{"half an ARN", "arn:aws:secretsmanager", ID{}, wantInvalid},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -133,9 +133,13 @@ func (r Run) underWay() bool { return r.Token != "" && !r.Due.IsZero() }
 type Rotate struct {
 	// Token is that of the request, and of the version to be made.
 	Token string
-	// Lambda and Rules are as given, and then stay; empty and nil leave them.
+	// Lambda and Rules are as given, and then stay; empty and nil leave them, and so do
+	// rules that say nothing (a guess).
 	Lambda string
 	Rules  *RotationRules
+	// Empty is the version with AWSPENDING when it is known to have no value; see
+	// [Secret.Cancelled].
+	Empty string
 	// Test says to test the function and leave the rotation to the schedule.
 	Test bool
 	// Next finds the next window of rules that were set at anchor. It is called
@@ -165,14 +169,14 @@ func (s Secret) Rotate(r Rotate, now time.Time) (Change, error) {
 	if s.Rotation.Lambda == "" {
 		return Change{}, errNoFunction
 	}
-	if r.Rules != nil {
+	if r.Rules != nil && *r.Rules != (RotationRules{}) {
 		s.Rotation.Rules, s.Rotation.Anchor = *r.Rules, now
 	}
 	var err error
 	if s.Rotation.Next, err = r.Next(s.Rotation.Rules, s.Rotation.Anchor); err != nil {
 		return Change{}, err
 	}
-	if s.Unfinished() != "" {
+	if s.Unfinished() != "" && (r.Empty == "" || r.Empty != s.Cancelled()) {
 		return Change{}, ErrIncomplete
 	}
 	s = s.dropped(now).changed(now)
@@ -212,6 +216,16 @@ func (s Secret) Unfinished() string {
 		return pending
 	}
 	return ""
+}
+
+// Cancelled is the version that has AWSPENDING from a rotation that was cancelled.
+// Nobody reattempts that one: when the version has no value, RotateSecret begins
+// another rotation in its place (recorded, by Terraform's tests). Empty for none.
+func (s Secret) Cancelled() string {
+	if s.Rotation.Enabled {
+		return ""
+	}
+	return s.Unfinished()
 }
 
 // Reattempt tries an unfinished rotation again, at once and as often as the first

@@ -174,11 +174,14 @@ func TestRotate(t *testing.T) {
 	}{
 		{"for the first time", plain, all, placeholder(plain, configured, stagesAre(Stages{Current: "v1", Pending: "T"})), nil},
 		{"without rules", plain, Rotate{Lambda: function}, placeholder(plain, enabledIs(true), func(s *Secret) { s.Rotation.Lambda = function }, stagesAre(Stages{Current: "v1", Pending: "T"})), nil},
-		{"with rules that say nothing", scheduled(Stages{Current: "v1"}), Rotate{Rules: &RotationRules{}}, placeholder(scheduled(nil), func(s *Secret) { s.Rotation.Rules, s.Rotation.Anchor = RotationRules{}, now }, stagesAre(Stages{Current: "v1", Pending: "T"})), nil},
+		{"with rules that say nothing", scheduled(Stages{Current: "v1"}), Rotate{Rules: &RotationRules{}}, placeholder(scheduled(nil), stagesAre(Stages{Current: "v1", Pending: "T"})), nil},
 		{"as is stored", scheduled(Stages{Current: "v1"}), Rotate{}, placeholder(scheduled(nil), stagesAre(Stages{Current: "v1", Pending: "T"})), nil},
 		{"before the first value", having(nil), all, placeholder(having(nil), configured, stagesAre(Stages{Pending: "T"})), nil},
 		{"AWSPENDING is on the current version", scheduled(pendingCurrent), Rotate{}, placeholder(scheduled(pendingCurrent), stagesAre(Stages{Current: "v1", Pending: "T"})), nil},
 		{"turned off, and nothing left over", becomes(cancelled(), stagesAre(Stages{Current: "v1"})), Rotate{}, placeholder(cancelled(), enabledIs(true), stagesAre(Stages{Current: "v1", Pending: "T"})), nil},
+		{"turned off, and its version has no value", cancelled(), Rotate{Empty: "N"}, placeholder(cancelled(), enabledIs(true), stagesAre(Stages{Current: "v1", Pending: "T"})), nil},
+		{"turned off, and its version has no value, for a test", cancelled(), Rotate{Empty: "N", Test: true}, copied(cancelled(), enabledIs(true), stagesAre(Stages{Current: "v1", Pending: "T"})), nil},
+		{"turned off before the first value", becomes(cancelled(), stagesAre(Stages{Pending: "N"})), Rotate{Empty: "N"}, placeholder(cancelled(), enabledIs(true), stagesAre(Stages{Pending: "T"})), nil},
 		{"the one before is finished, and its runner has not said so", finished(), Rotate{}, placeholder(finished(), rotatedNow, busyMe, stagesAre(Stages{Current: "N", Previous: "v1", Pending: "T"})), nil},
 		{"the one before is finished, and its runner's lease has ended", expired(finished()), Rotate{}, placeholder(finished(), rotatedNow, stagesAre(Stages{Current: "N", Previous: "v1", Pending: "T"})), nil},
 		{"a runner may be busy still", becomes(scheduled(Stages{Current: "v1"}), busyMe), Rotate{}, placeholder(scheduled(nil), busyMe, stagesAre(Stages{Current: "v1", Pending: "T"})), nil},
@@ -221,6 +224,9 @@ func TestRotate(t *testing.T) {
 		{"a test is under way", underTest(), Rotate{}, Change{}, incomplete},
 		{"a test while another is under way", leased(), Rotate{Test: true}, Change{}, incomplete},
 		{"turned off, and AWSPENDING left over", cancelled(), Rotate{}, Change{}, incomplete},
+		{"turned off, and another version has no value", cancelled(), Rotate{Empty: "M"}, Change{}, incomplete},
+		{"given up without a value", givenUp(), Rotate{Empty: "N"}, Change{}, incomplete},
+		{"waiting without a value", waiting(), Rotate{Empty: "N"}, Change{}, incomplete},
 		{"AWSPENDING put by hand", scheduled(Stages{Current: "v1", Pending: "v0"}), Rotate{}, Change{}, incomplete},
 		{"AWSPENDING before the first value", scheduled(Stages{Pending: "v0"}), Rotate{}, Change{}, incomplete},
 		{"incomplete, before the limit", scheduled(and(full(MaxLabels+1), Pending, "v0")), Rotate{}, Change{}, incomplete},
@@ -238,7 +244,7 @@ func TestRotate(t *testing.T) {
 			}
 			tt.rotate.Next = func(rules RotationRules, anchor time.Time) (Window, error) {
 				wantRules, wantAnchor := tt.before.Rotation.Rules, tt.before.Rotation.Anchor
-				if tt.rotate.Rules != nil {
+				if tt.rotate.Rules != nil && *tt.rotate.Rules != (RotationRules{}) {
 					wantRules, wantAnchor = *tt.rotate.Rules, now
 				}
 				if rules != wantRules || !anchor.Equal(wantAnchor) {

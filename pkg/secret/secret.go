@@ -26,8 +26,8 @@ type Secret struct {
 	Description string
 	// Type is the partner type of a managed external secret, empty for all others.
 	Type string
-	// KMSKey is the key its values are sealed under, as the caller named it.
-	// Empty means the deployment's own.
+	// KMSKey is the key its values are sealed under, as the caller named it; empty
+	// when nobody did. See [Secret.SealingKey].
 	KMSKey string
 	// Keyed is the revision that set KMSKey last; 0 if none did.
 	Keyed  int64
@@ -64,6 +64,9 @@ type Secret struct {
 	Prunings int64
 	// Deletion is when the recovery window ends; zero unless it is scheduled for deletion.
 	Deletion time.Time
+	// Deleted is when that was asked for. A secret that was scheduled before this
+	// was stored has none; see [Secret.DeletedAt].
+	Deleted time.Time
 }
 
 // A Tag is one key and its value. Keys are case-sensitive and unique on a secret.

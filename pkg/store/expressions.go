@@ -30,7 +30,7 @@ const (
 
 	setHead = "SET #schema = :schema, #suffix = :suffix, #revision = :revision, #commit = :commit, #token = :token," +
 		" #description = :description, #type = :type, #kms_key = :kms_key, #keyed = :keyed, #stages = :stages, #moves = :moves," +
-		" #policy_hash = :policy_hash, #tags = :tags, #rotation = :rotation, #created = :created, #changed = :changed, #deletion = :deletion"
+		" #policy_hash = :policy_hash, #tags = :tags, #rotation = :rotation, #created = :created, #changed = :changed, #deletion = :deletion, #deleted = :deleted"
 	addVersion = " ADD #versions :added, #prunings :once"
 	keepDue    = setHead + addVersion
 	noteDue    = setHead + ", #shard = if_not_exists(#shard, :shard), #due = if_not_exists(#due, :due)" + addVersion

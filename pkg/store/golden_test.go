@@ -181,7 +181,7 @@ func TestReadGoldenItems(t *testing.T) {
 		Versions: 2, Revision: 4,
 		PolicyHash: "8f907b489532ad56fb7c52f3acc89b27680ed51296bf03984ce78d2b7b96076a",
 		Tags:       []secret.Tag{{Key: "team", Value: "blue"}, {Key: "empty"}},
-		Created:    noon, Changed: later, Accessed: midnight, Deletion: later.AddDate(0, 0, 30),
+		Created:    noon, Changed: later, Accessed: midnight, Deletion: later.AddDate(0, 0, 30), Deleted: later,
 	}
 	for _, want := range []secret.Secret{
 		{
@@ -223,8 +223,8 @@ func TestReadGoldenItems(t *testing.T) {
 	}
 }
 
-// A head of a build that knew nothing of rotations, nor counted removals, reads as
-// one that has none, and its next revision has both.
+// A head of a build that knew nothing of rotations, counted no removals and did not
+// keep the time of a deletion, reads as one that has none, and its next revision has all.
 func TestReadOlderHead(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile(filepath.Join("testdata", "head_full.json"))
@@ -232,7 +232,7 @@ func TestReadOlderHead(t *testing.T) {
 		t.Fatal(err)
 	}
 	older := stored(t, text)
-	added := []string{"rotation", "prunings"}
+	added := []string{"rotation", "prunings", "deleted"}
 	for _, name := range added {
 		if older[name] == nil {
 			t.Errorf("the golden head has no %s", name)
@@ -257,6 +257,27 @@ func TestReadOlderHead(t *testing.T) {
 		if now[name] == nil {
 			t.Errorf("the next revision has no %s", name)
 		}
+	}
+}
+
+// A head that was scheduled for deletion before the time of the call was stored tells
+// of it all the same.
+func TestReadOlderScheduledHead(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile(filepath.Join("testdata", "head_full.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	older := stored(t, text)
+	delete(older, "deleted")
+	room := localtest.New(t)
+	place(t, room, older)
+	sec, err := room.Store.Get(t.Context(), fullID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := sec.DeletedAt(), noon.Add(time.Hour); !got.Equal(want) || !sec.Deleted.IsZero() {
+		t.Errorf("got %s, stored %s; want %s, none", got, sec.Deleted, want)
 	}
 }
 

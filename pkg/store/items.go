@@ -93,6 +93,7 @@ type headItem struct {
 	Created     stamp             `dynamodbav:"created"`
 	Changed     stamp             `dynamodbav:"changed"`
 	Deletion    stamp             `dynamodbav:"deletion"`
+	Deleted     stamp             `dynamodbav:"deleted"`
 	// Accessed is written by reads, beside all revisions.
 	Accessed stamp `dynamodbav:"accessed,omitempty"`
 	due
@@ -198,6 +199,7 @@ func headOf(sec secret.Secret) headItem {
 		Created:     stamp(sec.Created),
 		Changed:     stamp(sec.Changed),
 		Deletion:    stamp(sec.Deletion),
+		Deleted:     stamp(sec.Deleted),
 		Accessed:    stamp(sec.Accessed),
 	}
 	if h.Stages == nil {
@@ -234,6 +236,7 @@ func (h headItem) secret(arns secret.ARNs) secret.Secret {
 		Changed:     time.Time(h.Changed),
 		Accessed:    time.Time(h.Accessed),
 		Deletion:    time.Time(h.Deletion),
+		Deleted:     time.Time(h.Deleted),
 	}
 	if h.Tags != nil {
 		sec.Tags = make([]secret.Tag, 0, len(h.Tags))
