@@ -21,6 +21,7 @@ import (
 	"github.com/strongroom/strongroom/pkg/envelope"
 	"github.com/strongroom/strongroom/pkg/gateway"
 	"github.com/strongroom/strongroom/pkg/policy"
+	"github.com/strongroom/strongroom/pkg/remote"
 	"github.com/strongroom/strongroom/pkg/rotate"
 	"github.com/strongroom/strongroom/pkg/schedule"
 	"github.com/strongroom/strongroom/pkg/secret"
@@ -41,7 +42,7 @@ func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (*
 	if err != nil {
 		return nil, err
 	}
-	cfg, err := config.LoadDefaultConfig(ctx)
+	cfg, err := config.LoadDefaultConfig(ctx, config.WithHTTPClient(remote.Client(remote.Attempt)))
 	if err != nil {
 		return nil, err
 	}
@@ -61,7 +62,7 @@ func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (*
 		AuditRequired: o.AuditRequired,
 	}
 	if o.RotateFunction != "" {
-		server.Rotator = rotate.Remote{Lambda: awslambda.NewFromConfig(cfg, rotate.Options), Function: o.RotateFunction}
+		server.Rotator = rotate.Remote{Lambda: awslambda.NewFromConfig(cfg, rotate.Options, rotate.Unhurried), Function: o.RotateFunction}
 	}
 	return server, nil
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/strongroom/strongroom/functions/internal/entry"
 	"github.com/strongroom/strongroom/pkg/prune"
+	"github.com/strongroom/strongroom/pkg/remote"
 	"github.com/strongroom/strongroom/pkg/settings"
 	"github.com/strongroom/strongroom/pkg/store"
 )
@@ -31,7 +32,7 @@ func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (*
 	if err := r.Err(); err != nil {
 		return nil, err
 	}
-	cfg, err := config.LoadDefaultConfig(ctx)
+	cfg, err := config.LoadDefaultConfig(ctx, config.WithHTTPClient(remote.Client(remote.Attempt)))
 	if err != nil {
 		return nil, err
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/strongroom/strongroom/functions/internal/entry"
 	"github.com/strongroom/strongroom/pkg/audit"
+	"github.com/strongroom/strongroom/pkg/remote"
 	"github.com/strongroom/strongroom/pkg/rotate"
 	"github.com/strongroom/strongroom/pkg/secret"
 	"github.com/strongroom/strongroom/pkg/settings"
@@ -43,13 +44,13 @@ func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (*
 	if err := r.Err(); err != nil {
 		return nil, err
 	}
-	cfg, err := config.LoadDefaultConfig(ctx)
+	cfg, err := config.LoadDefaultConfig(ctx, config.WithHTTPClient(remote.Client(remote.Attempt)))
 	if err != nil {
 		return nil, err
 	}
 	return &function{&rotate.Rotator{
 		Store:       store.New(dynamodb.NewFromConfig(cfg), table, arns),
-		Lambda:      awslambda.NewFromConfig(cfg, rotate.Options),
+		Lambda:      awslambda.NewFromConfig(cfg, rotate.Options, rotate.Unhurried),
 		StepTimeout: time.Duration(step) * time.Second,
 		RetryDelay:  time.Minute,
 		Parallel:    parallel,

@@ -4,12 +4,10 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"net/url"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/feature/ec2/imds"
@@ -17,6 +15,7 @@ import (
 	sdkkms "github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 
+	"github.com/strongroom/strongroom/pkg/remote"
 	"github.com/strongroom/strongroom/pkg/rotate"
 )
 
@@ -41,7 +40,7 @@ func kmsAt(ctx context.Context, url string, log *slog.Logger) (*sdkkms.Client, e
 
 func lambdaAt(ctx context.Context, url string, log *slog.Logger) (*lambda.Client, error) {
 	cfg, err := configAt(ctx, url, log)
-	return lambda.NewFromConfig(cfg, rotate.Options, func(o *lambda.Options) { o.BaseEndpoint = &url }), err
+	return lambda.NewFromConfig(cfg, rotate.Options, rotate.Unhurried, func(o *lambda.Options) { o.BaseEndpoint = &url }), err
 }
 
 // configAt configures clients of an engine that is the user's, with the user's own
@@ -56,7 +55,7 @@ func configAt(ctx context.Context, at string, log *slog.Logger) (aws.Config, err
 	if u, err := url.Parse(at); err == nil && isLoopback(u.Host) {
 		metadata, level = imds.ClientDisabled, slog.LevelDebug // few of these ask for any
 	}
-	cfg, err := config.LoadDefaultConfig(ctx, config.WithEC2IMDSClientEnableState(metadata), config.WithHTTPClient(httpClient()))
+	cfg, err := config.LoadDefaultConfig(ctx, config.WithEC2IMDSClientEnableState(metadata), config.WithHTTPClient(remote.Client(remote.Attempt)))
 	if err != nil {
 		return cfg, fmt.Errorf("read the AWS configuration for %s: %w", at, err)
 	}
@@ -70,14 +69,6 @@ func configAt(ctx context.Context, at string, log *slog.Logger) (aws.Config, err
 		cfg.Credentials = credentials.NewStaticCredentialsProvider("local", "local", "")
 	}
 	return cfg, nil
-}
-
-// httpClient keeps as many connections as there are requests at once, since each is
-// made anew otherwise.
-func httpClient() *awshttp.BuildableClient {
-	return awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) {
-		t.MaxIdleConns, t.MaxIdleConnsPerHost = 512, 512
-	})
 }
 
 func checkURL(setting, value string) error {

@@ -16,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
 
+	"github.com/strongroom/strongroom/pkg/remote"
 	"github.com/strongroom/strongroom/pkg/secret"
 )
 
@@ -35,6 +36,10 @@ func Options(o *lambda.Options) {
 		o.Retryables = []retry.IsErrorRetryable{retry.RetryableErrorCode{Codes: retry.DefaultThrottleErrorCodes}}
 	})
 }
+
+// Unhurried has an invocation take as long as its context allows: steps of a rotation
+// take longer than calls of other services may.
+func Unhurried(o *lambda.Options) { o.HTTPClient = remote.Client(0) }
 
 // payload is what a rotation function is given, with AWS's member names.
 type payload struct {

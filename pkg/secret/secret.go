@@ -54,7 +54,9 @@ type Secret struct {
 	Created time.Time
 	Changed time.Time
 	// Accessed is the day of the last read of a value, midnight UTC; zero for never.
-	Accessed time.Time
+	// AccessedVersion is the version that was noted last on that day.
+	Accessed        time.Time
+	AccessedVersion string
 	// Moves counts how often a label was moved to a version that was there
 	// already, or other versions were said to be kept. What was without a label, and
 	// not to be kept, stays so as long as it stands.

@@ -220,7 +220,7 @@ func TestUpdatesWriteWholeHead(t *testing.T) {
 	t.Parallel()
 	for _, name := range attributesOf(reflect.TypeFor[headItem]()) {
 		assignment := regexp.MustCompile(`#` + name + ` = :` + name + `\b`)
-		want := !slices.Contains([]string{"pk", "sk", "accessed", "versions", "prunings"}, name)
+		want := !slices.Contains([]string{"pk", "sk", "accessed", "accessed_version", "versions", "prunings"}, name)
 		if got := assignment.MatchString(setDue); got != want {
 			t.Errorf("updates write %s: %t, want %t", name, got, want)
 		}

@@ -181,7 +181,7 @@ func TestReadGoldenItems(t *testing.T) {
 		Versions: 2, Revision: 4,
 		PolicyHash: "8f907b489532ad56fb7c52f3acc89b27680ed51296bf03984ce78d2b7b96076a",
 		Tags:       []secret.Tag{{Key: "team", Value: "blue"}, {Key: "empty"}},
-		Created:    noon, Changed: later, Accessed: midnight, Deletion: later.AddDate(0, 0, 30), Deleted: later,
+		Created:    noon, Changed: later, Accessed: midnight, AccessedVersion: "v2", Deletion: later.AddDate(0, 0, 30), Deleted: later,
 	}
 	for _, want := range []secret.Secret{
 		{

@@ -94,8 +94,9 @@ type headItem struct {
 	Changed     stamp             `dynamodbav:"changed"`
 	Deletion    stamp             `dynamodbav:"deletion"`
 	Deleted     stamp             `dynamodbav:"deleted"`
-	// Accessed is written by reads, beside all revisions.
-	Accessed stamp `dynamodbav:"accessed,omitempty"`
+	// Accessed and AccessedVersion are written by reads, beside all revisions.
+	Accessed        stamp  `dynamodbav:"accessed,omitempty"`
+	AccessedVersion string `dynamodbav:"accessed_version,omitempty"`
 	due
 }
 
@@ -201,6 +202,8 @@ func headOf(sec secret.Secret) headItem {
 		Deletion:    stamp(sec.Deletion),
 		Deleted:     stamp(sec.Deleted),
 		Accessed:    stamp(sec.Accessed),
+
+		AccessedVersion: sec.AccessedVersion,
 	}
 	if h.Stages == nil {
 		h.Stages = map[string]string{}
@@ -235,8 +238,10 @@ func (h headItem) secret(arns secret.ARNs) secret.Secret {
 		Created:     time.Time(h.Created),
 		Changed:     time.Time(h.Changed),
 		Accessed:    time.Time(h.Accessed),
-		Deletion:    time.Time(h.Deletion),
-		Deleted:     time.Time(h.Deleted),
+
+		AccessedVersion: h.AccessedVersion,
+		Deletion:        time.Time(h.Deletion),
+		Deleted:         time.Time(h.Deleted),
 	}
 	if h.Tags != nil {
 		sec.Tags = make([]secret.Tag, 0, len(h.Tags))

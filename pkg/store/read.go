@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
@@ -15,7 +14,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/aws/smithy-go"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/strongroom/strongroom/pkg/secret"
 )
@@ -218,45 +216,41 @@ func versionsIn(items []item) ([]secret.Version, error) {
 	return versions, nil
 }
 
-// Touch notes that a value was read at now, once a day for each secret and
-// each version. Two reads of one moment may both note it; the day is the same.
+// Touch notes that a version was read at now: a date of access is a day. A head that
+// says so already costs nothing. Of all processes that read a secret at midnight, each
+// writes to its head once at most, and one to the version.
 func (s *Store) Touch(ctx context.Context, sec secret.Secret, v secret.Version, now time.Time) error {
 	today := day(now)
-	var g errgroup.Group
-	if sec.Accessed.Before(today) {
-		g.Go(func() error {
-			return s.touch(ctx, headKey(sec.Name), isOldHead, item{"suffix": str(sec.Suffix())}, today)
-		})
+	if !v.Accessed.Before(today) || !sec.Accessed.Before(today) && sec.AccessedVersion == v.ID {
+		return nil
 	}
-	if v.Accessed.Before(today) {
-		g.Go(func() error {
-			if err := s.touch(ctx, versionKey(sec.Name, sec.Suffix(), v.ID), isOldVersion, nil, today); err != nil {
-				return err
-			}
-			v.Accessed = today
-			s.versions.add(versionName(sec, v.ID), v)
-			return nil
-		})
+	attributes := item{"suffix": str(sec.Suffix()), "accessed": str(stamp(today).String()), "accessed_version": str(v.ID)}
+	first, err := s.touch(ctx, headKey(sec.Name), setAccessedHead, isOldHead, attributes)
+	if err == nil && first {
+		_, err = s.touch(ctx, versionKey(sec.Name, sec.Suffix(), v.ID), setAccessed, isOldVersion, attributes)
 	}
-	return g.Wait()
+	if err == nil {
+		v.Accessed = today // noted, by this process or by another
+		s.versions.add(versionName(sec, v.ID), v)
+	}
+	return err
 }
 
-func (s *Store) touch(ctx context.Context, k key, condition string, values item, today time.Time) error {
-	attributes := item{"accessed": str(stamp(today).String())}
-	maps.Copy(attributes, values)
+// touch updates an item unless its condition says that there is no need.
+func (s *Store) touch(ctx context.Context, k key, update, condition string, attributes item) (bool, error) {
 	_, err := s.db.UpdateItem(ctx, &dynamodb.UpdateItemInput{
 		TableName:                 &s.table,
 		Key:                       k.item(),
-		UpdateExpression:          aws.String(setAccessed),
+		UpdateExpression:          aws.String(update),
 		ConditionExpression:       aws.String(condition),
-		ExpressionAttributeNames:  namesIn(setAccessed, condition),
-		ExpressionAttributeValues: valuesIn(attributes, setAccessed, condition),
+		ExpressionAttributeNames:  namesIn(update, condition),
+		ExpressionAttributeValues: valuesIn(attributes, update, condition),
 		ReturnConsumedCapacity:    types.ReturnConsumedCapacityTotal,
 	})
 	if apiCode(err) == "ConditionalCheckFailedException" {
-		return nil // another read noted it, or the secret is gone
+		return false, nil // another read noted it, or the secret is gone
 	}
-	return err
+	return err == nil, err
 }
 
 // apiCode is AWS's code of an error, empty for any other.
