@@ -111,32 +111,55 @@ func TestParseUnderstands(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := &Policy{Version: Version2012, ID: "p", Statements: []Statement{
+	of := func(s string) pattern {
+		p, err := parsePattern(s, true, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	want := []statement{
 		{
-			Sid: "one", Effect: Allow,
-			Principals: Principals{Any: []Principal{Everyone}},
-			Actions:    Patterns{Any: []string{"secretsmanager:GetSecretValue"}},
-			Resources:  Patterns{Any: []string{"*"}},
-			Conditions: []Condition{
-				{Operator{ForAnyValue, "StringLike", true}, "aws:PrincipalOrgID", []string{"o-a1b2c3d4e5", "o-b*"}},
-				{Operator{"", "Bool", false}, "aws:SecureTransport", []string{"true"}},
-				{Operator{"", "Bool", false}, "aws:ViaAWSService", []string{"false"}},
-				{Operator{"", "NumericLessThan", false}, "secretsmanager:RecoveryWindowInDays", []string{"7", "30"}},
+			name: `resource policy, statement 1 ("one")`, sid: "one",
+			principals: principals{any: []principal{{kind: everyone}}},
+			actions:    patterns{texts: []string{"secretsmanager:GetSecretValue"}, any: []pattern{of("secretsmanager:getsecretvalue")}},
+			resources:  patterns{texts: []string{"*"}, any: []pattern{of("*")}},
+			conditions: []condition{
+				{
+					operator: operator{operatorTypes["StringLike"], forAnyValue, "StringLike", true},
+					key:      key{keyTypes["aws:principalorgid"], "aws:principalorgid"}, name: "aws:PrincipalOrgID",
+					values:   []string{"o-a1b2c3d4e5", "o-b*"},
+					operands: stringOperands{{parts: []pattern{of("o-a1b2c3d4e5")}}, {parts: []pattern{of("o-b*")}}},
+				},
+				{
+					operator: operator{operatorTypes["Bool"], "", "Bool", false},
+					key:      key{keyTypes["aws:securetransport"], "aws:securetransport"}, name: "aws:SecureTransport",
+					values: []string{"true"}, operands: boolOperands{"true"},
+				},
+				{
+					operator: operator{operatorTypes["Bool"], "", "Bool", false},
+					key:      key{keyTypes["aws:viaawsservice"], "aws:viaawsservice"}, name: "aws:ViaAWSService",
+					values: []string{"False"}, operands: boolOperands{"False"},
+				},
+				{
+					operator: operator{operatorTypes["NumericLessThan"], "", "NumericLessThan", false},
+					key:      key{provided, "secretsmanager:recoverywindowindays"}, name: "secretsmanager:RecoveryWindowInDays",
+					values: []string{"7", "30"}, operands: numberOperands{less, []float64{7, 30}},
+				},
 			},
 		},
 		{
-			Effect:     Deny,
-			Principals: Principals{true, []Principal{{Service, "rds.amazonaws.com"}, {AWS, "123456789012"}, Everyone}},
-			Actions:    Patterns{true, []string{"*"}},
-			Resources:  Patterns{true, []string{"arn:aws:secretsmanager:*"}},
+			name: "resource policy, statement 2",
+			deny: true,
+			principals: principals{true, []principal{
+				{kind: awsService, name: "rds.amazonaws.com"}, {kind: account, account: "123456789012"}, {kind: everyone},
+			}},
+			actions:   patterns{except: true, texts: []string{"*"}, any: []pattern{of("*")}},
+			resources: patterns{except: true, texts: []string{"arn:aws:secretsmanager:*"}, any: []pattern{of("arn:aws:secretsmanager:*")}},
 		},
-	}}
-	got.rules = nil
-	if !reflect.DeepEqual(got, want) {
-		t.Errorf("Parse =\n%+v, want\n%+v", got, want)
 	}
-	if p, err := Parse(good["no version"]); err != nil || p.Version != Version2008 {
-		t.Errorf("Parse of a policy without a Version = %+v, %v, want that of 2008", p, err)
+	if !reflect.DeepEqual(got.statements, want) {
+		t.Errorf("Parse =\n%+v, want\n%+v", got.statements, want)
 	}
 }
 
@@ -411,12 +434,12 @@ func TestActionsAndResources(t *testing.T) {
 
 func TestOperators(t *testing.T) {
 	t.Parallel()
-	for name := range operators {
+	for name, operatorType := range operatorTypes {
 		for _, each := range []string{"", "ForAllValues:", "ForAnyValue:"} {
 			for _, ifExists := range []string{"", "IfExists"} {
 				want := name != "Null" || each == "" && ifExists == ""
 				op, ok := parseOperator(each + name + ifExists)
-				if ok != want || ok && op != (Operator{strings.TrimSuffix(each, ":"), name, ifExists != ""}) {
+				if ok != want || ok && op != (operator{operatorType, strings.TrimSuffix(each, ":"), name, ifExists != ""}) {
 					t.Errorf("parseOperator(%q) = %+v, %v, want %v", each+name+ifExists, op, ok, want)
 				}
 			}

@@ -25,7 +25,7 @@ func TestVariables(t *testing.T) {
 		caller   Caller
 		resource string
 		elements string
-		want     answer
+		want     tristate
 	}{
 		// in resources
 		{c, arn + "alice/db-AbCdEf", `"Resource": "` + arn + `${aws:username}/*"`, yes},
@@ -42,7 +42,7 @@ func TestVariables(t *testing.T) {
 		// without a value
 		{sessionOf(home, "app", "alice"), arn + "alice/db", `"Resource": "` + arn + `${aws:username}/*"`, no},
 		{sessionOf(home, "app", "alice"), arn + "alice/db", `"Resource": ["` + arn + `${aws:username}/*", "*"]`, yes},
-		{sessionOf(home, "app", "alice"), arn + "alice/db", `"NotResource": "` + arn + `${aws:username}/*"`, unsure},
+		{sessionOf(home, "app", "alice"), arn + "alice/db", `"NotResource": "` + arn + `${aws:username}/*"`, unknown},
 		{sessionOf(home, "app", "alice"), arn + "alice/db", `"NotResource": ["` + arn + `${aws:username}/*", "` + arn + `alice/*"]`, no},
 		{sessionOf(home, "app", "alice"), arn + "nobody/db", `"Resource": "` + arn + `${aws:username, 'nobody'}/*"`, yes},
 		{sessionOf(home, "app", "alice"), arn + "x/db", `"Resource": "` + arn + `${aws:username, '*'}/*"`, no},
