@@ -46,32 +46,20 @@ func (p *Policy) Broad() []Finding {
 	return all
 }
 
-// strangers are one of each kind of principal in an account that the policy does not
-// name, an unidentified one, and one of each public identity provider it names: S3
-// counts a policy for graph.facebook.com as public. A provider with an ARN is one
-// that an account chose to trust.
+// strangers are a principal that the policy does not name, which stands for all of
+// them, and one of each public identity provider that it names: S3 counts a policy for
+// graph.facebook.com as public. A provider with an ARN is one that an account chose to
+// trust.
 func (p *Policy) strangers() []principal {
-	named := map[string]bool{}
-	var public []principal
+	all := []principal{{kind: unidentified}}
 	for i := range p.statements {
 		for _, one := range p.statements[i].principals.any {
-			named[one.account] = true
-			if one.kind == identityProvider && !strings.HasPrefix(one.name, "arn:") && !slices.Contains(public, one) {
-				public = append(public, one)
+			if one.kind == identityProvider && !strings.HasPrefix(one.name, "arn:") {
+				all = append(all, one)
 			}
 		}
 	}
-	id := ""
-	for i := 0; id == "" || named[id]; i++ {
-		id = fmt.Sprintf("%012d", i)
-	}
-	return append([]principal{
-		{kind: user, partition: "aws", account: id, name: "stranger"},
-		{kind: session, partition: "aws", account: id, name: "stranger", session: "stranger"},
-		{kind: account, partition: "aws", account: id},
-		{kind: federatedUser, partition: "aws", account: id, name: "stranger"},
-		{kind: unidentified},
-	}, public...)
+	return all
 }
 
 // isAbout says whether s is about a stranger.

@@ -336,7 +336,7 @@ func isDigit(b byte) bool { return '0' <= b && b <= '9' }
 
 type dateOperands struct {
 	ordering
-	ofRequest bool // the key is the time of the request
+	ofRequest bool // the value is the time of the request and need not be parsed
 	dates     []time.Time
 }
 

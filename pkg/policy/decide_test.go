@@ -113,6 +113,7 @@ func TestDecidePrincipals(t *testing.T) {
 		{aws(app), "app app_alice", "app app_alice"},
 		{aws("arn:aws:iam::123456789012:role/app"), "app app_alice", "app app_alice"},
 		{aws("arn:aws:iam::123456789012:role/App"), "", ""},
+		{aws("arn:aws-cn:iam::123456789012:role/app"), "", ""},
 		{aws("arn:aws:iam::123456789012:role/alice"), "", ""},
 		{aws("arn:aws:sts::123456789012:assumed-role/app/alice"), "app_alice", "app_alice"},
 		{aws("arn:aws:sts::123456789012:assumed-role/other/alice"), "", ""},
@@ -158,6 +159,50 @@ func has(list, word string) bool {
 	return false
 }
 
+// Who the caller is: an ARN of any other form is nobody's.
+func TestParseARN(t *testing.T) {
+	t.Parallel()
+	for arn, want := range map[string]principal{
+		"arn:aws:iam::123456789012:root":                 {account, "aws", home, "", ""},
+		"arn:aws:iam::123456789012:user/ann":             {user, "aws", home, "ann", ""},
+		"arn:aws-cn:iam::123456789012:user/team/ann":     {user, "aws-cn", home, "team/ann", ""},
+		"arn:aws:iam::123456789012:role/team/app":        {role, "aws", home, "app", ""},
+		"arn:aws:sts::123456789012:assumed-role/app/i-1": {session, "aws", home, "app", "i-1"},
+		"arn:aws:sts::123456789012:federated-user/ann":   {federatedUser, "aws", home, "ann", ""},
+		"":                               {},
+		"urn:aws:iam::123456789012:root": {},
+		"arn::iam::123456789012:root":    {},
+		"arn:aws:iam:eu-central-1:123456789012:root":          {},
+		"arn:aws:iam::12345678901:root":                       {},
+		"arn:aws:iam::1234567890123:root":                     {},
+		"arn:aws:iam::12345678901a:root":                      {},
+		"arn:aws:iam:::root":                                  {},
+		"arn:aws:iam::123456789012:":                          {},
+		"arn:aws:iam::123456789012:root/":                     {},
+		"arn:aws:iam::123456789012:group/ann":                 {},
+		"arn:aws:sts::123456789012:root":                      {},
+		"arn:aws:sts::123456789012:user/ann":                  {},
+		"arn:aws:sts::123456789012:role/app":                  {},
+		"arn:aws:iam::123456789012:assumed-role/app/i-1":      {},
+		"arn:aws:iam::123456789012:federated-user/ann":        {},
+		"arn:aws:iam::123456789012:user":                      {},
+		"arn:aws:iam::123456789012:user/":                     {},
+		"arn:aws:iam::123456789012:user/team/":                {},
+		"arn:aws:iam::123456789012:role/":                     {},
+		"arn:aws:iam::123456789012:role/team/":                {},
+		"arn:aws:sts::123456789012:federated-user/":           {},
+		"arn:aws:sts::123456789012:federated-user/a/":         {},
+		"arn:aws:sts::123456789012:assumed-role/app":          {},
+		"arn:aws:sts::123456789012:assumed-role/app/":         {},
+		"arn:aws:sts::123456789012:assumed-role//i-1":         {},
+		"arn:aws:sts::123456789012:assumed-role/app/i-1/more": {},
+	} {
+		if got := parseARN(arn); got != want {
+			t.Errorf("parseARN(%q) = %+v, want %+v", arn, got, want)
+		}
+	}
+}
+
 // Whom a Deny with NotPrincipal spares.
 func TestDecideNotPrincipal(t *testing.T) {
 	t.Parallel()
@@ -174,6 +219,7 @@ func TestDecideNotPrincipal(t *testing.T) {
 		{notAWS(alice), "alice", "alice"},
 		{notAWS(app), "app app2", "app app2"},
 		{notAWS(session), "app", "app"},
+		{notAWS(app, "arn:aws:sts::123456789012:assumed-role/other/i-1"), "app app2 other", "app app2 other"},
 		// The examples of the guide: what is wider stands beside it for IAM's sake.
 		{notAWS(alice, "arn:aws:iam::123456789012:root"), "alice root", "alice root"},
 		{notAWS(session, app, "arn:aws:iam::123456789012:root"), "app root", "app root"},
@@ -226,6 +272,7 @@ func TestDecideSides(t *testing.T) {
 		{[]string{allows}, []string{allows}, idSays, idSays + "; " + resSays},
 		{[]string{quiet}, []string{leaves}, refused{idLack}, refused{idLack}},
 		{[]string{allows}, []string{leaves}, idSays, idSays + `; resource policy, statement 1 ("Leaves")`},
+		{[]string{allows}, []string{leaves, strings.Replace(leaves, "Leaves", "Again", 1)}, idSays, idSays + `; resource policy, statement 1 ("Leaves")`},
 		{[]string{denies}, []string{allows}, refused{idDeny}, refused{idLack}},
 		{[]string{denies}, []string{denies}, refused{idLack}, refused{idLack}},
 		{[]string{allows, denies}, nil, refused{idDeny}, refused{resLack}},

@@ -98,6 +98,7 @@ func TestConditions(t *testing.T) {
 		{`{"DateLessThan": {"aws:CurrentTime": "2026-03-05"}}`, yes},
 		{`{"DateLessThanEquals": {"aws:CurrentTime": "2026-03-04T12:00:00Z"}}`, yes},
 		{`{"DateGreaterThan": {"aws:CurrentTime": "2026"}}`, yes},
+		{`{"DateLessThan": {"aws:CurrentTime": "2027"}}`, yes},
 		{`{"DateGreaterThan": {"aws:CurrentTime": "2026-04"}}`, no},
 		{`{"DateGreaterThanEquals": {"aws:CurrentTime": "2026-03-04T12:00:00Z"}}`, yes},
 		{`{"DateGreaterThan": {"aws:EpochTime": 1772625599}}`, yes},
@@ -124,6 +125,7 @@ func TestConditions(t *testing.T) {
 		{`{"IpAddress": {"aws:SourceIp": "203.0.113.7"}}`, yes},
 		{`{"IpAddress": {"aws:SourceIp": ["203.0.113.8", "198.51.100.0/24"]}}`, no},
 		{`{"IpAddress": {"aws:SourceIp": "::ffff:203.0.113.0/120"}}`, yes},
+		{`{"IpAddress": {"aws:SourceIp": "::ffff:0:0/96"}}`, yes},
 		{`{"IpAddress": {"aws:SourceIp": "::/0"}}`, no},
 		{`{"NotIpAddress": {"aws:SourceIp": "203.0.113.0/24"}}`, no},
 		{`{"NotIpAddress": {"aws:SourceIp": ["203.0.113.8", "198.51.100.0/24"]}}`, yes},
@@ -245,6 +247,7 @@ func TestCallerKeys(t *testing.T) {
 		{Caller{ARN: alice, Account: home, SourceIP: "::ffff:10.0.0.1"}, `{"IpAddress": {"aws:SourceIp": "10.0.0.0/8"}}`, yes},
 		{Caller{ARN: alice, Account: home, SourceIP: "2001:db8::1"}, `{"IpAddress": {"aws:SourceIp": ["2001:DB8::/32", "0.0.0.0/0"]}}`, yes},
 		{Caller{ARN: alice, Account: home, SourceIP: "2001:db8::1"}, `{"IpAddress": {"aws:SourceIp": "0.0.0.0/0"}}`, no},
+		{Caller{ARN: alice, Account: home, SourceIP: "fe80::1%eth0"}, `{"IpAddress": {"aws:SourceIp": "fe80::/10"}}`, yes},
 	} {
 		if got := meets(t, asked(tt.caller, nil), tt.condition); got != tt.want {
 			t.Errorf("%s, %s: %d, want %d", tt.caller.ARN, tt.condition, got, tt.want)

@@ -424,7 +424,7 @@ func TestActionsAndResources(t *testing.T) {
 	for _, s := range []string{
 		"*", "arn:aws:secretsmanager:us-east-1:123456789012:secret:a-AbCdEf", "arn:aws:secretsmanager:*:123456789012:secret:prod/*",
 		"arn:aws-us-gov:secretsmanager:us-gov-west-1:123456789012:secret:a-??????", "arn:aws:secretsmanager:*", "arn:*:secretsmanager:*:*:*",
-		"arn:aws:secretsmanager:us-east-1:123456789012:secret:${aws:username}/*", "arn:aws:*:*:*:secret:x",
+		"arn:aws:secretsmanager:us-east-1:123456789012:secret:${aws:username}/*", "arn:aws:secretsmanager:us-east-1:123456789012:${aws:username}", "arn:aws:*:*:*:secret:x",
 	} {
 		if _, err := Parse(swap("Resource", `"`+s+`"`)); err != nil {
 			t.Errorf("Parse with the resource %q: %v", s, err)
@@ -461,11 +461,11 @@ func TestValues(t *testing.T) {
 		{
 			"NumericEquals NumericNotEquals NumericLessThan NumericLessThanEquals NumericGreaterThan NumericGreaterThanEquals",
 			[]string{`1`, `"1"`, `-1.5`, `"+1"`, `1e3`, `["7", 30]`},
-			[]string{`""`, `"a"`, `"1 "`, `true`, `"NaN"`, `"Inf"`, `"0x1p-2"`, `"1_0"`, `".5"`, `1e400`, `"${aws:userid}"`},
+			[]string{`""`, `"a"`, `"1 "`, `true`, `"NaN"`, `"Inf"`, `"0x1p-2"`, `"1_0"`, `".5"`, `"7."`, `"7.e1"`, `1e400`, `"${aws:userid}"`},
 		},
 		{
 			"DateEquals DateNotEquals DateLessThan DateLessThanEquals DateGreaterThan DateGreaterThanEquals",
-			[]string{`"2020-01-01T00:00:01Z"`, `"2020-01-01T00:00:01.5+01:00"`, `"2020-01-01T00:00Z"`, `"2020-01-01"`, `"2020-01"`, `"2020"`, `1577836801`, `"1577836801"`},
+			[]string{`"2020-01-01T00:00:01Z"`, `"2020-01-01T00:00:01.5+01:00"`, `"2020-01-01T00:00Z"`, `"2020-01-01"`, `"2020-01"`, `"2020"`, `1577836801`, `"1577836801"`, `-100`, `"+100"`},
 			[]string{`""`, `"today"`, `"2020-13-01"`, `"2020-02-30"`, `"2020-01-01T00:00:01"`, `"2020-01-01 00:00:01Z"`, `1.5`, `true`, `"2020-*"`, `"${aws:CurrentTime}"`},
 		},
 		{"Bool", []string{`true`, `"true"`, `"False"`, `[true, "false"]`}, []string{`""`, `"yes"`, `1`, `"*"`, `"${aws:userid}"`}},
@@ -479,7 +479,7 @@ func TestValues(t *testing.T) {
 		{
 			"ArnEquals ArnNotEquals ArnLike ArnNotLike",
 			[]string{`"arn:aws:iam::123456789012:role/app"`, `"arn:aws:iam::*:role/app"`, `"*"`, `"arn:aws:s3:::bucket"`, `"${aws:PrincipalArn}"`},
-			[]string{`""`, `"123456789012"`, `"arn:aws:iam"`, `"role/app"`, `true`},
+			[]string{`""`, `"**"`, `"123456789012"`, `"arn:aws:iam"`, `"urn:aws:iam::123456789012:role/app"`, `"role/app"`, `true`},
 		},
 	} {
 		for op := range strings.FieldsSeq(tt.operators) {

@@ -57,11 +57,11 @@ func parsePattern(s string, wildcards, variables bool) (pattern, error) {
 	return p, nil
 }
 
-// add appends an element, so that no two literals or stars follow each other.
+// add appends an element, so that no two literals follow each other.
 func (p pattern) add(e element) pattern {
 	last := len(p) - 1
 	switch {
-	case e.kind == literal && e.text == "", e.kind == anyText && last >= 0 && p[last].kind == anyText:
+	case e.kind == literal && e.text == "":
 	case e.kind == literal && last >= 0 && p[last].kind == literal:
 		p[last].text += e.text
 	default:

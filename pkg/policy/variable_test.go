@@ -139,6 +139,7 @@ func TestUnknownIsRefused(t *testing.T) {
 		{cond(`{"StringEquals": {"aws:username": "${aws:username, 'x' y}"}}`), "not closed"},
 		{cond(`{"ArnLike": {"aws:PrincipalArn": "${aws:username}:user/x"}}`), "it is no ARN"},
 		{cond(`{"ArnLike": {"aws:PrincipalArn": "${aws:username}::::::"}}`), "it is no ARN"},
+		{cond(`{"ArnLike": {"aws:PrincipalArn": "arn*:aws:iam::123456789012:user/${aws:username}"}}`), "it is no ARN"},
 		{swap("Resource", `"arn:aws:secretsmanager:us-east-1:${aws:PrincipalAccount}:secret:x"`), "before the fifth colon"},
 		{swap("Resource", `"arn:aws:secretsmanager:us-east-1:123456789012:secret:${aws:PrincipalTag/team}/*"`), "the gateway does not say"},
 		{swap("Resource", `"arn:aws:secretsmanager:us-east-1:123456789012:secret:${aws:username"`), "not closed"},
@@ -195,6 +196,31 @@ func TestUnknownAtRunTime(t *testing.T) {
 				t.Errorf("%s %s: %+v", effect, elements, d)
 			}
 		}
+	}
+}
+
+// A syntax error is none of those: a stored policy with one denies everything.
+func TestSyntaxAtRunTime(t *testing.T) {
+	t.Parallel()
+	for _, condition := range []string{
+		`{"NumericEquals": {"aws:Whatever": "x"}}`, `{"ArnLike": {"aws:SourceArn": "urn:aws:iam::123456789012:role/app"}}`, `{"ArnLike": {"aws:SourceArn": "arn:aws:iam"}}`,
+	} {
+		if p, err := ofText(NewCache(1), cond(condition)); err != nil || p != Unreadable {
+			t.Errorf("%s: %+v, %v, want Unreadable", condition, p, err)
+		}
+	}
+}
+
+// Of several resources those that are supported count.
+func TestUnknownAmongOthers(t *testing.T) {
+	t.Parallel()
+	p, err := ofText(NewCache(1), stmt(`"Effect": "Allow", "Principal": "*", "Action": "*"`,
+		`"Resource": ["arn:aws:secretsmanager:eu-central-1:123456789012:secret:${aws:PrincipalTag/team}/*", "*"]`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := (*Set)(nil).Decide(reads(userOf(home, "bob")), p); !d.Allowed {
+		t.Errorf("%+v: %s", d, d.Explain())
 	}
 }
 
