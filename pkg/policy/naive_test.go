@@ -49,7 +49,7 @@ var (
 	callerFed     = regexp.MustCompile(`^arn:([^:]+):sts::(\d{12}):federated-user/(.*[^/])$`)
 )
 
-// isKnown says whether the caller is somebody.
+// isKnown says whether the caller is identified.
 func (n naive) isKnown() bool {
 	for _, re := range []*regexp.Regexp{callerUser, callerRoot, callerSession, callerFed} {
 		if m := re.FindStringSubmatch(n.Caller.ARN); m != nil {
@@ -347,7 +347,7 @@ func (n naive) condition(name, key, version string, want []string) string {
 	return a
 }
 
-// names says whether a principal names the caller, and whether as his account.
+// names says whether a principal names the caller, and whether by its account.
 func (n naive) names(id string) (yes, asAccount bool) {
 	if !n.isKnown() {
 		return id == "*", false

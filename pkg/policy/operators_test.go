@@ -12,7 +12,7 @@ func asked(c Caller, keys Keys) Request {
 	return r
 }
 
-// What an tristate to a condition makes of an Allow and of a Deny.
+// meets is the result of a condition, by what an Allow and a Deny with it do.
 func meets(t *testing.T, r Request, condition string) tristate {
 	t.Helper()
 	allow := setOf(t, says("Allow", all, `"Condition": `+condition)).Decide(r, nil)

@@ -55,7 +55,7 @@ func (s *Set) all() []statement {
 func AllowAll() *Set { return &Set{everything("no policies: everyone may do everything", false)} }
 
 // Unreadable stands for a stored policy that cannot be parsed. It may deny
-// anybody, so it denies everything to everybody.
+// anyone, so it denies everything to everyone.
 var Unreadable = &Policy{everything("resource policy, which cannot be read", true)}
 
 func everything(name string, deny bool) []statement {
@@ -153,7 +153,7 @@ var actions = strings.Fields(`
 	RemoveRegionsFromReplication ReplicateSecretToRegions RestoreSecret RotateSecret StopReplicationToReplica TagResource
 	UntagResource UpdateSecret UpdateSecretVersionStage ValidateResourcePolicy`)
 
-// lowerActions spares lowering the same few names for every request.
+// lowerActions avoids strings.ToLower for the known actions.
 var lowerActions = func() map[string]string {
 	m := map[string]string{}
 	for _, a := range actions {

@@ -31,7 +31,7 @@ const (
 	session
 	federatedUser
 	awsService       // never a caller here
-	identityProvider // nor is anybody who signs in with one
+	identityProvider // nor are those who sign in with one
 )
 
 // principalTypes are the values of aws:PrincipalType.

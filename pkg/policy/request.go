@@ -94,7 +94,7 @@ func (c *requestContext) principalARN() string {
 }
 
 // sourceIP is empty for a request through a VPC endpoint, and vpcSourceIP for any
-// other: AWS tells private addresses by the name of the key.
+// other, as in AWS: a private address says nothing without its network.
 func (c *requestContext) sourceIP() string {
 	if c.Caller.VPCE != "" {
 		return ""

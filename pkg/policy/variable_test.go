@@ -154,8 +154,8 @@ func TestUnknownIsRefused(t *testing.T) {
 	}
 }
 
-// A policy that was stored before its keys were looked at denies what it may mean
-// to deny, and allows nothing.
+// A policy that was stored before its keys were checked denies what it may mean to
+// deny, and allows nothing.
 func TestUnknownAtRunTime(t *testing.T) {
 	t.Parallel()
 	cache := NewCache(8)
@@ -251,7 +251,7 @@ func TestExplain(t *testing.T) {
 			t.Errorf("%s:\n got %s\nwant %s", tt.name, got, tt.want)
 		}
 		if strings.Contains(got, "MARK") {
-			t.Errorf("%s: Explain tells a value", tt.name)
+			t.Errorf("%s: Explain contains a value", tt.name)
 		}
 	}
 }
