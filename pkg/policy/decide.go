@@ -28,7 +28,7 @@ type Decision struct {
 	missing  Side
 	set      *Set
 	resource *Policy
-	request  *Request
+	request  Request
 }
 
 // Decide authorizes a request. resource is the policy on the secret, or nil.
@@ -38,9 +38,11 @@ type Decision struct {
 // caller of another (IAM user guide, "Policy evaluation logic"). Unidentified callers
 // are denied whatever the statements are.
 func (s *Set) Decide(r Request, resource *Policy) Decision {
-	c := newContext(r)
+	c := contexts.Get().(*requestContext)
+	defer contexts.Put(c)
+	c.reset(r)
 	identity, onSecret := evaluate(s.all(), c, IdentityBased), evaluate(resource.all(), c, ResourceBased)
-	d := Decision{set: s, resource: resource, request: &c.Request}
+	d := Decision{set: s, resource: resource, request: r}
 	own := r.Caller.Account == r.Owner
 	if !own && onSecret.allows == nil {
 		onSecret.allows = onSecret.delegates
@@ -118,7 +120,7 @@ var LockedOut = secret.Errorf(secret.InvalidRequest, "Your requested changes wil
 // denies it: a policy on the secret or a condition on its tags would reveal that the
 // secret exists. AWS says more here.
 func (d Decision) Denied() secret.Error {
-	r := d.request
+	r := &d.request
 	who := r.Caller.ARN
 	if who == "" {
 		who = "anonymous"

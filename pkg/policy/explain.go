@@ -13,7 +13,8 @@ const maxExplained = 3
 // statements would allow it but for a few elements, and which these are. It is empty
 // for an allowed request. It contains no values of the request.
 func (d Decision) Explain() string {
-	c := newContext(*d.request)
+	c := &requestContext{}
+	c.reset(d.request)
 	switch {
 	case d.Allowed:
 		return ""

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -53,8 +54,11 @@ type requestContext struct {
 	value [1]string // see values
 }
 
-func newContext(r Request) *requestContext {
-	c := &requestContext{Request: r}
+// contexts are reused, so that Decide does not allocate.
+var contexts = sync.Pool{New: func() any { return new(requestContext) }}
+
+func (c *requestContext) reset(r Request) {
+	*c = requestContext{Request: r}
 	// A caller whose ARN has an unexpected form, or belongs to another account, is
 	// unidentified.
 	if p := parseARN(r.Caller.ARN); p.account == r.Caller.Account && p.kind != role {
@@ -65,7 +69,6 @@ func newContext(r Request) *requestContext {
 		c.action = strings.ToLower(r.Action)
 	}
 	c.Time = r.Time.UTC().Truncate(time.Second) // IAM's times are in whole seconds
-	return c
 }
 
 // values are the values of a key in the request. They are valid until the next call.
