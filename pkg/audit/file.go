@@ -11,21 +11,21 @@ import (
 	"github.com/DeRuina/timberjack"
 )
 
-// The current file of a RotatingFile, and how many older ones there are beside it,
+// The maximum size of a RotatingFile, and how many older files are kept beside it,
 // compressed: audit-2026-03-04T12-00-00.000-size.jsonl.gz.
 const (
 	maxFileMB = 50
 	maxFiles  = 10
 )
 
-// A RotatingFile keeps records as lines of JSON in a file that only its owner may
-// read, which is put aside when it is full. One process at a time may have it open.
+// A RotatingFile keeps records as lines of JSON in a file that only its owner can read.
+// A full file is renamed and compressed. Only one process may open it at a time.
 type RotatingFile struct {
 	lines lines
 	file  *watched
 }
 
-// File opens the file, and makes it and its folder where there are none.
+// File opens the file. It creates the file and its folder if needed.
 func File(path string) (*RotatingFile, error) { return openFile(path, maxFileMB) }
 
 func openFile(path string, maxMB int) (*RotatingFile, error) {
@@ -39,10 +39,9 @@ func openFile(path string, maxMB int) (*RotatingFile, error) {
 	return &RotatingFile{lines: lines{w: w, torn: torn}, file: w}, nil
 }
 
-// prepare sees to it at the start that records can be kept, and not at the first
-// call: the file takes writes and is the owner's alone, and its folder takes new
-// files, as it must when the file is full. torn says that the file ends within a
-// line, as it does when a process was killed.
+// prepare finds errors at the start rather than at the first call. It checks that the
+// file is writable and its folder too, for the next file, and makes it readable to the
+// owner only. torn means that the file ends within a line, since a process was killed.
 func prepare(path string) (torn bool, err error) {
 	folder := filepath.Dir(path)
 	if err := os.MkdirAll(folder, 0o700); err != nil {
@@ -55,7 +54,7 @@ func prepare(path string) (torn bool, err error) {
 	if err := errors.Join(probe.Close(), os.Remove(probe.Name())); err != nil {
 		return false, err
 	}
-	// Not opened before it is known to be a file: a pipe would wait for a reader.
+	// Checked before opening: opening a pipe would wait for a reader.
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
 		return false, errors.New("it is not a plain file")
 	}
@@ -81,13 +80,13 @@ func prepare(path string) (torn bool, err error) {
 	return last[0] != '\n', err
 }
 
-// Keep writes the records. A file that was taken away is made again.
+// Keep writes the records. A file that was removed is created again.
 func (f *RotatingFile) Keep(ctx context.Context, records ...Record) error {
 	return f.lines.Keep(ctx, records...)
 }
 
-// Close closes the file when the records on their way are written and what was put
-// aside is compressed. Nothing is kept any more after that.
+// Close closes the file after pending records are written and older files compressed.
+// Keep then returns an error.
 func (f *RotatingFile) Close() error {
 	f.lines.mu.Lock()
 	defer f.lines.mu.Unlock()
@@ -95,8 +94,8 @@ func (f *RotatingFile) Close() error {
 	return f.file.log.Close()
 }
 
-// watched keeps timberjack from taking what will be lost: it writes on to a file
-// that has been removed, and opens a closed one again.
+// watched works around timberjack, which continues to write to a removed file and opens
+// a closed one again.
 type watched struct {
 	path   string
 	log    *timberjack.Logger

@@ -5,15 +5,15 @@ import (
 	"time"
 )
 
-// A Filter says which records are shown. An empty field is no condition.
+// A Filter selects records. Empty fields select all.
 type Filter struct {
-	Last   int       // how many records, of the newest ones
+	Last   int       // how many of the newest records
 	Secret string    // name or ARN of the secret
-	Caller string    // as Show has it, user name, ARN or access key ID of the caller
-	Day    time.Time // a day, as its beginning in UTC
+	Caller string    // as in the output of Show, or the user name, ARN or access key ID
+	Day    time.Time // the beginning of a day in UTC
 }
 
-// hasConditions says whether some records are not wanted.
+// hasConditions says whether f excludes some records.
 func (f Filter) hasConditions() bool { return f != Filter{Last: f.Last} }
 
 func (f Filter) wants(r Record) bool {
@@ -36,8 +36,8 @@ func (f Filter) isSecret(r Record) bool {
 	})
 }
 
-// isPast says that a record, and so all before it, is older than the day. Records are
-// kept when their calls end, so they are in order but for a minute.
+// isPast says whether a record, and so all records before it, is older than the day.
+// Records are written when their calls end, so they are in order to within a minute.
 func (f Filter) isPast(r Record) bool {
 	return !f.Day.IsZero() && time.Time(r.EventTime).Before(f.Day.Add(-time.Minute))
 }

@@ -16,7 +16,7 @@ const (
 	Unknown       = "Unknown"
 )
 
-// An Identity is who called. That of an event of the service itself has no type.
+// An Identity is who called. That of an event of the service has no type.
 //
 // https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-user-identity.html
 type Identity struct {
@@ -30,7 +30,7 @@ type Identity struct {
 	InvokedBy      string          `json:"invokedBy,omitempty"`
 }
 
-// A SessionContext is where temporary credentials came from.
+// A SessionContext is the origin of temporary credentials.
 type SessionContext struct {
 	SessionIssuer SessionIssuer `json:"sessionIssuer"`
 }
@@ -44,10 +44,9 @@ type SessionIssuer struct {
 	UserName    string `json:"userName,omitempty"`
 }
 
-// IdentityOf is the caller as API Gateway tells of one whose signature it checked:
-// identity.userArn, accountId, user and accessKey of the request's context. A caller
-// of another account is told in full, where CloudTrail would say AWSAccount and no
-// more; the account differs from that of the resources.
+// IdentityOf is the caller as authenticated by API Gateway: identity.userArn, accountId,
+// user and accessKey of the request's context. Callers of another account, of whom
+// CloudTrail records the account only (AWSAccount), are recorded in full.
 //
 //	arn:aws:iam::123456789012:user/team/ann            IAMUser ann
 //	arn:aws:sts::123456789012:assumed-role/app/i-0abc  AssumedRole, issued by role app
@@ -71,14 +70,14 @@ func IdentityOf(userARN, account, userID, accessKey string) Identity {
 		id.Type = IAMUser
 		id.UserName = rest[strings.LastIndex(rest, "/")+1:] // what comes before is the user's path
 	case parsed.Service == "sts" && kind == "federated-user" && rest != "":
-		id.Type = FederatedUser // by whom is not told
+		id.Type = FederatedUser // who federated the user is unknown
 	case parsed.Service == "sts" && kind == "assumed-role" && rest != "":
 		id.Type = AssumedRole
 		role, _, _ := strings.Cut(rest, "/")
-		// The ARN of a session has no place for the role's path, so neither has
+		// The ARN of a session does not contain the role's path, so neither does
 		// this ARN of the role.
 		issuer := arn.ARN{Partition: parsed.Partition, Service: "iam", AccountID: parsed.AccountID, Resource: "role/" + role}
-		// The user's ID is that of the role, a colon, and the session's name.
+		// The user ID is the role's ID, a colon, and the session name.
 		roleID, _, _ := strings.Cut(userID, ":")
 		id.SessionContext = &SessionContext{SessionIssuer: SessionIssuer{
 			Type: "Role", PrincipalID: roleID, ARN: issuer.String(), AccountID: parsed.AccountID, UserName: role,

@@ -44,6 +44,11 @@ func TestIdentityOf(t *testing.T) {
 		{"no principal", "arn:aws:iam::123456789012:group/g", account, "", "", `{"type":"Unknown","arn":"arn:aws:iam::123456789012:group/g","accountId":"123456789012"}`},
 		{"a user without a name", "arn:aws:iam::123456789012:user/", account, "", "", `{"type":"Unknown","arn":"arn:aws:iam::123456789012:user/","accountId":"123456789012"}`},
 		{"a user of the wrong service", "arn:aws:sts::123456789012:user/ann", account, "", "", `{"type":"Unknown","arn":"arn:aws:sts::123456789012:user/ann","accountId":"123456789012"}`},
+		{"a root of the wrong service", "arn:aws:sts::123456789012:root", account, "", "", `{"type":"Unknown","arn":"arn:aws:sts::123456789012:root","accountId":"123456789012"}`},
+		{"a session of the wrong service", "arn:aws:iam::123456789012:assumed-role/app/s", account, "", "", `{"type":"Unknown","arn":"arn:aws:iam::123456789012:assumed-role/app/s","accountId":"123456789012"}`},
+		{"a session without a role", "arn:aws:sts::123456789012:assumed-role/", account, "", "", `{"type":"Unknown","arn":"arn:aws:sts::123456789012:assumed-role/","accountId":"123456789012"}`},
+		{"a federated user of the wrong service", "arn:aws:iam::123456789012:federated-user/bob", account, "", "", `{"type":"Unknown","arn":"arn:aws:iam::123456789012:federated-user/bob","accountId":"123456789012"}`},
+		{"a federated user without a name", "arn:aws:sts::123456789012:federated-user/", account, "", "", `{"type":"Unknown","arn":"arn:aws:sts::123456789012:federated-user/","accountId":"123456789012"}`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got, err := json.Marshal(IdentityOf(c.arn, c.account, c.userID, c.accessKey))

@@ -3,18 +3,22 @@ package audit
 import (
 	"bytes"
 	"context"
+	"encoding/json"
+	"errors"
 	"io"
+	"strings"
 	"sync"
+	"unicode/utf8"
 )
 
-// Lines keeps records as lines of JSON. The records of one Keep are one Write, so
-// that lines of other writers to the same place do not come between them.
+// Lines writes records as lines of JSON. One Keep is one Write, so that lines of other
+// writers do not come between its records.
 func Lines(w io.Writer) Trail { return &lines{w: w} }
 
 type lines struct {
 	mu   sync.Mutex
 	w    io.Writer
-	torn bool // the last write may have left a line without its end
+	torn bool // the last write may have left a line without its newline
 }
 
 // Keep writes the records.
@@ -29,7 +33,7 @@ func (l *lines) Keep(_ context.Context, records ...Record) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.torn {
-		// What follows half a line would be lost with it.
+		// A record on the same line as half of another would be lost too.
 		text = append([]byte("\n"), text...)
 	}
 	n, err := l.w.Write(text)
@@ -42,8 +46,8 @@ func (l *lines) Keep(_ context.Context, records ...Record) error {
 	return err
 }
 
-// marshal is the lines of all records. It comes before anything is written, so that
-// a record that cannot be kept takes the others with it.
+// marshal returns the lines of all records. It runs before anything is written, so that
+// either all records are written or none.
 func marshal(records []Record) ([]byte, error) {
 	var text bytes.Buffer
 	for _, r := range records {
@@ -54,4 +58,88 @@ func marshal(records []Record) ([]byte, error) {
 		text.Write(line)
 	}
 	return text.Bytes(), nil
+}
+
+// maxLine is the maximum size of a record with its newline, for every trail. It is the
+// maximum of an event in CloudWatch Logs, 256 KB (1 MB since 2025), less the 26 bytes
+// that it adds for each.
+const maxLine = 256*1024 - 26
+
+// line is the record as one line of JSON, with its newline. JSON strings contain no
+// line breaks, so a caller cannot forge a second line.
+//
+// The record of a rejected call contains what the caller sent. If it is longer than
+// maxLine, members are left out in this order until it is not. As in CloudTrail, a
+// member that was left out contains "omitted".
+func (r Record) line() ([]byte, error) {
+	text, err := encode(r)
+	for _, cut := range []func(*Record){
+		func(r *Record) { r.RequestParameters = omitted(r.RequestParameters) },
+		func(r *Record) { r.ResponseElements = omitted(r.ResponseElements) },
+		func(r *Record) { r.AdditionalEventData = omitted(r.AdditionalEventData) },
+		clip,
+	} {
+		if err != nil || len(text) <= maxLine {
+			break
+		}
+		cut(&r)
+		text, err = encode(r)
+	}
+	return text, err
+}
+
+func encode(v any) ([]byte, error) {
+	var text bytes.Buffer
+	enc := json.NewEncoder(&text)
+	enc.SetEscapeHTML(false) // people read this, not browsers
+	if err := enc.Encode(v); err != nil {
+		// The error of the encoder may quote what it could not write.
+		return nil, errors.New("an audit record holds what cannot be written as JSON")
+	}
+	return text.Bytes(), nil
+}
+
+// omitted replaces members that were left out.
+func omitted(members map[string]any) map[string]any {
+	if members == nil {
+		return nil
+	}
+	text, _ := encode(members)
+	return map[string]any{"omitted": true, "originalSize": len(bytes.TrimSpace(text))}
+}
+
+// clip shortens all strings that may come from a caller, and marks the record.
+func clip(r *Record) {
+	id := &r.UserIdentity
+	all := []*string{
+		&r.EventSource, &r.EventName, &r.AWSRegion, &r.SourceIPAddress, &r.UserAgent, &r.ErrorCode, &r.ErrorMessage,
+		&r.RequestID, &r.EventID, &r.RecipientAccountID,
+		&id.PrincipalID, &id.ARN, &id.AccountID, &id.AccessKeyID, &id.UserName, &id.InvokedBy,
+	}
+	if id.SessionContext != nil {
+		context := *id.SessionContext
+		issuer := &context.SessionIssuer
+		all = append(all, &issuer.PrincipalID, &issuer.ARN, &issuer.AccountID, &issuer.UserName)
+		id.SessionContext = &context
+	}
+	for _, s := range all {
+		*s = clipped(*s, 512) // twenty strings, each six times as long when escaped
+	}
+	if text, _ := encode(r.Resources); len(text) > maxLine/2 {
+		r.Resources = nil
+	}
+	if r.AdditionalEventData == nil {
+		r.AdditionalEventData = map[string]any{"omitted": true}
+	}
+}
+
+// clipped is s, or its first n bytes and an ellipsis, cut between runes.
+func clipped(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	for n > 0 && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return strings.ToValidUTF8(s[:n], "?") + "…"
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -15,35 +16,43 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
 	"github.com/aws/smithy-go"
+	"github.com/google/uuid"
 )
 
-// LogsClient is the part of the CloudWatch Logs client a Logs needs. It tries
-// again what may be tried again.
+// LogsClient is the part of the CloudWatch Logs client that Logs needs. It retries
+// what can be retried.
 type LogsClient interface {
 	CreateLogStream(context.Context, *cloudwatchlogs.CreateLogStreamInput, ...func(*cloudwatchlogs.Options)) (*cloudwatchlogs.CreateLogStreamOutput, error)
 	PutLogEvents(context.Context, *cloudwatchlogs.PutLogEventsInput, ...func(*cloudwatchlogs.Options)) (*cloudwatchlogs.PutLogEventsOutput, error)
 }
 
-// Logs keeps records in a log group of CloudWatch Logs, which must be there. The
-// records of one Keep are one request as long as they fit, so all of them are kept
-// or none.
+// Logs keeps records in an existing log group of CloudWatch Logs. The records of one
+// Keep are one request if they fit, so that either all of them are kept or none.
 //
-// It needs logs:CreateLogStream and logs:PutLogEvents on the group. A request that
-// failed after it was done is done again by the client: a record may be there
-// twice, with the same eventID.
+// It needs logs:CreateLogStream and logs:PutLogEvents on the group. The client retries
+// a request that failed after it took effect: a record may then be there twice, with
+// the same eventID.
 type Logs struct {
 	Client LogsClient
 	Group  string
-	Stream string // of this process alone, such as StreamName gives; it is made when it is needed
+	Stream string // of this process alone, as from StreamName; created when needed
 
 	mu   sync.Mutex
 	made bool
 }
 
-// StreamName is a name for the stream of a process that starts now; id is its own,
-// a UUID.
+// StreamName is a name for the stream of a process that starts now; id is a UUID.
 func StreamName(now time.Time, id string) string {
 	return now.UTC().Format("2006/01/02/") + id
+}
+
+// To is the trail of a Lambda function: a stream of this process in a log group, or the
+// function's own log if group is empty.
+func To(cfg aws.Config, group string) Trail {
+	if group == "" {
+		return Lines(os.Stdout)
+	}
+	return &Logs{Client: cloudwatchlogs.NewFromConfig(cfg), Group: group, Stream: StreamName(time.Now(), uuid.NewString())}
 }
 
 // What one PutLogEvents may hold. The size counts 26 bytes for each event.
@@ -89,7 +98,7 @@ func logEvents(records []Record) ([]types.InputLogEvent, error) {
 	return events, nil
 }
 
-// fitting is how many of the events one request may hold: at least one.
+// fitting is how many of the events fit in one request: at least one.
 func fitting(events []types.InputLogEvent) int {
 	size := 0
 	for i, e := range events {
@@ -101,7 +110,7 @@ func fitting(events []types.InputLogEvent) int {
 	return len(events)
 }
 
-// put sends one request. A stream that somebody deleted is made again, once.
+// put sends one request. A deleted stream is created again, once.
 func (l *Logs) put(ctx context.Context, events []types.InputLogEvent) error {
 	if err := l.makeStream(ctx); err != nil {
 		return err
@@ -120,7 +129,7 @@ func (l *Logs) put(ctx context.Context, events []types.InputLogEvent) error {
 		return l.failed("put records into", err)
 	}
 	if rejected := out.RejectedLogEventsInfo; rejected != nil {
-		// The others of the request are kept.
+		// The other events of the request are kept.
 		return fmt.Errorf("the log group %s rejected audit records: %s", l.Group, reason(rejected))
 	}
 	return nil
@@ -132,7 +141,7 @@ func (l *Logs) send(ctx context.Context, events []types.InputLogEvent) (*cloudwa
 	})
 }
 
-// makeStream makes the stream unless that is done.
+// makeStream creates the stream if this process has not.
 func (l *Logs) makeStream(ctx context.Context) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -149,7 +158,7 @@ func (l *Logs) makeStream(ctx context.Context) error {
 	return nil
 }
 
-// reason says why events were not taken.
+// reason says why events were rejected.
 func reason(info *types.RejectedLogEventsInfo) string {
 	switch {
 	case info.TooNewLogEventStartIndex != nil:
@@ -162,21 +171,21 @@ func reason(info *types.RejectedLogEventsInfo) string {
 	return "no reason given"
 }
 
-// telling are the errors whose text is about the caller and the group. That of
-// others, such as InvalidParameterException, may quote what was sent.
-var telling = []string{
+// safeErrors are those whose text is about the caller and the group. That of others,
+// such as InvalidParameterException, may quote the request.
+var safeErrors = []string{
 	"AccessDeniedException", "ExpiredTokenException", "ResourceNotFoundException", "ServiceUnavailableException",
 	"ThrottlingException", "UnrecognizedClientException",
 }
 
-// failed is the error of a request, without what may have been in it.
+// failed is the error of a request, without any of its content.
 func (l *Logs) failed(what string, err error) error {
-	if answer, ok := errors.AsType[smithy.APIError](err); ok && !slices.Contains(telling, answer.ErrorCode()) {
+	if api, ok := errors.AsType[smithy.APIError](err); ok && !slices.Contains(safeErrors, api.ErrorCode()) {
 		id := ""
 		if response, ok := errors.AsType[*awshttp.ResponseError](err); ok {
 			id = ", request ID " + response.ServiceRequestID()
 		}
-		return fmt.Errorf("%s the log group %s: %s%s", what, l.Group, answer.ErrorCode(), id)
+		return fmt.Errorf("%s the log group %s: %s%s", what, l.Group, api.ErrorCode(), id)
 	}
 	return fmt.Errorf("%s the log group %s: %w", what, l.Group, err)
 }

@@ -184,6 +184,16 @@ func TestLogs(t *testing.T) {
 	}
 }
 
+// A record that cannot be written takes the others with it.
+func TestLogsAllOrNone(t *testing.T) {
+	logs, s := newLogs(t)
+	bad := aCall()
+	bad.RequestParameters["bad"] = make(chan int)
+	if err := logs.Keep(t.Context(), aCall(), bad); err == nil || len(s.calls) != 0 {
+		t.Errorf("got %v and calls %v, want an error and none", err, s.calls)
+	}
+}
+
 func TestLogsEvents(t *testing.T) {
 	logs, s := newLogs(t)
 	late, early := aCall(), aRefusal()

@@ -3,22 +3,21 @@ package audit
 // A Query is one for CloudWatch Logs Insights over a log group of records.
 type Query struct{ Name, Text string }
 
-// What the queries have in common. Insights knows a member of a member by its path
-// with dots, and an element of a list by its number. A session's name is the
-// caller's choice, so calls are counted by the role.
+// Parts of the queries. Insights names nested members by a path with dots, and list
+// elements by their index. Callers choose their session names, so calls are counted by
+// role.
 //
 // https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/CWL_AnalyzeLogData-discoverable-fields.html
 const (
 	caller = `coalesce(userIdentity.arn, userIdentity.invokedBy, userIdentity.accessKeyId) as caller`
 	role   = `coalesce(userIdentity.sessionContext.sessionIssuer.arn, userIdentity.arn, userIdentity.invokedBy, userIdentity.accessKeyId) as caller`
-	// The secret's ARN, or what the caller called it where it was not found.
+	// The secret's ARN, or the name in the request if it was not found.
 	aSecret = `coalesce(resources.0.ARN, additionalEventData.SecretId, requestParameters.secretId, requestParameters.name) as secret` //nolint:gosec // a query, no credential
 	onlyOne = "# For one secret only, put its name between the slashes.\n| filter secret like /./\n"
 )
 
-// Queries are those that come with the stack. They depend on the names of a
-// record's members, and on BatchGetSecretValue making a record of GetSecretValue
-// for each secret.
+// Queries are those in the stack. They depend on the member names of a record, and on
+// BatchGetSecretValue being recorded as one GetSecretValue per secret.
 var Queries = []Query{
 	{
 		"Who read a secret",

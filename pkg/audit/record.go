@@ -1,16 +1,15 @@
-// Package audit keeps a record of every call: who did what to which secret,
-// from where, and what came of it.
+// Package audit keeps a record of every call: who did what to which secret, from
+// where, and with what result.
 //
-// A record has the shape of an event of CloudTrail, so that whatever reads those
-// reads these. It is one line of JSON in each medium: an [io.Writer], a file on a
-// laptop, a log group in the cloud. A value of a secret, a data key or a token of a
-// rotation is never part of one, and no error of this package says what is in a
-// record.
+// A record has the shape of a CloudTrail event, so that CloudTrail's tools can read
+// it. It is one line of JSON in every trail: an [io.Writer], a file on a laptop, a log
+// group in the cloud. It never contains the value of a secret, a data key or a rotation
+// token, and no error of this package contains parts of a record.
 //
-// Two limits are on purpose. Keep answers when the medium has taken the records: a
-// file is not forced to the disk for each, so a loss of power (not of the process)
-// may cost the last of them. And a medium that fails half-way may hold records of a
-// Keep that answered with an error: of calls that were then refused.
+// Two limits are on purpose. Files are not synced for each record, so that a power
+// failure (not the end of the process) may lose the last ones. And a trail that fails
+// half-way may contain records of a Keep that returned an error: of calls that were
+// then rejected.
 package audit
 
 import (
@@ -27,13 +26,13 @@ const Source = "secretsmanager.amazonaws.com"
 
 // A Trail keeps records.
 type Trail interface {
-	// Keep returns nil when all of the records are kept. After an error none may
-	// be relied upon, though some may be there. It may be called concurrently.
+	// Keep returns nil when all of the records are kept. After an error any of
+	// them may be there. It is safe for concurrent use.
 	Keep(ctx context.Context, records ...Record) error
 }
 
-// A Record is one event in CloudTrail's shape, made by [Call] or [Event]. The
-// maps hold strings, numbers, booleans, and lists and maps of these.
+// A Record is one event in CloudTrail's shape, made by [Call] or [Event]. The maps
+// contain strings, numbers, booleans, and lists and maps of these.
 //
 // https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-record-contents.html
 type Record struct {
@@ -49,10 +48,9 @@ type Record struct {
 	ErrorCode       string `json:"errorCode,omitempty"`
 	ErrorMessage    string `json:"errorMessage,omitempty"`
 
-	// RequestParameters are the members of the request under the names that Member
-	// gives, but for SecretString, SecretBinary and RotationToken. Nil is written as
-	// null, and so are ResponseElements, which only an operation that changes
-	// something has.
+	// RequestParameters are the members of the request, with names from Member,
+	// except SecretString, SecretBinary and RotationToken. ResponseElements are only
+	// set by operations that change something. Nil is written as null.
 	RequestParameters   map[string]any `json:"requestParameters"`
 	ResponseElements    map[string]any `json:"responseElements"`
 	AdditionalEventData map[string]any `json:"additionalEventData,omitempty"`
@@ -74,10 +72,10 @@ type Resource struct {
 	ARN       string `json:"ARN"`
 }
 
-// Time is a moment, which a record tells to the second and in UTC.
+// Time is a time, written in UTC and whole seconds.
 type Time time.Time
 
-// layout is time.RFC3339 but for the zone, which is always UTC.
+// layout is time.RFC3339 in UTC.
 const layout = "2006-01-02T15:04:05Z"
 
 // MarshalJSON writes the time.
@@ -95,8 +93,8 @@ func (t *Time) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
-// Call is the record of a call of an operation; id is its own, a UUID. Who called,
-// from where and with what, and what came of it, is for the caller to add.
+// Call is the record of a call of an operation; id is a UUID. The caller adds who
+// called, from where, with what parameters, and the result.
 func Call(name, id string, at time.Time) Record {
 	r := fresh(name, id, at)
 	r.EventType = "AwsApiCall"
@@ -104,7 +102,7 @@ func Call(name, id string, at time.Time) Record {
 	return r
 }
 
-// The events that are no call.
+// The events that are not calls.
 //
 // https://docs.aws.amazon.com/secretsmanager/latest/userguide/cloudtrail_log_entries.html
 const (
@@ -120,15 +118,14 @@ const (
 	CancelSecretVersionDelete = "CancelSecretVersionDelete" // for each version, by RestoreSecret
 )
 
-// DenialReason is the member of AdditionalEventData that says which statements of
-// policies a denied call failed on.
+// DenialReason is the member of AdditionalEventData that says by which policy
+// statements a call was denied.
 const DenialReason = "denialReason"
 
-// Event is the record of what the service itself did to a secret; the account and
-// the region are those of the secret's ARN. message says what went wrong and is
-// empty when nothing did. The caller may add members to AdditionalEventData, and
-// the request's ID, which for a rotation has been seen as "Rotation-", the ARN, a
-// hyphen and a UUID.
+// Event is the record of what the service itself did to a secret; account and Region
+// are those of the secret's ARN. message is an error message, or empty. The caller may
+// add members to AdditionalEventData, and the request ID: for a rotation AWS was seen
+// to use "Rotation-", the ARN, a hyphen and a UUID.
 func Event(name, id string, at time.Time, secretARN, message string) Record {
 	r := fresh(name, id, at)
 	r.EventType = "AwsServiceEvent"
@@ -138,7 +135,7 @@ func Event(name, id string, at time.Time, secretARN, message string) Record {
 	r.UserIdentity = Identity{AccountID: r.RecipientAccountID, InvokedBy: Source}
 	r.SourceIPAddress, r.UserAgent = Source, Source
 	r.ErrorMessage = message
-	// A recorded event has no resources: the secret is only here.
+	// AWS's events have no resources: the secret is only here.
 	r.AdditionalEventData = map[string]any{"SecretId": secretARN}
 	return r
 }
@@ -156,8 +153,8 @@ func fresh(name, id string, at time.Time) Record {
 	}
 }
 
-// Secrets are the resources of a call about these secrets. What is no ARN, since
-// no secret has that name, is left out.
+// Secrets are the resources of a call about these secrets. Names of secrets that do not
+// exist, which have no ARN, are left out.
 func Secrets(arns ...string) []Resource {
 	var resources []Resource
 	for _, text := range arns {
@@ -168,8 +165,8 @@ func Secrets(arns ...string) []Resource {
 	return resources
 }
 
-// readOnly tells by the name, which is a verb and what it is done to, whether an
-// operation leaves everything as it was.
+// readOnly says whether an operation changes nothing, by the verb that its name begins
+// with.
 func readOnly(name string) bool {
 	for _, verb := range []string{"Get", "BatchGet", "Describe", "List", "Validate"} {
 		if strings.HasPrefix(name, verb) {
@@ -179,9 +176,9 @@ func readOnly(name string) bool {
 	return false
 }
 
-// Member is the name of a member of a request or an answer as CloudTrail writes it:
-// SecretId is secretId, and RotationLambdaARN is rotationLambdaARN. ARN is arn;
-// CloudTrail had written aRN until February 2024.
+// Member is the name of a member of a request or response as CloudTrail writes it:
+// SecretId is secretId, and RotationLambdaARN is rotationLambdaARN. ARN is arn; until
+// February 2024 CloudTrail wrote aRN.
 func Member(name string) string {
 	if name == "ARN" {
 		return "arn"

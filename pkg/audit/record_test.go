@@ -187,6 +187,78 @@ func TestLargeRecordSaysWhatWasLeftOut(t *testing.T) {
 	}
 }
 
+// What is shortened besides the parameters is marked in AdditionalEventData, which is
+// left out before that itself.
+func TestLargeRecordIsMarked(t *testing.T) {
+	long := strings.Repeat("x", maxLine)
+	many := make([]Resource, 3000)
+	for i := range many {
+		many[i] = Secrets(secretARN)[0]
+	}
+	few := many[:100]
+	for name, c := range map[string]struct {
+		change     func(*Record)
+		additional map[string]any
+		resources  int
+	}{
+		"user agent":                      {func(r *Record) { r.UserAgent, r.AdditionalEventData = long, nil }, map[string]any{"omitted": true}, 1},
+		"user agent and additional data":  {func(r *Record) { r.UserAgent = long }, map[string]any{"omitted": true, "originalSize": 50.0}, 1},
+		"role":                            {func(r *Record) { r.UserIdentity.SessionContext.SessionIssuer.ARN, r.AdditionalEventData = long, nil }, map[string]any{"omitted": true}, 1},
+		"many secrets":                    {func(r *Record) { r.Resources, r.AdditionalEventData = many, nil }, map[string]any{"omitted": true}, 0},
+		"user agent and some secrets":     {func(r *Record) { r.UserAgent, r.Resources, r.AdditionalEventData = long, few, nil }, map[string]any{"omitted": true}, 100},
+		"parameters, and nothing besides": {func(r *Record) { r.RequestParameters["x"], r.AdditionalEventData = long, nil }, nil, 1},
+		"parameters": {
+			func(r *Record) { r.RequestParameters["x"] = long },
+			map[string]any{"policyStatement": "statement 1", "versionId": "v2"}, 1,
+		},
+		"response": {
+			func(r *Record) { r.ResponseElements["x"] = long },
+			map[string]any{"policyStatement": "statement 1", "versionId": "v2"}, 1,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := aCall()
+			r.AdditionalEventData = map[string]any{"policyStatement": "statement 1", "versionId": "v2"}
+			c.change(&r)
+			line, err := r.line()
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got Record
+			if err := json.Unmarshal(line, &got); err != nil {
+				t.Fatal(err)
+			}
+			if !reflect.DeepEqual(got.AdditionalEventData, c.additional) || len(got.Resources) != c.resources {
+				t.Errorf("got %v and %d resources, want %v and %d", got.AdditionalEventData, len(got.Resources), c.additional, c.resources)
+			}
+		})
+	}
+}
+
+// A string is cut where it is longer than 512 bytes, between characters.
+func TestClipped(t *testing.T) {
+	for s, want := range map[string]string{
+		strings.Repeat("x", 512):       strings.Repeat("x", 512),
+		strings.Repeat("x", 513):       strings.Repeat("x", 512) + "…",
+		"x" + strings.Repeat("ä", 256): "x" + strings.Repeat("ä", 255) + "…",
+		strings.Repeat("\xff", 513):    "?…",
+	} {
+		r := aCall()
+		r.UserAgent, r.ErrorMessage = strings.Repeat("x", maxLine), s
+		line, err := r.line()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got Record
+		if err := json.Unmarshal(line, &got); err != nil {
+			t.Fatal(err)
+		}
+		if got.ErrorMessage != want {
+			t.Errorf("got %q of %.20q…, want %q", got.ErrorMessage, s, want)
+		}
+	}
+}
+
 func TestLinesIsOneWritePerKeep(t *testing.T) {
 	var w recorder
 	trail := Lines(&w)

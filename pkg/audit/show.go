@@ -20,10 +20,10 @@ import (
 	"github.com/strongroom/strongroom/pkg/terminal"
 )
 
-// Show writes the records that are asked for, the oldest first, each as a line for
-// people: when, who, what, on which secret, with what outcome, from where, and why it
-// was denied. The files that were put aside are read as well, from the newest record
-// backwards and only as far as needed.
+// Show writes the selected records, the oldest first, as one readable line each: when,
+// who, what, on which secret, with what result, from where, and why it was denied. It
+// also reads the older files of a [RotatingFile], from the newest record backwards and
+// only as far as needed.
 //
 //	2026-03-04T12:00:00Z  ann       GetSecretValue  prod/db  ok                     192.0.2.7
 //	2026-03-04T12:00:02Z  app/i-0a  PutSecretValue  prod/db  AccessDeniedException  198.51.100.1  denied by …
@@ -64,17 +64,17 @@ func row(r Record) []string {
 	return cells
 }
 
-// A finding is what was found so far, the newest record first.
+// A finding is the records found so far, the newest first.
 type finding struct {
 	filter  Filter
 	records []Record
-	passed  int // lines that are no records: half a line where a process was killed, or what else somebody wrote
+	passed  int // lines that are no records: half a line where a process was killed, or foreign text
 	past    bool
 }
 
 func (f *finding) done() bool { return f.past || len(f.records) >= f.filter.Last }
 
-// readAll reads a file and then those that were put aside, from the newest.
+// readAll reads a file and then the older ones, from the newest.
 func (f *finding) readAll(path string) error {
 	aside := setAside(path)
 	err := f.readFile(path)
@@ -144,8 +144,8 @@ func (f *finding) read(file io.ReaderAt, size int64) error {
 	return nil
 }
 
-// setAside are the files that a [RotatingFile] put aside, the newest first, as the
-// time in their names has it.
+// setAside are the older files of a [RotatingFile], the newest first by the time in
+// their names.
 func setAside(path string) []string {
 	ext := filepath.Ext(path)
 	files, err := os.ReadDir(filepath.Dir(path))
@@ -173,7 +173,7 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// unpacked is a compressed file, which has at most maxFileMB.
+// unpacked is the content of a compressed file, which has at most maxFileMB.
 func unpacked(file io.Reader) (io.ReaderAt, int64, error) {
 	unzip, err := gzip.NewReader(file)
 	if err != nil {
@@ -187,7 +187,7 @@ func unpacked(file io.Reader) (io.ReaderAt, int64, error) {
 type backwards struct {
 	f    io.ReaderAt
 	at   int64  // where rest begins in the file
-	rest []byte // what was read and not given yet
+	rest []byte // what was read and not returned yet
 	done bool
 	long bool // the line was longer than any record, and has not been kept
 }
@@ -219,7 +219,7 @@ func (b *backwards) next() ([]byte, error) {
 	return nil, io.EOF
 }
 
-// who is the caller in short, with the account where it is not the secret's.
+// who is a short name of the caller, with its account if that is not the secret's.
 func who(r Record) string {
 	id := r.UserIdentity
 	name := id.UserName
@@ -242,7 +242,7 @@ func who(r Record) string {
 	return name
 }
 
-// secretOf is the name of the secret, or what the caller called it.
+// secretOf is the name of the secret, or the one in the request.
 func secretOf(r Record) string {
 	secrets := secretsOf(r)
 	if len(secrets) == 0 {
@@ -255,8 +255,7 @@ func secretOf(r Record) string {
 	return name
 }
 
-// secretsOf are the ARNs of the secrets, or what the caller called the one that it
-// asked for.
+// secretsOf are the ARNs of the secrets, or the name in the request.
 func secretsOf(r Record) []string {
 	var secrets []string
 	for _, resource := range r.Resources {
@@ -270,8 +269,7 @@ func secretsOf(r Record) []string {
 	return secrets
 }
 
-// secretName is the name in an ARN, which ends with a hyphen and six characters
-// that are not part of it.
+// secretName is the name in an ARN, without the hyphen and six characters at its end.
 func secretName(text string) string {
 	parsed, err := arn.Parse(text)
 	name, ok := strings.CutPrefix(parsed.Resource, "secret:")
@@ -289,13 +287,12 @@ func outcome(r Record) string {
 	case r.ErrorCode != "":
 		return r.ErrorCode
 	case r.ErrorMessage != "":
-		return r.ErrorMessage // an event that is no call has no code
+		return r.ErrorMessage // events have no code
 	}
 	return "ok"
 }
 
-// cell is what a caller sent as it can be shown, and cut where it would push the rest
-// of the line away.
+// cell is text from a caller, made printable and clipped to keep the columns aligned.
 func cell(s string) string {
 	if s == "" {
 		return "-"

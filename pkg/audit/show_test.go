@@ -248,6 +248,24 @@ func TestShowFinds(t *testing.T) {
 
 var address = regexp.MustCompile(`(?:ok|AccessDeniedException) +(\d)`)
 
+// A record is written when its call ends, up to a minute after a later one.
+func TestShowDay(t *testing.T) {
+	midnight := time.Date(2026, 3, 4, 0, 0, 0, 0, time.UTC)
+	var text strings.Builder
+	for i, at := range []time.Duration{-2 * time.Minute, 0, -30 * time.Second, 24*time.Hour - time.Second, 24 * time.Hour} {
+		r := aRefusal()
+		r.EventTime, r.SourceIPAddress = Time(midnight.Add(at)), fmt.Sprint(i)
+		text.WriteString(lineOf(t, r))
+	}
+	found := finding{filter: Filter{Last: 9, Day: midnight}}
+	if err := found.read(strings.NewReader(text.String()), int64(text.Len())); err != nil {
+		t.Fatal(err)
+	}
+	if len(found.records) != 2 || found.records[0].SourceIPAddress != "3" || found.records[1].SourceIPAddress != "1" || !found.past {
+		t.Errorf("got %+v", found)
+	}
+}
+
 // What was put aside is read even when there is nothing new.
 func TestShowWithoutCurrentFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "audit.jsonl")

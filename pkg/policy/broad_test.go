@@ -128,6 +128,7 @@ func TestBroadConditions(t *testing.T) {
 		{`{"StringLike": {"aws:PrincipalArn": "arn:aws:*::123456789012:*"}}`, true}, // arn:aws:iam::999999999999:role/::123456789012:/app
 		{`{"StringLike": {"aws:PrincipalArn": "*:123456789012:*"}}`, true},
 		{`{"ArnLike": {"aws:PrincipalArn": "arn:${aws:userid}:iam::123456789012:role/*"}}`, true},
+		{`{"ArnLike": {"aws:PrincipalArn": "arn:${aws:userid}:iam:123456789012:*:role/app"}}`, true}, // the account is the star
 		{`{"ArnLike": {"aws:SourceArn": "arn:aws:s3:::bucket*"}}`, true},
 
 		// networks
@@ -225,6 +226,7 @@ func TestBroadTakenBack(t *testing.T) {
 		{"from all but an account", `"Principal": "*", ` + rest, `"Principal": "*", ` + all + `, "Condition": {"ArnNotLike": {"aws:PrincipalArn": "arn:aws:iam::123456789012:role/*"}}`, false},
 		{"from all but a network", `"Principal": "*", ` + rest, `"Principal": "*", ` + all + `, "Condition": {"NotIpAddress": {"aws:SourceIp": ["203.0.113.0/24"]}, "Bool": {"aws:ViaAWSService": "false"}}`, false},
 		{"from all but the internet", `"Principal": "*", ` + rest, `"Principal": "*", ` + all + `, "Condition": {"NotIpAddress": {"aws:SourceIp": "0.0.0.0/0"}}`, true},
+		{"from all but services", `"Principal": "*", ` + rest, `"Principal": "*", ` + all + `, "Condition": {"Null": {"aws:ViaAWSService": "false"}}`, false},
 		{"when it is not there", `"Principal": "*", ` + rest, `"Principal": "*", ` + all + `, "Condition": {"ForAnyValue:StringNotEquals": {"aws:PrincipalOrgID": "o-a1b2c3d4e5"}}`, true},
 		{"when it is not secure", `"Principal": "*", ` + rest, `"Principal": "*", ` + all + `, "Condition": {"Bool": {"aws:SecureTransport": "false"}}`, true},
 		{"from all but an account, when it is not secure", `"Principal": "*", ` + rest, mine + `, ` + all + `, "Condition": {"Bool": {"aws:SecureTransport": "false"}}`, true},
@@ -232,6 +234,8 @@ func TestBroadTakenBack(t *testing.T) {
 		{"from another provider", `"Principal": {"Federated": "accounts.google.com"}, ` + rest, `"Principal": {"Federated": "graph.facebook.com"}, ` + all, true},
 		{"from all but a provider", `"Principal": {"Federated": "accounts.google.com"}, ` + rest, `"NotPrincipal": {"Federated": "accounts.google.com"}, ` + all, true},
 		{"from all but an account and a provider", `"Principal": "*", ` + rest, `"NotPrincipal": {"AWS": "123456789012", "Federated": "accounts.google.com"}, ` + all, true},
+		{"some of what NotAction allows", `"Principal": "*", "Effect": "Allow", "NotAction": "secretsmanager:Put*", "Resource": "*"`, `"Principal": "*", "Action": "secretsmanager:GetSecretValue", "Resource": "*"`, true},
+		{"all that NotAction allows", `"Principal": "*", "Effect": "Allow", "NotAction": "secretsmanager:Put*", "Resource": "*"`, mine + `, "NotAction": "secretsmanager:Put*", "Resource": "*"`, false},
 		{"from those it does not let in", `"NotPrincipal": {"AWS": "123456789012"}, ` + rest, mine + `, ` + all, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -1,84 +1,68 @@
 package policy
 
-import "time"
-
-// A Request is what is to be decided: may this caller do this?
-type Request struct {
-	Caller Caller
-	// Action is as policies have it: secretsmanager:GetSecretValue.
-	Action string
-	// Resource is the full ARN of the secret, or * for an operation that is
-	// about none.
-	Resource string
-	// Named is the secret as the caller named it, for the words of a refusal.
-	Named string
-	// Owner is the account that the secret is in.
-	Owner string
-	Time  time.Time
-	Keys  Keys
-}
+import "github.com/strongroom/strongroom/pkg/secret"
 
 // A Side is one of the two kinds of policy that decide.
 type Side string
 
-// The two sides, in AWS's words.
+// The two sides, as AWS names them.
 const (
 	IdentityBased Side = "identity-based"
 	ResourceBased Side = "resource-based"
 )
 
-// A Decision is whether a request may be made.
+// A Decision is whether a request is allowed.
 type Decision struct {
 	Allowed bool
-	// Explicit is that a statement denies it. Otherwise none allows it.
+	// Explicit means that a statement denies it. Otherwise none allows it.
 	Explicit bool
-	// Side is that of the statement that decided, or the side on which none
-	// allows it.
+	// Side is that of the statement that decided, or the one on which no
+	// statement allows it.
 	Side Side
-	// Statement is the one that decided, if one did:
-	// `policies.json: document 2, statement 1 ("Readers")`, or
-	// `resource policy, statement 3`. When both sides had to allow it, both.
+	// Statement is the one that decided, if any:
+	// `policies.json: document 2, statement 1 ("Readers")` or
+	// `resource policy, statement 3`; both if both sides had to allow it.
 	Statement string
 
-	// lacks is the side on which no statement allows it, empty when what is
-	// needed is allowed.
-	lacks    Side
+	// missing is the side that had to allow it and does not, if any.
+	missing  Side
 	set      *Set
 	resource *Policy
 	request  Request
 }
 
-// Decide says whether a request may be made, where resource is the policy on the
-// secret, or nil.
+// Decide authorizes a request. resource is the policy on the secret, or nil.
 //
-// What a statement denies, on either side, is denied. Otherwise one must allow
-// it: on either side for a caller of the account that owns the secret, on both
-// for one of another account (IAM user guide, "Policy evaluation logic"). A caller
-// of whom it is not known who he is is denied, whatever any statement says.
+// A request that a statement denies is denied. Otherwise a statement must allow it:
+// on either side for a caller of the account that owns the secret, on both for a
+// caller of another (IAM user guide, "Policy evaluation logic"). Unidentified callers
+// are denied whatever the statements are.
 func (s *Set) Decide(r Request, resource *Policy) Decision {
-	c := newCall(&r)
-	identity, onSecret := s.hears(&c), resource.hears(&c)
+	c := contexts.Get().(*requestContext)
+	defer contexts.Put(c)
+	c.reset(r)
+	identity, onSecret := evaluate(s.all(), c, IdentityBased), evaluate(resource.all(), c, ResourceBased)
 	d := Decision{set: s, resource: resource, request: r}
 	own := r.Caller.Account == r.Owner
 	if !own && onSecret.allows == nil {
 		onSecret.allows = onSecret.delegates
 	}
 	switch {
-	case c.who.kind == nobody:
-		d.lacks = IdentityBased
+	case c.principal.kind == unidentified:
+		d.missing = IdentityBased
 	case own && (identity.allows != nil || onSecret.allows != nil):
 	case identity.allows == nil:
-		d.lacks = IdentityBased
+		d.missing = IdentityBased
 	case onSecret.allows == nil:
-		d.lacks = ResourceBased
+		d.missing = ResourceBased
 	}
 	switch {
 	case identity.denies != nil:
 		d.Explicit, d.Side, d.Statement = true, IdentityBased, identity.denies.name
 	case onSecret.denies != nil:
 		d.Explicit, d.Side, d.Statement = true, ResourceBased, onSecret.denies.name
-	case d.lacks != "":
-		d.Side = d.lacks
+	case d.missing != "":
+		d.Side = d.missing
 	case !own:
 		d.Allowed, d.Side, d.Statement = true, ResourceBased, identity.allows.name+"; "+onSecret.allows.name
 	case identity.allows != nil:
@@ -89,51 +73,72 @@ func (s *Set) Decide(r Request, resource *Policy) Decision {
 	return d
 }
 
-// LocksOut says whether somebody who is about to put p on a secret, with request
-// r, could not put another one on it afterwards.
+// A result is the first statement of a side that denies a request, the first that
+// allows it, and the first that leaves it to the caller's account.
+type result struct{ denies, allows, delegates *statement }
+
+func evaluate(statements []statement, c *requestContext, side Side) (first result) {
+	for i := range statements {
+		s := &statements[i]
+		if !s.deny && first.allows != nil || s.deny && first.denies != nil {
+			continue
+		}
+		by := s.principals.match(c.principal, s.deny, side)
+		if by == notMatched {
+			continue
+		}
+		switch matches := s.matches(c); {
+		case matches == no || matches == unknown && !s.deny:
+		case s.deny:
+			first.denies = s
+		case by == matched:
+			first.allows = s
+		case first.delegates == nil:
+			first.delegates = s
+		}
+	}
+	return first
+}
+
+// LocksOut says whether the caller of r, who is about to put p on a secret, could
+// not put another policy on it afterwards.
 func (s *Set) LocksOut(r Request, p *Policy) bool {
 	r.Action = "secretsmanager:PutResourcePolicy"
 	return !s.Decide(r, p).Allowed
 }
 
-// A hearing is what the statements of one side say: the first that denies, the
-// first that allows, and the first that would if the caller's account did.
-type hearing struct{ denies, allows, delegates *rule }
+// LockedOut is the error for a policy that LocksOut its author. The text is that of
+// AWS's console in the old user guide; the code is a guess.
+var LockedOut = secret.Errorf(secret.InvalidRequest, "Your requested changes will not allow you to manage this secret in the future.")
 
-func (s *Set) hears(c *call) hearing {
-	if s == nil {
-		return hearing{}
+// Denied is the error for a denied request, with AWS's text (IAM user guide,
+// "Troubleshoot access denied error messages"). It names the secret as the caller
+// did, as AWS was seen to do (mongodb/awscdk-resources-mongodbatlas 207), and none
+// for an operation about none (Kralizek/AWSSecretsManagerConfigurationExtensions 78).
+//
+// If nothing allows the request either, the error says that and not that a statement
+// denies it: a policy on the secret or a condition on its tags would reveal that the
+// secret exists. AWS says more here.
+func (d Decision) Denied() secret.Error {
+	r := &d.request
+	who := r.Caller.ARN
+	if who == "" {
+		who = "anonymous"
 	}
-	return hear(s.rules, c, ofDeployment)
-}
-
-func (p *Policy) hears(c *call) hearing {
-	if p == nil {
-		return hearing{}
+	on := r.Named
+	if on == "" && r.Resource != "*" {
+		on = r.Resource
 	}
-	return hear(p.rules, c, onSecret)
-}
-
-func hear(rules []rule, c *call, n naming) (h hearing) {
-	for i := range rules {
-		r := &rules[i]
-		if r.effect == Allow && h.allows != nil {
-			continue
-		}
-		standing := r.principals.standing(c.who, r.effect, n)
-		if standing == stranger || !r.takes(r.applies(c)) {
-			continue
-		}
-		switch {
-		case r.effect == Deny:
-			if h.denies == nil {
-				h.denies = r
-			}
-		case standing == named:
-			h.allows = r
-		case h.delegates == nil:
-			h.delegates = r
-		}
+	if on != "" {
+		on = " on resource: " + on
 	}
-	return h
+	why := "because no " + string(d.missing) + " policy allows the " + r.Action + " action"
+	if d.Explicit && d.missing == "" {
+		article := "a "
+		if d.Side == IdentityBased {
+			article = "an "
+		}
+		why = "with an explicit deny in " + article + string(d.Side) + " policy"
+	}
+	return secret.Errorf(secret.AccessDenied, "User: %s is not authorized to perform: %s%s %s", who, r.Action, on, why)
 }

@@ -76,7 +76,7 @@ const (
 	app   = "arn:aws:iam::123456789012:role/service/app"
 )
 
-// Who is meant: the principals a statement names against the callers there are.
+// The principals that a statement names, and which callers they match.
 func TestDecidePrincipals(t *testing.T) {
 	t.Parallel()
 	callers := map[string]Caller{
@@ -98,8 +98,8 @@ func TestDecidePrincipals(t *testing.T) {
 	}
 	for _, tt := range []struct {
 		principals string
-		deployment string // whom a principal policy lets in
-		secret     string // whom a policy on the secret lets in, the others saying nothing; of another account, with its own side allowing
+		deployment string // whom an identity-based policy allows
+		secret     string // whom a resource policy allows on its own; those of another account are also allowed by their own side
 	}{
 		{all, "alice bare bob app other root fed abroad cn app_alice their_app", "alice bare bob app other root fed abroad cn app_alice their_app"},
 		{aws("*"), "alice bare bob app other root fed abroad cn app_alice their_app", "alice bare bob app other root fed abroad cn app_alice their_app"},
@@ -113,6 +113,7 @@ func TestDecidePrincipals(t *testing.T) {
 		{aws(app), "app app_alice", "app app_alice"},
 		{aws("arn:aws:iam::123456789012:role/app"), "app app_alice", "app app_alice"},
 		{aws("arn:aws:iam::123456789012:role/App"), "", ""},
+		{aws("arn:aws-cn:iam::123456789012:role/app"), "", ""},
 		{aws("arn:aws:iam::123456789012:role/alice"), "", ""},
 		{aws("arn:aws:sts::123456789012:assumed-role/app/alice"), "app_alice", "app_alice"},
 		{aws("arn:aws:sts::123456789012:assumed-role/other/alice"), "", ""},
@@ -136,14 +137,14 @@ func TestDecidePrincipals(t *testing.T) {
 				onSecret = policyOf(t, says("Allow", aws(abroad)))
 			}
 			if got, want := allowed(setOf(t, says("Allow", tt.principals)), onSecret), has(tt.deployment, key); got != want {
-				t.Errorf("a principal policy for %s: %s is let in: %v, want %v", tt.principals, name, got, want)
+				t.Errorf("an identity-based policy for %s allows %s: %v, want %v", tt.principals, name, got, want)
 			}
 			var set *Set
 			if foreign {
 				set = AllowAll()
 			}
 			if got, want := allowed(set, policyOf(t, says("Allow", tt.principals))), has(tt.secret, key); got != want {
-				t.Errorf("a policy on the secret for %s: %s is let in: %v, want %v", tt.principals, name, got, want)
+				t.Errorf("a resource policy for %s allows %s: %v, want %v", tt.principals, name, got, want)
 			}
 		}
 	}
@@ -158,7 +159,51 @@ func has(list, word string) bool {
 	return false
 }
 
-// Whom a Deny with NotPrincipal spares.
+// An ARN of any other form is that of an unidentified caller.
+func TestParseARN(t *testing.T) {
+	t.Parallel()
+	for arn, want := range map[string]principal{
+		"arn:aws:iam::123456789012:root":                 {account, "aws", home, "", ""},
+		"arn:aws:iam::123456789012:user/ann":             {user, "aws", home, "ann", ""},
+		"arn:aws-cn:iam::123456789012:user/team/ann":     {user, "aws-cn", home, "team/ann", ""},
+		"arn:aws:iam::123456789012:role/team/app":        {role, "aws", home, "app", ""},
+		"arn:aws:sts::123456789012:assumed-role/app/i-1": {session, "aws", home, "app", "i-1"},
+		"arn:aws:sts::123456789012:federated-user/ann":   {federatedUser, "aws", home, "ann", ""},
+		"":                               {},
+		"urn:aws:iam::123456789012:root": {},
+		"arn::iam::123456789012:root":    {},
+		"arn:aws:iam:eu-central-1:123456789012:root":          {},
+		"arn:aws:iam::12345678901:root":                       {},
+		"arn:aws:iam::1234567890123:root":                     {},
+		"arn:aws:iam::12345678901a:root":                      {},
+		"arn:aws:iam:::root":                                  {},
+		"arn:aws:iam::123456789012:":                          {},
+		"arn:aws:iam::123456789012:root/":                     {},
+		"arn:aws:iam::123456789012:group/ann":                 {},
+		"arn:aws:sts::123456789012:root":                      {},
+		"arn:aws:sts::123456789012:user/ann":                  {},
+		"arn:aws:sts::123456789012:role/app":                  {},
+		"arn:aws:iam::123456789012:assumed-role/app/i-1":      {},
+		"arn:aws:iam::123456789012:federated-user/ann":        {},
+		"arn:aws:iam::123456789012:user":                      {},
+		"arn:aws:iam::123456789012:user/":                     {},
+		"arn:aws:iam::123456789012:user/team/":                {},
+		"arn:aws:iam::123456789012:role/":                     {},
+		"arn:aws:iam::123456789012:role/team/":                {},
+		"arn:aws:sts::123456789012:federated-user/":           {},
+		"arn:aws:sts::123456789012:federated-user/a/":         {},
+		"arn:aws:sts::123456789012:assumed-role/app":          {},
+		"arn:aws:sts::123456789012:assumed-role/app/":         {},
+		"arn:aws:sts::123456789012:assumed-role//i-1":         {},
+		"arn:aws:sts::123456789012:assumed-role/app/i-1/more": {},
+	} {
+		if got := parseARN(arn); got != want {
+			t.Errorf("parseARN(%q) = %+v, want %+v", arn, got, want)
+		}
+	}
+}
+
+// Whom a Deny with NotPrincipal excepts.
 func TestDecideNotPrincipal(t *testing.T) {
 	t.Parallel()
 	callers := map[string]Caller{
@@ -168,13 +213,14 @@ func TestDecideNotPrincipal(t *testing.T) {
 	const session = "arn:aws:sts::123456789012:assumed-role/app/i-1"
 	for _, tt := range []struct {
 		principals       string
-		secret, deployed string // whom it spares
+		secret, deployed string // whom it excepts
 	}{
 		{notAWS("*"), "alice bob app app2 other root abroad", "alice bob app app2 other root abroad"},
 		{notAWS(alice), "alice", "alice"},
 		{notAWS(app), "app app2", "app app2"},
 		{notAWS(session), "app", "app"},
-		// The examples of the guide: what is wider stands beside it for IAM's sake.
+		{notAWS(app, "arn:aws:sts::123456789012:assumed-role/other/i-1"), "app app2 other", "app app2 other"},
+		// The guide's examples also name the account and the role, for IAM.
 		{notAWS(alice, "arn:aws:iam::123456789012:root"), "alice root", "alice root"},
 		{notAWS(session, app, "arn:aws:iam::123456789012:root"), "app root", "app root"},
 		{notAWS(app, home), "app app2 root", "app app2 root"},
@@ -187,11 +233,11 @@ func TestDecideNotPrincipal(t *testing.T) {
 		for name, c := range callers {
 			allow := policyOf(t, says("Allow", aws("*")), says("Deny", tt.principals))
 			if got, want := AllowAll().Decide(reads(c), allow).Allowed, has(tt.secret, name); got != want {
-				t.Errorf("a policy on the secret with %s spares %s: %v, want %v", tt.principals, name, got, want)
+				t.Errorf("a resource policy with %s excepts %s: %v, want %v", tt.principals, name, got, want)
 			}
 			set := setOf(t, says("Allow", all), says("Deny", tt.principals))
 			if got, want := set.Decide(reads(c), policyOf(t, says("Allow", all))).Allowed, has(tt.deployed, name); got != want {
-				t.Errorf("a principal policy with %s spares %s: %v, want %v", tt.principals, name, got, want)
+				t.Errorf("an identity-based policy with %s excepts %s: %v, want %v", tt.principals, name, got, want)
 			}
 		}
 	}
@@ -226,6 +272,7 @@ func TestDecideSides(t *testing.T) {
 		{[]string{allows}, []string{allows}, idSays, idSays + "; " + resSays},
 		{[]string{quiet}, []string{leaves}, refused{idLack}, refused{idLack}},
 		{[]string{allows}, []string{leaves}, idSays, idSays + `; resource policy, statement 1 ("Leaves")`},
+		{[]string{allows}, []string{leaves, strings.Replace(leaves, "Leaves", "Again", 1)}, idSays, idSays + `; resource policy, statement 1 ("Leaves")`},
 		{[]string{denies}, []string{allows}, refused{idDeny}, refused{idLack}},
 		{[]string{denies}, []string{denies}, refused{idLack}, refused{idLack}},
 		{[]string{allows, denies}, nil, refused{idDeny}, refused{resLack}},
@@ -233,7 +280,7 @@ func TestDecideSides(t *testing.T) {
 		{[]string{allows}, []string{denies}, refused{resDeny}, refused{resLack}},
 		{[]string{allows}, []string{denies, allows}, refused{resDeny}, refused{resDeny}},
 		{[]string{allows}, []string{allows, denies}, refused{resDeny}, refused{resDeny}},
-		// He would hear the same of a secret that is not there.
+		// The same as for a secret that does not exist.
 		{[]string{quiet}, []string{denies}, refused{idLack}, refused{idLack}},
 		{[]string{quiet}, []string{allows, denies}, refused{resDeny}, refused{idLack}},
 	} {
@@ -293,7 +340,7 @@ func TestDenied(t *testing.T) {
 	}
 }
 
-// Nothing said is no, and neither is a nil Set or Policy anything said.
+// Without statements nothing is allowed; a nil Set and a nil Policy have none.
 func TestDecideNothing(t *testing.T) {
 	t.Parallel()
 	empty, err := ParseSet("policies.json", []byte(`[]`))
@@ -308,7 +355,7 @@ func TestDecideNothing(t *testing.T) {
 	if d := AllowAll().Decide(Request{}, nil); d.Allowed {
 		t.Errorf("Decide of nothing = %+v", d)
 	}
-	// An owner that is not known is nobody's account.
+	// An unknown owner is no caller's account.
 	r := reads(userOf(home, "bob"))
 	r.Owner = ""
 	if d := AllowAll().Decide(r, nil); d.Allowed {
@@ -373,7 +420,7 @@ func TestLocksOut(t *testing.T) {
 	}{
 		{"a policy for others", userOf(home, "bob"), AllowAll(), []string{says("Allow", aws(app))}, false},
 		{"denied to all", userOf(home, "bob"), AllowAll(), []string{says("Deny", all)}, true},
-		{"denied to all but him", userOf(home, "team/alice"), AllowAll(), []string{says("Deny", notAWS(alice))}, false},
+		{"denied to all but the author", userOf(home, "team/alice"), AllowAll(), []string{says("Deny", notAWS(alice))}, false},
 		{"denied to all but another", userOf(home, "bob"), AllowAll(), []string{says("Deny", notAWS(alice))}, true},
 		{"denied to all but the account", userOf(home, "bob"), AllowAll(), []string{says("Deny", notAWS(home))}, true},
 		{"denied another thing", userOf(home, "bob"), AllowAll(), []string{`{"Effect": "Deny", "Principal": "*", "Action": "secretsmanager:GetSecretValue", "Resource": "*"}`}, false},

@@ -129,7 +129,7 @@ func TestGuideExamples(t *testing.T) {
 			},
 		},
 		{
-			"Secrets Manager: a service is let in, and nobody with it", nil,
+			"Secrets Manager: a service is allowed, and no caller with it", nil,
 			[]string{`{"Effect": "Allow", "Principal": {"Service": ["rds.amazonaws.com"]}, "Action": "secretsmanager:GetSecretValue", "Resource": "*",
 				"Condition": {"ArnLike": {"aws:SourceArn": "arn:aws:rds:us-east-1:123456789012:db:*"}, "StringEquals": {"aws:SourceAccount": "123456789012"}}}`},
 			[]ask{{role, "GetSecretValue", nil, false}, {rootOf(home), "GetSecretValue", nil, false}, {Caller{}, "GetSecretValue", nil, false}},

@@ -2,98 +2,85 @@ package policy
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
-// nearest is how many statements of a side an explanation names.
-const nearest = 3
+// maxExplained is how many statements of a side an explanation names.
+const maxExplained = 3
 
-// Explain says, for the log, why a request was denied: which statement denies it,
-// or which came nearest to allowing it and what of them does not fit. It is worked
-// out when it is asked for, and empty when the request was allowed. It says
-// nothing of a request but what policies have words for, and no value.
+// Explain says, for the log, why a request was denied: by which statement, or which
+// statements would allow it but for a few elements, and which these are. It is empty
+// for an allowed request. It contains no values of the request.
 func (d Decision) Explain() string {
-	c := newCall(&d.request)
+	c := &requestContext{}
+	c.reset(d.request)
 	switch {
 	case d.Allowed:
 		return ""
 	case d.Explicit:
 		why := "denied by " + d.Statement
-		for _, r := range append(d.set.all(), d.resource.all()...) {
-			if r.name == d.Statement && r.applies(&c) == unsure {
-				why += ", which denies because it is not certain: " + strings.Join(r.faults(&c, unsure), ", ")
+		for _, s := range slices.Concat(d.set.all(), d.resource.all()) {
+			if s.name == d.Statement && s.matches(c) == unknown {
+				why += ", which denies because it is not certain: " + strings.Join(s.mismatches(c, unknown), ", ")
 			}
 		}
 		return why
-	case c.who.kind == nobody:
+	case c.principal.kind == unidentified:
 		return "it is not known who the caller is"
 	}
-	why := fmt.Sprintf("no %s policy allows it", d.Side)
-	why += explain(IdentityBased, d.set.all(), &c, ofDeployment)
+	why := fmt.Sprintf("no %s policy allows it", d.Side) + explain(d.set.all(), c, IdentityBased)
 	if d.resource == nil {
 		return why + "; there is no resource policy"
 	}
-	return why + explain(ResourceBased, d.resource.all(), &c, onSecret)
+	return why + explain(d.resource.all(), c, ResourceBased)
 }
 
-func (s *Set) all() []rule {
-	if s == nil {
-		return nil
-	}
-	return s.rules[:len(s.rules):len(s.rules)]
-}
-
-func (p *Policy) all() []rule {
-	if p == nil {
-		return nil
-	}
-	return p.rules
-}
-
-// explain names the statements that allow something and come nearest.
-func explain(side Side, rules []rule, c *call, n naming) string {
-	fewest, near := 0, []string(nil)
-	for i := range rules {
-		r := &rules[i]
-		if r.effect != Allow {
+// explain names the Allow statements with the fewest mismatches.
+func explain(statements []statement, c *requestContext, side Side) string {
+	fewest, closest := 0, []string(nil)
+	for i := range statements {
+		s := &statements[i]
+		if s.deny {
 			continue
 		}
-		var faults []string
-		switch s := r.principals.standing(c.who, Allow, n); {
-		case s == stranger:
-			faults = append(faults, "the principal")
-		case s == delegated && c.request.Caller.Account == c.request.Owner:
-			faults = append(faults, "it leaves it to the account's identity-based policies")
+		var all []string
+		switch by := s.principals.match(c.principal, false, side); {
+		case by == notMatched:
+			all = append(all, "the principal")
+		case by == matchedByAccount && c.Caller.Account == c.Owner:
+			all = append(all, "it leaves it to the account's identity-based policies")
 		}
-		faults = append(faults, r.faults(c, no)...)
-		if len(faults) == 0 {
-			return fmt.Sprintf("; %s allows it", r.name)
+		all = append(all, s.mismatches(c, no)...)
+		if len(all) == 0 {
+			return fmt.Sprintf("; %s allows it", s.name)
 		}
-		if len(near) == 0 || len(faults) < fewest {
-			fewest, near = len(faults), nil
+		if len(closest) == 0 || len(all) < fewest {
+			fewest, closest = len(all), nil
 		}
-		if len(faults) == fewest && len(near) < nearest {
-			near = append(near, r.name+" does not: "+strings.Join(faults, ", "))
+		if len(all) == fewest && len(closest) < maxExplained {
+			closest = append(closest, s.name+" does not: "+strings.Join(all, ", "))
 		}
 	}
-	if len(near) == 0 {
+	if len(closest) == 0 {
 		return fmt.Sprintf("; no %s statement allows anything", side)
 	}
-	return "; " + strings.Join(near, "; ")
+	return "; " + strings.Join(closest, "; ")
 }
 
-// faults are the parts of r, but for the principal, for which the answer is unsure,
-// or is which.
-func (r *rule) faults(c *call, which answer) (all []string) {
-	fault := func(a answer, what string) {
-		if a == which || a == unsure {
-			all = append(all, what)
+// mismatches are the elements of s, apart from the principal, whose result is
+// unknown or the given one.
+func (s *statement) mismatches(c *requestContext, given tristate) (all []string) {
+	add := func(result tristate, element string) {
+		if result == given || result == unknown {
+			all = append(all, element)
 		}
 	}
-	fault(r.actions.match(c.action, c), "the action")
-	fault(r.resources.match(c.request.Resource, c), "the resource")
-	for i := range r.conditions {
-		fault(r.conditions[i].holds(c), "the condition "+r.conditions[i].String())
+	add(s.actions.match(c.action, c), "the action")
+	add(s.resources.match(c.Resource, c), "the resource")
+	for i := range s.conditions {
+		o := &s.conditions[i]
+		add(o.evaluate(c), "the condition "+o.operator.String()+" "+o.name)
 	}
 	return all
 }

@@ -28,8 +28,8 @@ func Format(text string) (string, error) {
 	return b.String(), nil
 }
 
-// layOut writes a value. The line end is followed by the blanks of the line that the
-// value begins on; a list adds none.
+// layOut writes a value. lineEnd includes the indent of the line that the value begins
+// on; a list adds none.
 func layOut(b *strings.Builder, v any, lineEnd string) {
 	switch v := v.(type) {
 	case object:

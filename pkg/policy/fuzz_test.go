@@ -36,9 +36,10 @@ func FuzzParse(f *testing.F) {
 		if !json.Valid([]byte(text)) {
 			t.Fatal("Parse takes what is not JSON")
 		}
-		again, err := Parse(canonical(p))
+		canonical := canonical(p, versionOf(text))
+		again, err := Parse(canonical)
 		if err != nil {
-			t.Fatalf("Parse of what it read: %v\n%s", err, canonical(p))
+			t.Fatalf("Parse of what it read: %v\n%s", err, canonical)
 		}
 		if !reflect.DeepEqual(p, again) {
 			t.Fatalf("Parse =\n%+v, again\n%+v", p, again)
@@ -58,42 +59,69 @@ func FuzzParse(f *testing.F) {
 
 // canonical writes a policy with everything it may leave out and every list as
 // a list. It builds the text itself, to keep the order of kinds and conditions.
-func canonical(p *Policy) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, `{"Version": %s, "Id": %s, "Statement": [`, quote(p.Version), quote(p.ID))
-	for i, s := range p.Statements {
-		if i > 0 {
-			b.WriteString(", ")
-		}
-		fmt.Fprintf(&b, `{"Sid": %s, "Effect": %s`, quote(s.Sid), quote(s.Effect))
-		fmt.Fprintf(&b, `, %s: %s`, quote(not(s.Actions.Except)+"Action"), quote(s.Actions.Any))
-		fmt.Fprintf(&b, `, %s: %s`, quote(not(s.Resources.Except)+"Resource"), quote(s.Resources.Any))
+func canonical(p *Policy, version string) string {
+	var statements []string
+	for _, s := range p.statements {
 		var kinds, conditions []string
-		for i := 0; i < len(s.Principals.Any); {
-			kind, ids := s.Principals.Any[i].Kind, []string{}
-			for ; i < len(s.Principals.Any) && s.Principals.Any[i].Kind == kind; i++ {
-				ids = append(ids, s.Principals.Any[i].ID)
+		for _, one := range s.principals.any {
+			kind, id := named(one)
+			if last := len(kinds) - 1; last >= 0 && strings.HasPrefix(kinds[last], quote(kind)) {
+				kinds[last] = strings.TrimSuffix(kinds[last], "]") + ", " + quote(id) + "]"
+			} else {
+				kinds = append(kinds, quote(kind)+": ["+quote(id)+"]")
 			}
-			kinds = append(kinds, quote(kind)+": "+quote(ids))
 		}
-		for i := 0; i < len(s.Conditions); {
-			op, keys := s.Conditions[i].Operator, []string{}
-			for ; i < len(s.Conditions) && s.Conditions[i].Operator == op; i++ {
-				keys = append(keys, quote(s.Conditions[i].Key)+": "+quote(s.Conditions[i].Values))
+		for _, c := range s.conditions {
+			op, values := quote(c.operator.String())+": {", quote(c.name)+": "+quote(c.values)+"}"
+			if last := len(conditions) - 1; last >= 0 && strings.HasPrefix(conditions[last], op) {
+				conditions[last] = strings.TrimSuffix(conditions[last], "}") + ", " + values
+			} else {
+				conditions = append(conditions, op+values)
 			}
-			name := op.Name
-			if op.Each != "" {
-				name = op.Each + ":" + name
-			}
-			if op.IfExists {
-				name += "IfExists"
-			}
-			conditions = append(conditions, quote(name)+": {"+strings.Join(keys, ", ")+"}")
 		}
-		fmt.Fprintf(&b, `, %s: {%s}, "Condition": {%s}}`, quote(not(s.Principals.Except)+"Principal"), strings.Join(kinds, ", "), strings.Join(conditions, ", "))
+		effect := "Allow"
+		if s.deny {
+			effect = "Deny"
+		}
+		statements = append(statements, fmt.Sprintf(`{"Sid": %s, "Effect": %s, %s: %s, %s: %s, %s: {%s}, "Condition": {%s}}`, quote(s.sid), quote(effect),
+			quote(not(s.actions.except)+"Action"), quote(s.actions.texts), quote(not(s.resources.except)+"Resource"), quote(s.resources.texts),
+			quote(not(s.principals.except)+"Principal"), strings.Join(kinds, ", "), strings.Join(conditions, ", ")))
 	}
-	b.WriteString("]}")
-	return b.String()
+	return fmt.Sprintf(`{"Version": %s, "Id": "", "Statement": [%s]}`, quote(version), strings.Join(statements, ", "))
+}
+
+// named is how a policy names a principal.
+func named(p principal) (kind, id string) {
+	iam, sts := "arn:"+p.partition+":iam::"+p.account+":", "arn:"+p.partition+":sts::"+p.account+":"
+	switch p.kind {
+	case everyone:
+		return "AWS", "*"
+	case account:
+		if p.partition == "" {
+			return "AWS", p.account
+		}
+		return "AWS", iam + "root"
+	case user:
+		return "AWS", iam + "user/" + p.name
+	case role:
+		return "AWS", iam + "role/" + p.name
+	case session:
+		return "AWS", sts + "assumed-role/" + p.name + "/" + p.session
+	case federatedUser:
+		return "AWS", sts + "federated-user/" + p.name
+	case awsService:
+		return "Service", p.name
+	}
+	return "Federated", p.name
+}
+
+// versionOf is the version of a policy, which has no member twice.
+func versionOf(text string) string {
+	document := struct{ Version string }{Version: version2008}
+	if err := json.Unmarshal([]byte(text), &document); err != nil {
+		panic(err)
+	}
+	return document.Version
 }
 
 func not(except bool) string {
@@ -118,13 +146,13 @@ func TestPolicyIsShared(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	before := canonical(p)
+	before := canonical(p, version2012)
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() { p.Broad() })
 	}
 	wg.Wait()
-	if after := canonical(p); !reflect.DeepEqual(after, before) {
+	if after := canonical(p, version2012); !reflect.DeepEqual(after, before) {
 		t.Errorf("Broad made\n%s of\n%s", after, before)
 	}
 }

@@ -10,12 +10,12 @@ import (
 	"unicode/utf8"
 )
 
-// maxDepth is deeper than any policy goes: the value in the list of a condition
-// is in six.
+// maxDepth is more than any policy needs: the value in the list of a condition is
+// six levels deep.
 const maxDepth = 8
 
-// An object is a JSON object: its members in the order they were written, no
-// name twice. Other values are []any, string, json.Number, bool and nil.
+// An object is a JSON object: its members as ordered in the text, no name twice.
+// Other values are []any, string, json.Number, bool and nil.
 type object []member
 
 type member struct {
@@ -23,9 +23,8 @@ type member struct {
 	value any
 }
 
-// read reads one JSON value, and nothing after it. Of two members of one name
-// encoding/json would keep the last, and so decide which of two Effects counts;
-// here, as in IAM's grammar, that is an error.
+// read parses text that is one JSON value. A name that is there twice is an error, as
+// in IAM's grammar: encoding/json would let the second of two Effects win.
 func read(text string) (any, error) {
 	if !utf8.ValidString(text) {
 		return nil, malformed("it is not UTF-8")
@@ -76,10 +75,7 @@ func readObject(d *json.Decoder, depth int) (object, error) {
 		if err != nil {
 			return nil, notJSON(err)
 		}
-		name, ok := t.(string)
-		if !ok {
-			return nil, malformed("it is not JSON")
-		}
+		name := t.(string) // the decoder accepts no other names
 		if seen[name] {
 			return nil, malformed("%.40q is there twice", name)
 		}
@@ -107,8 +103,8 @@ func readList(d *json.Decoder, depth int) ([]any, error) {
 
 func notJSON(err error) error { return malformed("it is not JSON: %v", err) }
 
-// elements takes an object apart, and refuses members of any name but these.
-// Names are taken as they are written: "effect" is unknown (a guess).
+// elements are the members of an object, which may have these names only. Their
+// case matters: "effect" is unknown (a guess).
 func elements(v any, known ...string) (map[string]any, error) {
 	o, ok := v.(object)
 	if !ok {
@@ -124,8 +120,8 @@ func elements(v any, known ...string) (map[string]any, error) {
 	return m, nil
 }
 
-// listed is a value that may be alone or in a list, as a list. An empty list
-// has no place in the grammar.
+// listed is a value that may be alone or in a list, as a list. The grammar has no
+// empty lists.
 func listed(v any) ([]any, error) {
 	list, ok := v.([]any)
 	if !ok {
@@ -137,41 +133,40 @@ func listed(v any) ([]any, error) {
 	return list, nil
 }
 
-// words is a string, or a list of strings.
+// words parses a string, or a list of strings.
 func words(v any) ([]string, error) {
-	list, err := listed(v)
-	if err != nil {
-		return nil, err
-	}
-	all := make([]string, len(list))
-	for i, v := range list {
+	return texts(v, "string", func(v any) (string, bool) {
 		s, ok := v.(string)
-		if !ok {
-			return nil, malformed("it is no string")
-		}
-		all[i] = s
-	}
-	return all, nil
+		return s, ok
+	})
 }
 
-// scalars is a string, number or boolean, or a list of them, as text: quotation
+// scalars parses a string, number or boolean, or a list of them, as text: quotation
 // marks around numbers and booleans are optional.
 func scalars(v any) ([]string, error) {
+	return texts(v, "string, number or boolean", func(v any) (string, bool) {
+		switch v := v.(type) {
+		case string:
+			return v, true
+		case json.Number:
+			return v.String(), true
+		case bool:
+			return strconv.FormatBool(v), true
+		}
+		return "", false
+	})
+}
+
+func texts(v any, want string, text func(any) (string, bool)) ([]string, error) {
 	list, err := listed(v)
 	if err != nil {
 		return nil, err
 	}
 	all := make([]string, len(list))
 	for i, v := range list {
-		switch v := v.(type) {
-		case string:
-			all[i] = v
-		case json.Number:
-			all[i] = v.String()
-		case bool:
-			all[i] = strconv.FormatBool(v)
-		default:
-			return nil, malformed("it is no string, number or boolean")
+		var ok bool
+		if all[i], ok = text(v); !ok {
+			return nil, malformed("it is no %s", want)
 		}
 	}
 	return all, nil

@@ -1,134 +1,110 @@
 package policy
 
-import "strings"
-
-// Keys are what an operation tells of a request and of the secret it is about:
-// the values of condition keys, under their names in lower case, such as
-// "secretsmanager:versionstage" or "aws:requesttag/team". A key that is not there
-// is absent. The tags of the secret stand under "aws:resourcetag/…". What is known
-// of the caller is never taken from here.
-//
-// Two tags whose keys differ in case alone are one condition key with two values.
-type Keys map[string][]string
-
-// A key is a condition key that is known.
-type key struct {
-	source source
-	// name is in lower case, as in Keys.
-	name string
-	// many is that it may have several values.
-	many bool
-}
-
-// A source is where the value of a key comes from.
-type source uint8
-
-const (
-	fromKeys source = iota
-	principalARN
-	principalAccount
-	principalOrgID
-	principalType
-	userID
-	userName
-	sourceIP
-	vpcSourceIP
-	sourceVPC
-	sourceVPCE
-	secureTransport
-	currentTime
-	epochTime
-	userAgent
-	// never is a key that only requests of AWS services have, which cannot be
-	// callers here.
-	never
-	// isFalse is a key that says that a service is the caller.
-	isFalse
+import (
+	"slices"
+	"strconv"
+	"strings"
 )
 
-// sources are the condition keys there are, but for tags. Those of the service
-// are in the Service Authorization Reference, with their types; strongroom:Rotating
-// is our own: the request carries the token of a rotation of the secret.
-var sources = map[string]source{
-	"aws:currenttime":           currentTime,
-	"aws:epochtime":             epochTime,
-	"aws:principalaccount":      principalAccount,
-	"aws:principalarn":          principalARN,
-	"aws:principalisawsservice": isFalse,
-	"aws:principalorgid":        principalOrgID,
-	"aws:principaltype":         principalType,
-	"aws:securetransport":       secureTransport,
-	"aws:sourceaccount":         never,
-	"aws:sourcearn":             never,
-	"aws:sourceip":              sourceIP,
-	"aws:sourceowner":           never,
-	"aws:sourcevpc":             sourceVPC,
-	"aws:sourcevpce":            sourceVPCE,
-	"aws:tagkeys":               fromKeys,
-	"aws:useragent":             userAgent,
-	"aws:userid":                userID,
-	"aws:username":              userName,
-	"aws:viaawsservice":         isFalse,
-	"aws:vpcsourceip":           vpcSourceIP,
+// Keys are the condition keys that an operation provides: their values under
+// their names in lower case, such as "secretsmanager:versionstage" or
+// "aws:requesttag/team". A missing name is an absent key. The tags of the secret
+// are under "aws:resourcetag/…". Keys of the caller are never taken from here.
+//
+// Two tags whose keys differ in case only are one condition key with two values.
+type Keys map[string][]string
 
-	"secretsmanager:addreplicaregions":               fromKeys,
-	"secretsmanager:blockpublicpolicy":               fromKeys,
-	"secretsmanager:description":                     fromKeys,
-	"secretsmanager:externalsecretrotationrolearn":   fromKeys,
-	"secretsmanager:forcedeletewithoutrecovery":      fromKeys,
-	"secretsmanager:forceoverwritereplicasecret":     fromKeys,
-	"secretsmanager:kmskeyarn":                       fromKeys,
-	"secretsmanager:kmskeyid":                        fromKeys,
-	"secretsmanager:modifyrotationrules":             fromKeys,
-	"secretsmanager:name":                            fromKeys,
-	"secretsmanager:recoverywindowindays":            fromKeys,
-	"secretsmanager:resource/allowrotationlambdaarn": fromKeys,
-	"secretsmanager:resource/type":                   fromKeys,
-	"secretsmanager:rotateimmediately":               fromKeys,
-	"secretsmanager:rotationlambdaarn":               fromKeys,
-	"secretsmanager:secretid":                        fromKeys,
-	"secretsmanager:secretprimaryregion":             fromKeys,
-	"secretsmanager:type":                            fromKeys,
-	"secretsmanager:versionid":                       fromKeys,
-	"secretsmanager:versionstage":                    fromKeys,
-
-	"strongroom:rotating": fromKeys,
+// A key is a supported condition key.
+type key struct {
+	*keyType
+	name string // in lower case
 }
 
-// several are the keys that may have more than one value ("ArrayOfString").
-var several = map[string]bool{"aws:tagkeys": true, "secretsmanager:addreplicaregions": true}
+type keyType struct {
+	// value is the key's value in a request, empty if it is absent. A nil value
+	// means that Keys has the values.
+	value       func(*requestContext) string
+	multivalued bool
+}
 
 const (
-	resourceTag = "aws:resourcetag/"
-	requestTag  = "aws:requesttag/"
+	principalARN = "aws:principalarn"
+	currentTime  = "aws:currenttime"
+	epochTime    = "aws:epochtime"
+	resourceTag  = "aws:resourcetag/"
+	requestTag   = "aws:requesttag/"
 	// secretTag is another name of resourceTag.
 	secretTag = "secretsmanager:resourcetag/"
 )
 
-// unsaid are keys of AWS whose value the gateway does not hand over.
-var unsaid = []string{"aws:principaltag/", "aws:principalorgpaths", "aws:multifactorauth", "aws:tokenissuetime", "aws:sourceidentity", "aws:calledvia"}
+var (
+	provided     = &keyType{}
+	providedList = &keyType{multivalued: true} // ArrayOfString
+	// neverPresent and alwaysFalse are about AWS services, which never call here.
+	neverPresent = &keyType{value: func(*requestContext) string { return "" }}
+	alwaysFalse  = &keyType{value: func(*requestContext) string { return "false" }}
+)
 
-// findKey finds a key by its name, in whichever case. A key that is not known is
-// refused: without it a condition means nothing, and to skip it would let in, or
-// keep out, somebody its author did not mean.
+// keyTypes are the supported condition keys, apart from tags and providedKeys.
+var keyTypes = map[string]*keyType{
+	currentTime:                 {value: (*requestContext).currentTime},
+	epochTime:                   {value: (*requestContext).epochTime},
+	"aws:principalaccount":      {value: func(c *requestContext) string { return c.principal.account }},
+	principalARN:                {value: (*requestContext).principalARN},
+	"aws:principalisawsservice": alwaysFalse,
+	"aws:principalorgid":        {value: func(c *requestContext) string { return c.Caller.OrgID }},
+	"aws:principaltype":         {value: func(c *requestContext) string { return principalTypes[c.principal.kind] }},
+	"aws:securetransport":       {value: func(c *requestContext) string { return strconv.FormatBool(c.Caller.Secure) }},
+	"aws:sourceaccount":         neverPresent,
+	"aws:sourcearn":             neverPresent,
+	"aws:sourceip":              {value: (*requestContext).sourceIP},
+	"aws:sourceowner":           neverPresent,
+	"aws:sourcevpc":             {value: func(c *requestContext) string { return c.Caller.VPC }},
+	"aws:sourcevpce":            {value: func(c *requestContext) string { return c.Caller.VPCE }},
+	"aws:tagkeys":               providedList,
+	"aws:useragent":             {value: func(c *requestContext) string { return c.Caller.UserAgent }},
+	"aws:userid":                {value: func(c *requestContext) string { return c.Caller.UserID }},
+	"aws:username":              {value: func(c *requestContext) string { return c.principal.userName() }},
+	"aws:viaawsservice":         alwaysFalse,
+	"aws:vpcsourceip":           {value: (*requestContext).vpcSourceIP},
+
+	"secretsmanager:addreplicaregions": providedList,
+}
+
+// providedKeys are those of the service, from the Service Authorization Reference.
+// strongroom:Rotating is our own: the request has the token of a rotation.
+var providedKeys = strings.Fields(`
+	secretsmanager:blockpublicpolicy secretsmanager:description secretsmanager:externalsecretrotationrolearn
+	secretsmanager:forcedeletewithoutrecovery secretsmanager:forceoverwritereplicasecret secretsmanager:kmskeyarn
+	secretsmanager:kmskeyid secretsmanager:modifyrotationrules secretsmanager:name secretsmanager:recoverywindowindays
+	secretsmanager:resource/allowrotationlambdaarn secretsmanager:resource/type secretsmanager:rotateimmediately
+	secretsmanager:rotationlambdaarn secretsmanager:secretid secretsmanager:secretprimaryregion secretsmanager:type
+	secretsmanager:versionid secretsmanager:versionstage
+	strongroom:rotating`)
+
+// missingKeys begin the names of AWS keys whose values API Gateway does not pass on.
+var missingKeys = []string{"aws:principaltag/", "aws:principalorgpaths", "aws:multifactorauth", "aws:tokenissuetime", "aws:sourceidentity", "aws:calledvia"}
+
+// findKey finds a key by its name in any case. Unknown keys are rejected: without
+// its condition a statement would allow or deny something its author did not mean.
 func findKey(name string) (key, error) {
-	k := key{name: strings.ToLower(name)}
-	if source, ok := sources[k.name]; ok {
-		k.source, k.many = source, several[k.name]
-		return k, nil
+	lower := strings.ToLower(name)
+	if t, ok := keyTypes[lower]; ok {
+		return key{t, lower}, nil
 	}
-	if tag, ok := strings.CutPrefix(k.name, secretTag); ok {
-		k.name = resourceTag + tag
+	if slices.Contains(providedKeys, lower) {
+		return key{provided, lower}, nil
+	}
+	if tag, ok := strings.CutPrefix(lower, secretTag); ok {
+		lower = resourceTag + tag
 	}
 	for _, tags := range []string{resourceTag, requestTag} {
-		if tag, ok := strings.CutPrefix(k.name, tags); ok && tag != "" {
-			return k, nil
+		if strings.HasPrefix(lower, tags) && lower != tags {
+			return key{provided, lower}, nil
 		}
 	}
-	for _, one := range unsaid {
-		if strings.HasPrefix(k.name, one) {
-			return key{}, malformed("%.80q is not known here: the gateway does not say", name)
-		}
+	if slices.ContainsFunc(missingKeys, func(begin string) bool { return strings.HasPrefix(lower, begin) }) {
+		return key{}, unsupported("%.80q is not known here: the gateway does not say", name)
 	}
-	return key{}, malformed("unknown condition key %.80q", name)
+	return key{}, unsupported("unknown condition key %.80q", name)
 }

@@ -46,10 +46,10 @@ var (
 	callerUser    = regexp.MustCompile(`^arn:([^:]+):iam::(\d{12}):user/((?:.*/)?([^/]+))$`)
 	callerRoot    = regexp.MustCompile(`^arn:([^:]+):iam::(\d{12}):root$`)
 	callerSession = regexp.MustCompile(`^arn:([^:]+):sts::(\d{12}):assumed-role/([^/]+)/([^/]+)$`)
-	callerFed     = regexp.MustCompile(`^arn:([^:]+):sts::(\d{12}):federated-user/(.+)$`)
+	callerFed     = regexp.MustCompile(`^arn:([^:]+):sts::(\d{12}):federated-user/(.*[^/])$`)
 )
 
-// isKnown says whether the caller is somebody.
+// isKnown says whether the caller is identified.
 func (n naive) isKnown() bool {
 	for _, re := range []*regexp.Regexp{callerUser, callerRoot, callerSession, callerFed} {
 		if m := re.FindStringSubmatch(n.Caller.ARN); m != nil {
@@ -347,7 +347,7 @@ func (n naive) condition(name, key, version string, want []string) string {
 	return a
 }
 
-// names says whether a principal names the caller, and whether as his account.
+// names says whether a principal names the caller, and whether by its account.
 func (n naive) names(id string) (yes, asAccount bool) {
 	if !n.isKnown() {
 		return id == "*", false
@@ -652,7 +652,10 @@ func (m *maker) request() Request {
 		rootOf(home), federatedOf(home, "alice"), userOf(abroad, "team/alice"), sessionOf(abroad, "app", "alice"), rootOf(abroad),
 		{},
 		{ARN: alice, Account: abroad},
-	}[m.below(13)]
+		{ARN: "arn:aws:sts::123456789012:user/alice", Account: home}, {ARN: "arn:aws:iam::123456789012:user/team/", Account: home},
+		{ARN: "arn::iam::123456789012:root", Account: home}, {ARN: "arn:aws:iam::12345678901:root", Account: "12345678901"},
+		{ARN: "arn:aws:sts::123456789012:assumed-role/app/", Account: home}, {ARN: "arn:aws:sts::123456789012:assumed-role/app/alice/x", Account: home},
+	}[m.below(19)]
 	c.OrgID = m.of("", "prod", "alice")
 	c.VPCE = m.of("", "", "a7b")
 	c.Secure = m.below(2) == 0

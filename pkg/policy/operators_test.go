@@ -12,8 +12,8 @@ func asked(c Caller, keys Keys) Request {
 	return r
 }
 
-// What an answer to a condition makes of an Allow and of a Deny.
-func meets(t *testing.T, r Request, condition string) answer {
+// meets is the result of a condition, by what an Allow and a Deny with it do.
+func meets(t *testing.T, r Request, condition string) tristate {
 	t.Helper()
 	allow := setOf(t, says("Allow", all, `"Condition": `+condition)).Decide(r, nil)
 	deny := setOf(t, says("Allow", all), says("Deny", all, `"Condition": `+condition)).Decide(r, nil)
@@ -21,7 +21,7 @@ func meets(t *testing.T, r Request, condition string) answer {
 	case allow.Allowed && deny.Explicit:
 		return yes
 	case !allow.Allowed && deny.Explicit:
-		return unsure
+		return unknown
 	case !allow.Allowed && deny.Allowed:
 		return no
 	}
@@ -49,7 +49,7 @@ func TestConditions(t *testing.T) {
 	c.OrgID, c.VPC, c.UserAgent = "o-a1b2c3d4e5", "vpc-1", "aws-cli/2.1"
 	for _, tt := range []struct {
 		condition string
-		want      answer
+		want      tristate
 	}{
 		// strings
 		{`{"StringEquals": {"secretsmanager:VersionStage": "AWSCURRENT"}}`, yes},
@@ -87,7 +87,7 @@ func TestConditions(t *testing.T) {
 		{`{"NumericGreaterThan": {"secretsmanager:RecoveryWindowInDays": "-1e2"}}`, yes},
 		{`{"NumericGreaterThanEquals": {"secretsmanager:RecoveryWindowInDays": 7}}`, yes},
 		{`{"NumericEquals": {"secretsmanager:VersionStage": 7}}`, no},
-		{`{"NumericNotEquals": {"secretsmanager:VersionStage": 7}}`, unsure},
+		{`{"NumericNotEquals": {"secretsmanager:VersionStage": 7}}`, unknown},
 		{`{"NumericLessThan": {"secretsmanager:VersionStage": 7}}`, no},
 
 		// dates
@@ -98,6 +98,7 @@ func TestConditions(t *testing.T) {
 		{`{"DateLessThan": {"aws:CurrentTime": "2026-03-05"}}`, yes},
 		{`{"DateLessThanEquals": {"aws:CurrentTime": "2026-03-04T12:00:00Z"}}`, yes},
 		{`{"DateGreaterThan": {"aws:CurrentTime": "2026"}}`, yes},
+		{`{"DateLessThan": {"aws:CurrentTime": "2027"}}`, yes},
 		{`{"DateGreaterThan": {"aws:CurrentTime": "2026-04"}}`, no},
 		{`{"DateGreaterThanEquals": {"aws:CurrentTime": "2026-03-04T12:00:00Z"}}`, yes},
 		{`{"DateGreaterThan": {"aws:EpochTime": 1772625599}}`, yes},
@@ -106,7 +107,7 @@ func TestConditions(t *testing.T) {
 		{`{"StringLike": {"aws:CurrentTime": "2026-03-04T12:00:00Z"}}`, yes},
 		{`{"DateLessThan": {"aws:ResourceTag/since": "2026-03-02"}}`, yes},
 		{`{"DateLessThan": {"aws:ResourceTag/team": "2026-03-02"}}`, no},
-		{`{"DateNotEquals": {"aws:ResourceTag/team": "2026-03-02"}}`, unsure},
+		{`{"DateNotEquals": {"aws:ResourceTag/team": "2026-03-02"}}`, unknown},
 
 		// booleans and bytes
 		{`{"Bool": {"secretsmanager:BlockPublicPolicy": true}}`, yes},
@@ -124,11 +125,12 @@ func TestConditions(t *testing.T) {
 		{`{"IpAddress": {"aws:SourceIp": "203.0.113.7"}}`, yes},
 		{`{"IpAddress": {"aws:SourceIp": ["203.0.113.8", "198.51.100.0/24"]}}`, no},
 		{`{"IpAddress": {"aws:SourceIp": "::ffff:203.0.113.0/120"}}`, yes},
+		{`{"IpAddress": {"aws:SourceIp": "::ffff:0:0/96"}}`, yes},
 		{`{"IpAddress": {"aws:SourceIp": "::/0"}}`, no},
 		{`{"NotIpAddress": {"aws:SourceIp": "203.0.113.0/24"}}`, no},
 		{`{"NotIpAddress": {"aws:SourceIp": ["203.0.113.8", "198.51.100.0/24"]}}`, yes},
 		{`{"IpAddress": {"secretsmanager:Name": "0.0.0.0/0"}}`, no},
-		{`{"NotIpAddress": {"secretsmanager:Name": "203.0.113.0/24"}}`, unsure},
+		{`{"NotIpAddress": {"secretsmanager:Name": "203.0.113.0/24"}}`, unknown},
 
 		// ARNs
 		{`{"ArnEquals": {"aws:PrincipalArn": "arn:aws:iam::123456789012:user/team/alice"}}`, yes},
@@ -179,8 +181,8 @@ func TestConditions(t *testing.T) {
 		{`{"StringEquals": {"secretsmanager:ResourceTag/Team": "blue"}}`, yes},
 		{`{"StringEquals": {"aws:RESOURCETAG/TEAM": "blue"}}`, yes},
 		{`{"StringEquals": {"aws:ResourceTag/other": "blue"}}`, no},
-		{`{"StringEquals": {"aws:RequestTag/team": "blue"}}`, unsure}, // two tags that differ in case
-		{`{"StringNotEquals": {"aws:RequestTag/team": "red"}}`, unsure},
+		{`{"StringEquals": {"aws:RequestTag/team": "blue"}}`, unknown}, // two tags that differ in case
+		{`{"StringNotEquals": {"aws:RequestTag/team": "red"}}`, unknown},
 		{`{"ForAnyValue:StringEquals": {"aws:RequestTag/team": "blue"}}`, yes},
 
 		// the caller
@@ -216,7 +218,7 @@ func TestSets(t *testing.T) {
 	} {
 		for i, word := range strings.Fields(tt.want) {
 			got := meets(t, asked(userOf(home, "bob"), requests[i]), `{"`+tt.operator+`": {"aws:TagKeys": ["a", "b"]}}`)
-			if want := map[string]answer{"y": yes, "n": no, "?": unsure}[word]; got != want {
+			if want := map[string]tristate{"y": yes, "n": no, "?": unknown}[word]; got != want {
 				t.Errorf("%s of %v: %d, want %d", tt.operator, requests[i], got, want)
 			}
 		}
@@ -231,7 +233,7 @@ func TestCallerKeys(t *testing.T) {
 	for _, tt := range []struct {
 		caller    Caller
 		condition string
-		want      answer
+		want      tristate
 	}{
 		{sessionOf(home, "app", "alice"), `{"StringEquals": {"aws:PrincipalType": "AssumedRole", "aws:userid": "AROADBQP57FF2AEXAMPLE:alice", "aws:PrincipalArn": "arn:aws:iam::123456789012:role/app"}}`, yes},
 		{sessionOf(home, "app", "alice"), `{"StringEquals": {"aws:username": "alice"}}`, no},
@@ -241,10 +243,11 @@ func TestCallerKeys(t *testing.T) {
 		{federatedOf(home, "alice"), `{"StringEquals": {"aws:PrincipalType": "FederatedUser", "aws:PrincipalArn": "arn:aws:sts::123456789012:federated-user/alice"}, "Null": {"aws:username": "true", "aws:SourceIp": "true"}}`, yes},
 		{through, `{"IpAddress": {"aws:VpcSourceIp": "10.0.0.0/8"}, "Null": {"aws:SourceIp": "true"}, "StringEquals": {"aws:SourceVpc": "vpc-1", "aws:SourceVpce": "vpce-1"}, "Bool": {"aws:SecureTransport": "false"}}`, yes},
 		{through, `{"NotIpAddress": {"aws:SourceIp": "10.0.0.0/8"}}`, yes},
-		{Caller{ARN: alice, Account: home, SourceIP: "somewhere"}, `{"NotIpAddress": {"aws:SourceIp": "10.0.0.0/8"}}`, unsure},
+		{Caller{ARN: alice, Account: home, SourceIP: "somewhere"}, `{"NotIpAddress": {"aws:SourceIp": "10.0.0.0/8"}}`, unknown},
 		{Caller{ARN: alice, Account: home, SourceIP: "::ffff:10.0.0.1"}, `{"IpAddress": {"aws:SourceIp": "10.0.0.0/8"}}`, yes},
 		{Caller{ARN: alice, Account: home, SourceIP: "2001:db8::1"}, `{"IpAddress": {"aws:SourceIp": ["2001:DB8::/32", "0.0.0.0/0"]}}`, yes},
 		{Caller{ARN: alice, Account: home, SourceIP: "2001:db8::1"}, `{"IpAddress": {"aws:SourceIp": "0.0.0.0/0"}}`, no},
+		{Caller{ARN: alice, Account: home, SourceIP: "fe80::1%eth0"}, `{"IpAddress": {"aws:SourceIp": "fe80::/10"}}`, yes},
 	} {
 		if got := meets(t, asked(tt.caller, nil), tt.condition); got != tt.want {
 			t.Errorf("%s, %s: %d, want %d", tt.caller.ARN, tt.condition, got, tt.want)
@@ -258,7 +261,7 @@ func TestRolePath(t *testing.T) {
 	const iam = "arn:aws:iam::123456789012:"
 	for _, tt := range []struct {
 		pattern string
-		want    answer // of ArnLike and StringLike
+		want    tristate // of ArnLike and StringLike
 	}{
 		{iam + "role/app", yes},
 		{iam + "role/service/app", yes},
@@ -272,25 +275,25 @@ func TestRolePath(t *testing.T) {
 		{iam + "role/a*", yes},
 		{iam + "role/team*", no},
 		{iam + "*", yes},
-		{iam + "role/service/*", unsure},
-		{iam + "role/service/a*", unsure},
+		{iam + "role/service/*", unknown},
+		{iam + "role/service/a*", unknown},
 		{iam + "role/service/b*", no},
-		{iam + "role/*/app", unsure},
-		{iam + "role/serv*/app", unsure},
+		{iam + "role/*/app", unknown},
+		{iam + "role/serv*/app", unknown},
 		{iam + "role/*/other", no},
-		{"arn:aws:iam::*:role/aws-reserved/sso.amazonaws.com/*/a?p", unsure},
+		{"arn:aws:iam::*:role/aws-reserved/sso.amazonaws.com/*/a?p", unknown},
 		{"arn:aws:iam::*:role/service/app", yes},
 		{iam + "*/app", yes},
 		{iam + "user/app", no},
 		{iam + "user/service/app", no},
-		{iam + "role/${aws:PrincipalAccount}/app", unsure},
+		{iam + "role/${aws:PrincipalAccount}/app", unknown},
 		{iam + "role/${aws:PrincipalAccount}", no},
 		{iam + "role/${aws:username}/app", no}, // it has no value
-		{iam + "role/${aws:username, 'x'}/app", unsure},
+		{iam + "role/${aws:username, 'x'}/app", unknown},
 	} {
 		for _, c := range []struct {
 			operator string
-			want     answer
+			want     tristate
 		}{{"ArnLike", tt.want}, {"ArnNotEquals", tt.want.not()}, {"StringLike", tt.want}, {"StringNotLike", tt.want.not()}} {
 			if got := meets(t, asked(sessionOf(home, "app", "i-1"), nil), `{"`+c.operator+`": {"aws:PrincipalArn": "`+tt.pattern+`"}}`); got != c.want {
 				t.Errorf("%s %s: %d, want %d", c.operator, tt.pattern, got, c.want)
@@ -307,7 +310,7 @@ func TestRolePath(t *testing.T) {
 		t.Errorf("uncertain and certain: %d, want yes", got)
 	}
 	// A user's path is known.
-	for pattern, want := range map[string]answer{iam + "user/team/*": yes, iam + "user/alice": no, iam + "user/*/alice": yes, iam + "user/other/alice": no} {
+	for pattern, want := range map[string]tristate{iam + "user/team/*": yes, iam + "user/alice": no, iam + "user/*/alice": yes, iam + "user/other/alice": no} {
 		if got := meets(t, asked(userOf(home, "team/alice"), nil), `{"ArnLike": {"aws:PrincipalArn": "`+pattern+`"}}`); got != want {
 			t.Errorf("%s: %d, want %d", pattern, got, want)
 		}

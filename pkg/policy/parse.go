@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"strings"
@@ -8,183 +9,189 @@ import (
 	"github.com/strongroom/strongroom/pkg/secret"
 )
 
-// errSyntax is what AWS says of everything that is not right, but for principals.
-// Of the two texts that are known this is the one of today: the user guide has
-// it, and callers of 2022 and 2023 got it (terraform-provider-aws 28609,
-// terraform-aws-secrets-manager 2); "This policy has invalid syntax." was last
-// seen in March 2020.
+// The versions of the language. Variables came with the second. Under the first,
+// which a policy without a Version has, ${aws:username} is text.
+const (
+	version2008 = "2008-10-17"
+	version2012 = "2012-10-17"
+)
+
+// errSyntax is AWS's error for everything that is wrong, except in principals. The
+// text is today's: the user guide has it, and callers of 2022 and 2023 got it
+// (terraform-provider-aws 28609, terraform-aws-secrets-manager 2). "This policy
+// has invalid syntax." was last seen in March 2020.
 var errSyntax = secret.Errorf(secret.MalformedPolicyDocument, "This resource policy contains a syntax error.")
 
 func malformed(reason string, args ...any) error {
 	return fmt.Errorf("%s: %w", fmt.Sprintf(reason, args...), errSyntax)
 }
 
+// An unsupportedError is about a condition key or a variable. Policies that were
+// stored before these were checked may have some.
+type unsupportedError struct{ error }
+
+func (e unsupportedError) Unwrap() error { return e.error }
+
+func unsupported(reason string, args ...any) error {
+	return unsupportedError{malformed(reason, args...)}
+}
+
 var (
-	// sid is what the Sid of a new policy on a secret may be (IAM user guide).
+	// sid is the Sid of a new resource policy (IAM user guide).
 	sid = regexp.MustCompile(`^[A-Za-z0-9]*$`)
-	// looseSid is what it could be once. Policies that are stored have such Sids, among
-	// them one of the user guide of Secrets Manager with a hyphen, and principal
-	// policies may.
+	// looseSid is what a Sid could be earlier. Stored policies have such Sids, such
+	// as one with a hyphen from the user guide of Secrets Manager, and
+	// identity-based policies may.
 	looseSid = regexp.MustCompile(`^[ -~]*$`)
-	// anySid leaves it to the caller to look at Sids.
+	// anySid leaves the check to Validate.
 	anySid = regexp.MustCompile(``)
 
-	// action is everything or an action of this service, in any case. The name
-	// need not exist: the user guide itself allows secretsmanager:GetSecret.
+	// action is * or an action of this service, in any case. The name need not
+	// exist: the user guide itself allows secretsmanager:GetSecret.
 	action = regexp.MustCompile(`^(\*|(?i:secretsmanager):[A-Za-z*?]+)$`)
 
-	// resource is an ARN of this service down to the Region; see checkResource.
+	// resource is an ARN of this service up to the Region; see isResource.
 	resource = regexp.MustCompile(`^arn:(aws[a-z-]*|\*):(secretsmanager|\*):([^\x00-\x1f]+)$`)
 )
 
-// A reader turns JSON into a policy.
-type reader struct {
-	// where is how the rules say where they are from.
-	where string
-	// stored is that the policy is one that was taken before. Then a condition
-	// key or a variable that is not known is left standing; a rule with one
-	// denies, and does not allow.
-	stored bool
-	// sid is what a Sid may be.
-	sid     *regexp.Regexp
-	version string
+// A parser turns JSON into statements.
+type parser struct {
+	origin string // begins the names of the statements
+	// stored means that the policy was accepted earlier. A statement with an
+	// unsupported key or variable is then kept; it may deny and never allows.
+	stored    bool
+	sid       *regexp.Regexp // of valid Sids
+	variables bool           // the Version has variables
 }
 
-// Parse reads a resource policy. Its length is not its concern.
-func Parse(text string) (*Policy, error) {
-	return parse(text, reader{sid: sid})
-}
+// Parse reads a resource policy. The caller limits its length.
+func Parse(text string) (*Policy, error) { return parse(text, parser{sid: sid}) }
 
-// parseStored reads a resource policy that was taken before.
-func parseStored(text string) (*Policy, error) {
-	return parse(text, reader{stored: true, sid: looseSid})
-}
-
-func parse(text string, r reader) (*Policy, error) {
-	r.where = "resource policy"
+func parse(text string, p parser) (*Policy, error) {
+	p.origin = "resource policy"
 	v, err := read(text)
 	if err != nil {
 		return nil, fmt.Errorf("policy: %w", err)
 	}
-	p, err := r.policy(v)
+	statements, err := p.policy(v)
 	if err != nil {
 		return nil, fmt.Errorf("policy: %w", err)
 	}
-	return p, nil
+	return &Policy{statements}, nil
 }
 
-func (r *reader) policy(v any) (*Policy, error) {
+// ParseSet reads a JSON list of identity-based policies. An error names the file,
+// the document and the statement.
+func ParseSet(file string, text []byte) (*Set, error) {
+	v, err := read(string(text))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %s", file, reason(err))
+	}
+	documents, ok := v.([]any)
+	if !ok {
+		return nil, fmt.Errorf("%s: it is no list of policies", file)
+	}
+	s := &Set{}
+	for i, v := range documents {
+		origin := fmt.Sprintf("%s: document %d", file, i+1)
+		statements, err := (&parser{origin: origin, sid: looseSid}).policy(v)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %s", origin, reason(err))
+		}
+		s.statements = append(s.statements, statements...)
+	}
+	return s, nil
+}
+
+// reason is an error without the secret.Error it wraps, which is for callers of
+// PutResourcePolicy.
+func reason(err error) string {
+	refusal, ok := errors.AsType[secret.Error](err)
+	if !ok {
+		return err.Error()
+	}
+	return strings.TrimSuffix(err.Error(), ": "+refusal.Error())
+}
+
+func (p *parser) policy(v any) ([]statement, error) {
 	el, err := elements(v, "Version", "Id", "Statement")
 	if err != nil {
 		return nil, err
 	}
-	p := &Policy{Version: Version2008}
-	if v, ok := el["Version"]; ok {
-		if v != Version2008 && v != Version2012 {
-			return nil, malformed("unknown Version")
-		}
-		p.Version = v.(string)
+	if v, ok := el["Version"]; ok && v != version2008 && v != version2012 {
+		return nil, malformed("unknown Version")
 	}
-	r.version = p.Version
+	p.variables = el["Version"] == version2012
 	if v, ok := el["Id"]; ok {
-		if p.ID, ok = v.(string); !ok {
+		if _, ok = v.(string); !ok {
 			return nil, malformed("Id is no string")
 		}
 	}
-	if p.Statements, p.rules, err = r.statements(el["Statement"]); err != nil {
+	list, err := listed(el["Statement"])
+	if err != nil {
 		return nil, err
 	}
-	return p, nil
-}
-
-func (r *reader) statements(v any) ([]Statement, []rule, error) {
-	list, err := listed(v)
-	if err != nil {
-		return nil, nil, err
-	}
-	all, rules, seen := make([]Statement, len(list)), make([]rule, len(list)), map[string]bool{}
+	all, seen := make([]statement, len(list)), map[string]bool{}
 	for i, v := range list {
-		s, rule, err := r.statement(v)
-		// An empty Sid is none: Terraform writes one in every statement.
+		s, err := p.statement(v)
 		name := fmt.Sprintf("statement %d", i+1)
-		if s.Sid != "" {
-			name += fmt.Sprintf(" (%.40q)", s.Sid)
-		}
-		if err == nil && s.Sid != "" && seen[s.Sid] {
-			err = malformed("its Sid is there twice")
+		// An empty Sid is none: Terraform writes one in every statement.
+		if s.sid != "" {
+			name += fmt.Sprintf(" (%.40q)", s.sid)
+			if err == nil && seen[s.sid] {
+				err = malformed("its Sid is there twice")
+			}
+			seen[s.sid] = true
 		}
 		if err != nil {
-			return nil, nil, fmt.Errorf("%s: %w", name, err)
+			return nil, fmt.Errorf("%s: %w", name, err)
 		}
-		seen[s.Sid] = true
-		rule.name = r.where + ", " + name
-		all[i], rules[i] = s, rule
+		s.name = p.origin + ", " + name
+		all[i] = s
 	}
-	return all, rules, nil
+	return all, nil
 }
 
-func (r *reader) statement(v any) (s Statement, c rule, err error) {
+func (p *parser) statement(v any) (s statement, err error) {
 	el, err := elements(v, "Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction", "Resource", "NotResource", "Condition")
 	if err != nil {
-		return s, c, err
+		return s, err
 	}
 	if v, ok := el["Sid"]; ok {
 		id, ok := v.(string)
-		if !ok || !r.sid.MatchString(id) {
-			return s, c, malformed("Sid is not a string of the characters it may have")
+		if !ok || !p.sid.MatchString(id) {
+			return s, malformed("Sid is not a string of the characters it may have")
 		}
-		s.Sid = id
+		s.sid = id
 	}
-	switch el["Effect"] {
-	case string(Allow):
-		s.Effect = Allow
-	case string(Deny):
-		s.Effect = Deny
-	default:
-		return s, c, malformed("Effect is neither Allow nor Deny")
+	if el["Effect"] != "Allow" && el["Effect"] != "Deny" {
+		return s, malformed("Effect is neither Allow nor Deny")
 	}
-	if s.Actions, err = parsePatterns(el, "Action", action.MatchString); err != nil {
-		return s, c, err
+	s.deny = el["Effect"] == "Deny"
+	if s.actions, err = p.patterns(el, "Action", action.MatchString, parseAction); err != nil {
+		return s, err
 	}
-	if s.Resources, err = parsePatterns(el, "Resource", isResource); err != nil {
-		return s, c, err
+	if s.resources, err = p.patterns(el, "Resource", isResource, p.resource); err != nil {
+		return s, err
 	}
 	if v, ok := el["Condition"]; ok {
-		if s.Conditions, err = parseConditions(v); err != nil {
-			return s, c, err
+		if s.conditions, err = p.conditions(v); err != nil {
+			return s, err
 		}
 	}
-	if c, err = r.compile(s); err != nil {
-		return s, c, err
-	}
-	// Last, so that a statement with two faults is refused for its syntax.
-	if s.Principals, err = parsePrincipals(el); err != nil {
-		return s, c, err
-	}
-	c.principals = compilePrincipals(s.Principals)
-	return s, c, nil
+	// Last, so that a statement with two errors is rejected for its syntax.
+	s.principals, err = parsePrincipals(el)
+	return s, err
 }
 
-// compile makes a rule of a statement, without its principals.
-func (r *reader) compile(s Statement) (rule, error) {
-	c := rule{effect: s.Effect, actions: compileActions(s.Actions)}
-	var err error
-	if c.resources, err = compileResources(s.Resources, r.version); err != nil && !r.stored {
-		return c, err
-	}
-	for _, one := range s.Conditions {
-		o, err := compileCondition(one, r.version)
-		if err != nil && !r.stored {
-			return c, err
-		}
-		o.obscure = err != nil
-		c.conditions = append(c.conditions, o)
-	}
-	return c, nil
+// ignores says whether err is no reason to reject a stored policy.
+func (p *parser) ignores(err error) bool {
+	_, ok := errors.AsType[unsupportedError](err)
+	return ok && p.stored
 }
 
-// either is the element of this name or the one that says everything but. A
-// statement has one of them. NotPrincipal with Allow is no error: IAM advises
+// either is the element of this name, or the one that means all others. A
+// statement has exactly one of them. NotPrincipal with Allow is valid: IAM advises
 // against it, and Broad finds it.
 func either(el map[string]any, name string) (v any, except bool, err error) {
 	these, ok := el[name]
@@ -200,25 +207,37 @@ func either(el map[string]any, name string) (v any, except bool, err error) {
 	return nil, false, malformed("there is neither %s nor Not%s", name, name)
 }
 
-func parsePatterns(el map[string]any, name string, good func(string) bool) (p Patterns, err error) {
+func (p *parser) patterns(el map[string]any, name string, valid func(string) bool, parse func(string) (pattern, error)) (all patterns, err error) {
 	v, except, err := either(el, name)
 	if err != nil {
-		return p, err
+		return all, err
 	}
-	all, err := words(v)
-	if err != nil {
-		return p, err
+	all.except = except
+	if all.texts, err = words(v); err != nil {
+		return all, err
 	}
-	for _, s := range all {
-		// Actions and ARNs of other services never fit a secret. IAM's checks
-		// call them an error in a resource policy and S3 refuses them; that
+	for _, s := range all.texts {
+		// Actions and ARNs of other services never match a secret. IAM's checks
+		// call them an error in a resource policy and S3 rejects them; that
 		// Secrets Manager does is a guess.
-		if !good(s) {
-			return p, malformed("%s %.40q is none of a secret", name, s)
+		if !valid(s) {
+			return all, malformed("%s %.40q is none of a secret", name, s)
+		}
+		one, err := parse(s)
+		switch {
+		case p.ignores(err):
+			all.unsupported = true
+		case err != nil:
+			return all, err
+		default:
+			all.any = append(all.any, one)
 		}
 	}
-	return Patterns{except, all}, nil
+	return all, nil
 }
+
+// parseAction: the case of an action does not matter.
+func parseAction(s string) (pattern, error) { return parsePattern(strings.ToLower(s), true, false) }
 
 // isResource says whether s is * or looks like the ARN of a secret, with
 // wildcards and variables. A star may stand for all that follows it.
@@ -233,4 +252,19 @@ func isResource(s string) bool {
 	_, rest, ok := strings.Cut(m[3], ":")
 	_, name, ok2 := strings.Cut(rest, ":")
 	return strings.HasSuffix(s, "*") || ok && ok2 && name != ""
+}
+
+// resource parses the pattern of a resource. A star also matches colons, as it
+// does in IAM at the end of an ARN's part. "You can't use a variable to replace
+// parts of the ARN before the fifth colon."
+func (p *parser) resource(s string) (pattern, error) {
+	all, err := parsePattern(s, true, p.variables)
+	colons := 0
+	for _, e := range all {
+		if e.kind == reference && colons < 5 {
+			return nil, unsupported("Resource %.40q has a variable before the fifth colon", s)
+		}
+		colons += strings.Count(e.text, ":")
+	}
+	return all, err
 }

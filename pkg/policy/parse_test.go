@@ -111,32 +111,55 @@ func TestParseUnderstands(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := &Policy{Version: Version2012, ID: "p", Statements: []Statement{
+	of := func(s string) pattern {
+		p, err := parsePattern(s, true, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	want := []statement{
 		{
-			Sid: "one", Effect: Allow,
-			Principals: Principals{Any: []Principal{Everyone}},
-			Actions:    Patterns{Any: []string{"secretsmanager:GetSecretValue"}},
-			Resources:  Patterns{Any: []string{"*"}},
-			Conditions: []Condition{
-				{Operator{ForAnyValue, "StringLike", true}, "aws:PrincipalOrgID", []string{"o-a1b2c3d4e5", "o-b*"}},
-				{Operator{"", "Bool", false}, "aws:SecureTransport", []string{"true"}},
-				{Operator{"", "Bool", false}, "aws:ViaAWSService", []string{"false"}},
-				{Operator{"", "NumericLessThan", false}, "secretsmanager:RecoveryWindowInDays", []string{"7", "30"}},
+			name: `resource policy, statement 1 ("one")`, sid: "one",
+			principals: principals{any: []principal{{kind: everyone}}},
+			actions:    patterns{texts: []string{"secretsmanager:GetSecretValue"}, any: []pattern{of("secretsmanager:getsecretvalue")}},
+			resources:  patterns{texts: []string{"*"}, any: []pattern{of("*")}},
+			conditions: []condition{
+				{
+					operator: operator{operatorTypes["StringLike"], forAnyValue, "StringLike", true},
+					key:      key{keyTypes["aws:principalorgid"], "aws:principalorgid"}, name: "aws:PrincipalOrgID",
+					values:   []string{"o-a1b2c3d4e5", "o-b*"},
+					operands: stringOperands{{parts: []pattern{of("o-a1b2c3d4e5")}}, {parts: []pattern{of("o-b*")}}},
+				},
+				{
+					operator: operator{operatorTypes["Bool"], "", "Bool", false},
+					key:      key{keyTypes["aws:securetransport"], "aws:securetransport"}, name: "aws:SecureTransport",
+					values: []string{"true"}, operands: boolOperands{"true"},
+				},
+				{
+					operator: operator{operatorTypes["Bool"], "", "Bool", false},
+					key:      key{keyTypes["aws:viaawsservice"], "aws:viaawsservice"}, name: "aws:ViaAWSService",
+					values: []string{"False"}, operands: boolOperands{"False"},
+				},
+				{
+					operator: operator{operatorTypes["NumericLessThan"], "", "NumericLessThan", false},
+					key:      key{provided, "secretsmanager:recoverywindowindays"}, name: "secretsmanager:RecoveryWindowInDays",
+					values: []string{"7", "30"}, operands: numberOperands{less, []float64{7, 30}},
+				},
 			},
 		},
 		{
-			Effect:     Deny,
-			Principals: Principals{true, []Principal{{Service, "rds.amazonaws.com"}, {AWS, "123456789012"}, Everyone}},
-			Actions:    Patterns{true, []string{"*"}},
-			Resources:  Patterns{true, []string{"arn:aws:secretsmanager:*"}},
+			name: "resource policy, statement 2",
+			deny: true,
+			principals: principals{true, []principal{
+				{kind: awsService, name: "rds.amazonaws.com"}, {kind: account, account: "123456789012"}, {kind: everyone},
+			}},
+			actions:   patterns{except: true, texts: []string{"*"}, any: []pattern{of("*")}},
+			resources: patterns{except: true, texts: []string{"arn:aws:secretsmanager:*"}, any: []pattern{of("arn:aws:secretsmanager:*")}},
 		},
-	}}
-	got.rules = nil
-	if !reflect.DeepEqual(got, want) {
-		t.Errorf("Parse =\n%+v, want\n%+v", got, want)
 	}
-	if p, err := Parse(good["no version"]); err != nil || p.Version != Version2008 {
-		t.Errorf("Parse of a policy without a Version = %+v, %v, want that of 2008", p, err)
+	if !reflect.DeepEqual(got.statements, want) {
+		t.Errorf("Parse =\n%+v, want\n%+v", got.statements, want)
 	}
 }
 
@@ -401,7 +424,7 @@ func TestActionsAndResources(t *testing.T) {
 	for _, s := range []string{
 		"*", "arn:aws:secretsmanager:us-east-1:123456789012:secret:a-AbCdEf", "arn:aws:secretsmanager:*:123456789012:secret:prod/*",
 		"arn:aws-us-gov:secretsmanager:us-gov-west-1:123456789012:secret:a-??????", "arn:aws:secretsmanager:*", "arn:*:secretsmanager:*:*:*",
-		"arn:aws:secretsmanager:us-east-1:123456789012:secret:${aws:username}/*", "arn:aws:*:*:*:secret:x",
+		"arn:aws:secretsmanager:us-east-1:123456789012:secret:${aws:username}/*", "arn:aws:secretsmanager:us-east-1:123456789012:${aws:username}", "arn:aws:*:*:*:secret:x",
 	} {
 		if _, err := Parse(swap("Resource", `"`+s+`"`)); err != nil {
 			t.Errorf("Parse with the resource %q: %v", s, err)
@@ -411,12 +434,12 @@ func TestActionsAndResources(t *testing.T) {
 
 func TestOperators(t *testing.T) {
 	t.Parallel()
-	for name := range operators {
+	for name, operatorType := range operatorTypes {
 		for _, each := range []string{"", "ForAllValues:", "ForAnyValue:"} {
 			for _, ifExists := range []string{"", "IfExists"} {
 				want := name != "Null" || each == "" && ifExists == ""
 				op, ok := parseOperator(each + name + ifExists)
-				if ok != want || ok && op != (Operator{strings.TrimSuffix(each, ":"), name, ifExists != ""}) {
+				if ok != want || ok && op != (operator{operatorType, strings.TrimSuffix(each, ":"), name, ifExists != ""}) {
 					t.Errorf("parseOperator(%q) = %+v, %v, want %v", each+name+ifExists, op, ok, want)
 				}
 			}
@@ -438,11 +461,11 @@ func TestValues(t *testing.T) {
 		{
 			"NumericEquals NumericNotEquals NumericLessThan NumericLessThanEquals NumericGreaterThan NumericGreaterThanEquals",
 			[]string{`1`, `"1"`, `-1.5`, `"+1"`, `1e3`, `["7", 30]`},
-			[]string{`""`, `"a"`, `"1 "`, `true`, `"NaN"`, `"Inf"`, `"0x1p-2"`, `"1_0"`, `".5"`, `1e400`, `"${aws:userid}"`},
+			[]string{`""`, `"a"`, `"1 "`, `true`, `"NaN"`, `"Inf"`, `"0x1p-2"`, `"1_0"`, `".5"`, `"7."`, `"7.e1"`, `1e400`, `"${aws:userid}"`},
 		},
 		{
 			"DateEquals DateNotEquals DateLessThan DateLessThanEquals DateGreaterThan DateGreaterThanEquals",
-			[]string{`"2020-01-01T00:00:01Z"`, `"2020-01-01T00:00:01.5+01:00"`, `"2020-01-01T00:00Z"`, `"2020-01-01"`, `"2020-01"`, `"2020"`, `1577836801`, `"1577836801"`},
+			[]string{`"2020-01-01T00:00:01Z"`, `"2020-01-01T00:00:01.5+01:00"`, `"2020-01-01T00:00Z"`, `"2020-01-01"`, `"2020-01"`, `"2020"`, `1577836801`, `"1577836801"`, `-100`, `"+100"`},
 			[]string{`""`, `"today"`, `"2020-13-01"`, `"2020-02-30"`, `"2020-01-01T00:00:01"`, `"2020-01-01 00:00:01Z"`, `1.5`, `true`, `"2020-*"`, `"${aws:CurrentTime}"`},
 		},
 		{"Bool", []string{`true`, `"true"`, `"False"`, `[true, "false"]`}, []string{`""`, `"yes"`, `1`, `"*"`, `"${aws:userid}"`}},
@@ -456,7 +479,7 @@ func TestValues(t *testing.T) {
 		{
 			"ArnEquals ArnNotEquals ArnLike ArnNotLike",
 			[]string{`"arn:aws:iam::123456789012:role/app"`, `"arn:aws:iam::*:role/app"`, `"*"`, `"arn:aws:s3:::bucket"`, `"${aws:PrincipalArn}"`},
-			[]string{`""`, `"123456789012"`, `"arn:aws:iam"`, `"role/app"`, `true`},
+			[]string{`""`, `"**"`, `"123456789012"`, `"arn:aws:iam"`, `"urn:aws:iam::123456789012:role/app"`, `"role/app"`, `true`},
 		},
 	} {
 		for op := range strings.FieldsSeq(tt.operators) {

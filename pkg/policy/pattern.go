@@ -1,170 +1,121 @@
 package policy
 
 import (
-	"slices"
 	"strings"
 	"unicode/utf8"
 )
 
-// A pattern is text with wildcards and variables, taken apart once so that
-// matching need only walk along it. What a variable stands for is text: a star in
-// a user's name is a star.
-type pattern struct {
-	// exactly is the whole of it when there are no elements.
-	exactly  string
-	elements []element
-	// hasVariables is that it does not match a request in which one of them
-	// has no value.
-	hasVariables bool
-}
+// A pattern is text with wildcards and variables. The value of a variable is text:
+// a star in a user's name is a star.
+type pattern []element
 
-// An element of a pattern is some text, a wildcard, or a variable.
 type element struct {
 	kind     elementKind
-	text     string
-	variable *variable
+	text     string    // of a literal
+	variable *variable // of a reference
 }
 
 type elementKind uint8
 
 const (
-	literal elementKind = iota
-	anyOne
-	anyRun
-	variables
+	literal   elementKind = iota
+	anyRune               // ?
+	anyText               // *
+	reference             // ${aws:username}
 )
 
-// A syntax is what in a pattern is not text.
-type syntax struct{ wildcards, variables bool }
-
-// parsePattern takes a pattern apart. No two elements beside one another are text.
-func parsePattern(s string, with syntax) ([]element, error) {
-	var all []element
-	stops := ""
-	if with.wildcards {
-		stops += "*?"
+func parsePattern(s string, wildcards, variables bool) (pattern, error) {
+	var p pattern
+	special := ""
+	if wildcards {
+		special += "*?"
 	}
-	if with.variables {
-		stops += "$"
+	if variables {
+		special += "$"
 	}
 	for s != "" {
-		i := strings.IndexAny(s, stops)
-		if i < 0 {
-			i = len(s)
-		}
-		e, n := element{kind: literal, text: s[:i]}, i
+		i := strings.IndexAny(s, special)
 		switch {
+		case i < 0:
+			return p.add(element{text: s}), nil
 		case i > 0:
+			p, s = p.add(element{text: s[:i]}), s[i:]
 		case s[0] == '*':
-			e, n = element{kind: anyRun}, 1
+			p, s = p.add(element{kind: anyText}), s[1:]
 		case s[0] == '?':
-			e, n = element{kind: anyOne}, 1
+			p, s = p.add(element{kind: anyRune}), s[1:]
 		case strings.HasPrefix(s, "${"):
-			v, rest, err := parseVariable(s[2:])
+			e, rest, err := parseReference(s[2:])
 			if err != nil {
 				return nil, err
 			}
-			e, n = v, len(s)-len(rest)
-		default: // a dollar sign
-			e.text, n = s[:1], 1
+			p, s = p.add(e), rest
+		default:
+			p, s = p.add(element{text: "$"}), s[1:]
 		}
-		all, s = join(all, e), s[n:]
 	}
-	return all, nil
+	return p, nil
 }
 
-// join puts an element behind others.
-func join(all []element, e element) []element {
-	last := len(all) - 1
+// add appends an element, so that no two literals follow each other.
+func (p pattern) add(e element) pattern {
+	last := len(p) - 1
 	switch {
-	case e.kind == literal && e.text == "", e.kind == anyRun && last >= 0 && all[last].kind == anyRun: // two stars are one
-	case e.kind == literal && last >= 0 && all[last].kind == literal:
-		all[last].text += e.text
+	case e.kind == literal && e.text == "":
+	case e.kind == literal && last >= 0 && p[last].kind == literal:
+		p[last].text += e.text
 	default:
-		all = append(all, e)
+		p = append(p, e)
 	}
-	return all
+	return p
 }
 
-func patternOf(all []element) pattern {
-	if len(all) == 0 {
-		return pattern{}
+// match says whether all of s matches p. It goes back to the last star only, so
+// that it takes len(p)·len(s) steps at most.
+func (p pattern) match(s string, c *requestContext) bool {
+	if len(p) == 1 && p[0].kind == literal {
+		return s == p[0].text
 	}
-	if len(all) == 1 && all[0].kind == literal {
-		return pattern{exactly: all[0].text}
-	}
-	return pattern{elements: all, hasVariables: slices.ContainsFunc(all, func(e element) bool { return e.kind == variables })}
-}
-
-func compilePattern(s string, with syntax) (pattern, error) {
-	all, err := parsePattern(s, with)
-	return patternOf(all), err
-}
-
-// match says whether all of s is as p says. It never looks back further than to
-// the last star, so that it takes len(p)·len(s) steps at the most.
-func (p *pattern) match(s string, c *call) bool {
-	if p.elements == nil {
-		return s == p.exactly
-	}
-	all := p.elements
-	i, star, resume := 0, -1, ""
+	i, star, retry := 0, -1, "" // retry is where what follows the star matched last
 	for {
-		if i < len(all) {
-			e := &all[i]
-			switch e.kind {
-			case anyRun:
-				if i == len(all)-1 {
+		if i < len(p) {
+			text, ok := p[i].text, true
+			switch p[i].kind {
+			case anyText:
+				if i++; i == len(p) {
 					return true
 				}
-				i++
-				star, resume = i, s
-				if all[i].kind == literal {
-					if resume = from(resume, all[i].text); resume == "" {
-						return false
-					}
-					s = resume
-				}
+				s = p[i].seek(s)
+				star, retry = i, s
 				continue
-			case anyOne:
-				if s != "" {
-					_, n := utf8.DecodeRuneInString(s)
-					i, s = i+1, s[n:]
-					continue
-				}
-			default:
-				t := e.text
-				if e.kind == variables {
-					var ok bool
-					if t, ok = e.variable.value(c); !ok {
-						return false
-					}
-				}
-				if rest, ok := strings.CutPrefix(s, t); ok {
-					i, s = i+1, rest
-					continue
-				}
+			case anyRune:
+				_, n := utf8.DecodeRuneInString(s)
+				text, ok = s[:n], n > 0
+			case reference:
+				text, ok = p[i].variable.value(c)
+			}
+			if ok && strings.HasPrefix(s, text) {
+				i, s = i+1, s[len(text):]
+				continue
 			}
 		} else if s == "" {
 			return true
 		}
-		if star < 0 || resume == "" {
+		if retry == "" {
 			return false
 		}
-		_, n := utf8.DecodeRuneInString(resume)
-		resume = resume[n:]
-		if all[star].kind == literal {
-			if resume = from(resume, all[star].text); resume == "" {
-				return false
-			}
-		}
-		i, s = star, resume
+		_, n := utf8.DecodeRuneInString(retry)
+		retry = p[star].seek(retry[n:])
+		i, s = star, retry
 	}
 }
 
-// from is s from where t, which is not empty, first stands in it, or nothing.
-func from(s, t string) string {
-	i := strings.Index(s, t)
+// seek skips what is before the first place in s where e may match.
+func (e *element) seek(s string) string {
+	if e.kind != literal {
+		return s
+	}
+	i := strings.Index(s, e.text)
 	if i < 0 {
 		return ""
 	}
@@ -172,35 +123,85 @@ func from(s, t string) string {
 }
 
 // resolves says whether every variable of p has a value.
-func (p *pattern) resolves(c *call) bool {
-	if !p.hasVariables {
-		return true
-	}
-	for _, e := range p.elements {
-		if e.kind == variables {
-			if _, ok := e.variable.value(c); !ok {
-				return false
-			}
+func (p pattern) resolves(c *requestContext) bool {
+	for i := range p {
+		if p[i].kind != reference {
+			continue
+		}
+		if _, ok := p[i].variable.value(c); !ok {
+			return false
 		}
 	}
 	return true
 }
 
-// expand is p as text, for one that has no wildcards.
-func (p *pattern) expand(c *call) (string, bool) {
-	if p.elements == nil {
-		return p.exactly, true
-	}
-	var b strings.Builder
-	for _, e := range p.elements {
-		t := e.text
-		if e.kind == variables {
-			var ok bool
-			if t, ok = e.variable.value(c); !ok {
+// expand is p, which has no wildcards, as text; false if a variable has no value.
+func (p pattern) expand(c *requestContext) (s string, ok bool) {
+	for i := range p {
+		text := p[i].text
+		if p[i].kind == reference {
+			if text, ok = p[i].variable.value(c); !ok {
 				return "", false
 			}
 		}
-		b.WriteString(t)
+		s += text
 	}
-	return b.String(), true
+	return s, true
 }
+
+// A variable is ${aws:username}, or ${aws:username, 'nobody'}: the value of a
+// condition key in the request, or else the default.
+type variable struct {
+	key        key
+	fallback   string
+	hasDefault bool
+}
+
+// value is the value of v in a request. An empty one is none ("the value is
+// effectively null", IAM user guide, "Variables and tags"), and so is that of a
+// key with several values.
+func (v *variable) value(c *requestContext) (string, bool) {
+	if values := c.values(v.key); len(values) == 1 && values[0] != "" {
+		return values[0], true
+	}
+	return v.fallback, v.hasDefault
+}
+
+// parseReference parses what follows "${", and returns what follows its closing
+// brace. It also parses ${*}, ${?} and ${$}, which are text.
+//
+// The user guide of Secrets Manager has spaces inside the braces, which IAM's
+// checks call an error.
+func parseReference(s string) (e element, rest string, err error) {
+	end := strings.IndexAny(s, ",}")
+	if end < 0 {
+		return e, "", unsupported("a variable is not closed")
+	}
+	name, rest := strings.Trim(s[:end], " "), s[end:]
+	if rest[0] == '}' && (name == "*" || name == "?" || name == "$") {
+		return element{text: name}, rest[1:], nil
+	}
+	v := &variable{}
+	if after, ok := strings.CutPrefix(rest, ","); ok {
+		after, ok = strings.CutPrefix(strings.TrimLeft(after, " "), "'")
+		value, after, closed := strings.Cut(after, "'")
+		if !ok || !closed {
+			return e, "", unsupported("the default of the variable %.40q is not in single quotation marks", name)
+		}
+		v.fallback, v.hasDefault = value, true
+		rest = strings.TrimLeft(after, " ")
+	}
+	rest, ok := strings.CutPrefix(rest, "}")
+	if !ok {
+		return e, "", unsupported("the variable %.40q is not closed", name)
+	}
+	if v.key, err = findKey(name); err != nil {
+		return e, "", err
+	}
+	if v.key.multivalued {
+		return e, "", unsupported("%.40q may have several values, and so is no variable", name)
+	}
+	return element{kind: reference, variable: v}, rest, nil
+}
+
+func hasVariable(s string) bool { return strings.Contains(s, "${") }

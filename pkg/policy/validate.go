@@ -2,30 +2,29 @@ package policy
 
 import "fmt"
 
-// A Finding is what ValidateResourcePolicy reports of a policy that does not
-// pass, with AWS's member names.
+// A Finding is a result of ValidateResourcePolicy, with AWS's member names.
 type Finding struct {
 	CheckName    string
 	ErrorMessage string
 }
 
-// The names of checks. AWS documents that a check has a name, and not which:
-// broadAccess is a guess, unsupportedSid is what IAM's policy checks call it.
+// The names of the checks. AWS does not document them: broadAccess is a guess,
+// unsupportedSid is IAM's name for its check.
 const (
 	broadAccess    = "BROAD_ACCESS"
 	unsupportedSid = "UNSUPPORTED_SID"
 )
 
-// Validate reads a resource policy as Parse does, and reports what keeps it from
-// passing: Sids that Parse refuses, and broad access.
+// Validate parses a resource policy and finds Sids that Parse rejects and broad
+// access.
 func Validate(text string) ([]Finding, error) {
-	p, err := parse(text, reader{sid: anySid})
+	p, err := parse(text, parser{sid: anySid})
 	if err != nil {
 		return nil, err
 	}
 	findings := []Finding{}
-	for i, s := range p.Statements {
-		if !sid.MatchString(s.Sid) {
+	for i := range p.statements {
+		if !sid.MatchString(p.statements[i].sid) {
 			findings = append(findings, Finding{unsupportedSid, fmt.Sprintf(
 				"Update the characters in the Sid element of statement %d to use one of the following character types: [a-z, A-Z, 0-9]", i+1)})
 		}

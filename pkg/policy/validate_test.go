@@ -57,7 +57,7 @@ func TestLooseSids(t *testing.T) {
 			t.Errorf("%q: got it taken, want it refused", sid)
 		}
 		p, err := NewCache(1).Policy("hash", func() (string, error) { return text, nil })
-		if err != nil || p == Unreadable || p.Statements[0].Sid != sid {
+		if err != nil || p == Unreadable || p.statements[0].sid != sid {
 			t.Errorf("%q: got %+v, %v of a stored policy, want it read", sid, p, err)
 		}
 		if _, err := ParseSet("policies.json", []byte("["+text+"]")); err != nil {

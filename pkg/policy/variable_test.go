@@ -25,7 +25,7 @@ func TestVariables(t *testing.T) {
 		caller   Caller
 		resource string
 		elements string
-		want     answer
+		want     tristate
 	}{
 		// in resources
 		{c, arn + "alice/db-AbCdEf", `"Resource": "` + arn + `${aws:username}/*"`, yes},
@@ -42,7 +42,7 @@ func TestVariables(t *testing.T) {
 		// without a value
 		{sessionOf(home, "app", "alice"), arn + "alice/db", `"Resource": "` + arn + `${aws:username}/*"`, no},
 		{sessionOf(home, "app", "alice"), arn + "alice/db", `"Resource": ["` + arn + `${aws:username}/*", "*"]`, yes},
-		{sessionOf(home, "app", "alice"), arn + "alice/db", `"NotResource": "` + arn + `${aws:username}/*"`, unsure},
+		{sessionOf(home, "app", "alice"), arn + "alice/db", `"NotResource": "` + arn + `${aws:username}/*"`, unknown},
 		{sessionOf(home, "app", "alice"), arn + "alice/db", `"NotResource": ["` + arn + `${aws:username}/*", "` + arn + `alice/*"]`, no},
 		{sessionOf(home, "app", "alice"), arn + "nobody/db", `"Resource": "` + arn + `${aws:username, 'nobody'}/*"`, yes},
 		{sessionOf(home, "app", "alice"), arn + "x/db", `"Resource": "` + arn + `${aws:username, '*'}/*"`, no},
@@ -139,6 +139,7 @@ func TestUnknownIsRefused(t *testing.T) {
 		{cond(`{"StringEquals": {"aws:username": "${aws:username, 'x' y}"}}`), "not closed"},
 		{cond(`{"ArnLike": {"aws:PrincipalArn": "${aws:username}:user/x"}}`), "it is no ARN"},
 		{cond(`{"ArnLike": {"aws:PrincipalArn": "${aws:username}::::::"}}`), "it is no ARN"},
+		{cond(`{"ArnLike": {"aws:PrincipalArn": "arn*:aws:iam::123456789012:user/${aws:username}"}}`), "it is no ARN"},
 		{swap("Resource", `"arn:aws:secretsmanager:us-east-1:${aws:PrincipalAccount}:secret:x"`), "before the fifth colon"},
 		{swap("Resource", `"arn:aws:secretsmanager:us-east-1:123456789012:secret:${aws:PrincipalTag/team}/*"`), "the gateway does not say"},
 		{swap("Resource", `"arn:aws:secretsmanager:us-east-1:123456789012:secret:${aws:username"`), "not closed"},
@@ -153,8 +154,8 @@ func TestUnknownIsRefused(t *testing.T) {
 	}
 }
 
-// A policy that was stored before its keys were looked at denies what it may mean
-// to deny, and allows nothing.
+// A policy that was stored before its keys were checked denies what it may mean to
+// deny, and allows nothing.
 func TestUnknownAtRunTime(t *testing.T) {
 	t.Parallel()
 	cache := NewCache(8)
@@ -198,6 +199,31 @@ func TestUnknownAtRunTime(t *testing.T) {
 	}
 }
 
+// A syntax error is none of those: a stored policy with one denies everything.
+func TestSyntaxAtRunTime(t *testing.T) {
+	t.Parallel()
+	for _, condition := range []string{
+		`{"NumericEquals": {"aws:Whatever": "x"}}`, `{"ArnLike": {"aws:SourceArn": "urn:aws:iam::123456789012:role/app"}}`, `{"ArnLike": {"aws:SourceArn": "arn:aws:iam"}}`,
+	} {
+		if p, err := ofText(NewCache(1), cond(condition)); err != nil || p != Unreadable {
+			t.Errorf("%s: %+v, %v, want Unreadable", condition, p, err)
+		}
+	}
+}
+
+// Of several resources those that are supported count.
+func TestUnknownAmongOthers(t *testing.T) {
+	t.Parallel()
+	p, err := ofText(NewCache(1), stmt(`"Effect": "Allow", "Principal": "*", "Action": "*"`,
+		`"Resource": ["arn:aws:secretsmanager:eu-central-1:123456789012:secret:${aws:PrincipalTag/team}/*", "*"]`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := (*Set)(nil).Decide(reads(userOf(home, "bob")), p); !d.Allowed {
+		t.Errorf("%+v: %s", d, d.Explain())
+	}
+}
+
 func TestExplain(t *testing.T) {
 	t.Parallel()
 	set := setOf(t,
@@ -225,7 +251,7 @@ func TestExplain(t *testing.T) {
 			t.Errorf("%s:\n got %s\nwant %s", tt.name, got, tt.want)
 		}
 		if strings.Contains(got, "MARK") {
-			t.Errorf("%s: Explain tells a value", tt.name)
+			t.Errorf("%s: Explain contains a value", tt.name)
 		}
 	}
 }

@@ -11,32 +11,32 @@ import (
 // A cron is a cron() expression: its hours on its days of its months.
 type cron struct {
 	hours, months set
-	// dates are the days of the month, and lastOne for L; none of them if the days
-	// are those of the week.
+	// dates are the days of the month, and lastOne for L; empty for days of the
+	// week.
 	dates set
-	// weeks are, by time.Weekday, the weeks of a month, one to five: 2 for the
-	// second Tuesday, all five for each Tuesday, and lastOne for TUEL.
+	// weeks has for each time.Weekday the weeks of the month, 1 to 5: 2 for the
+	// second Tuesday, all five for every Tuesday, and lastOne for TUEL.
 	weeks [7]set
 }
 
-// A set has numbers from 0 to 63.
+// A set is a set of numbers from 0 to 63.
 type set uint64
 
 func (s set) has(n int) bool { return s>>n&1 == 1 }
 
-// lastOne is what is last in a month: its last day in dates, or its last Tuesday in
-// the weeks of Tuesday.
+// lastOne is the last of a month: its last day in dates, its last Tuesday in the weeks of
+// Tuesday.
 const lastOne = 63
 
 const everyWeek set = 1<<1 | 1<<2 | 1<<3 | 1<<4 | 1<<5
 
-// A field is one of those of an expression that have more than one value.
+// A field is a field of an expression that may have several values.
 type field struct {
 	name      string
 	low, high int
-	names     []string // of low and those that follow
+	names     []string // of the values from low
 	wildcards string
-	last      set // what L is, if there is one
+	last      set // what L means, if it is allowed
 }
 
 var (
@@ -46,10 +46,10 @@ var (
 	weekdays = field{"day-of-week", 1, 7, strings.Fields("SUN MON TUE WED THU FRI SAT"), ", - * ? / L #", 1 << 7}
 )
 
-// parseCron reads what stands in cron(). The grammar is that of the page
-// "Schedule expressions in Secrets Manager rotation" of AWS's user guide, where
-// hours have increments only; that they may have lists, ranges and * is a guess,
-// and so is that a range must not run backwards.
+// parseCron parses the argument of cron(). The grammar is that of the user guide
+// ("Schedule expressions in Secrets Manager rotation"), where hours have increments only;
+// that they may have lists, ranges and * is a guess, and so is that a range must not
+// descend.
 func parseCron(text string, least time.Duration) (openings, error) {
 	f := strings.Split(strings.ToUpper(text), " ")
 	switch {
@@ -69,7 +69,7 @@ func parseCron(text string, least time.Duration) (openings, error) {
 	if _, ok := c.nextDay(cycle); !ok {
 		return nil, refusal("The days of the cron() expression never come.")
 	}
-	return c, tooShort(c.shortest(least), least)
+	return c, checkInterval(c.shortest(least), least)
 }
 
 func cronOf(hour, date, month, weekday string) (c cron, err error) {
@@ -87,7 +87,7 @@ func cronOf(hour, date, month, weekday string) (c cron, err error) {
 	return c, err
 }
 
-// parseWeekdays reads days of the week.
+// parseWeekdays parses a list of days of the week.
 func parseWeekdays(text string) (weeks [7]set, err error) {
 	for part := range strings.SplitSeq(text, ",") {
 		days, in, err := weekday(part)
@@ -103,9 +103,9 @@ func parseWeekdays(text string) (weeks [7]set, err error) {
 	return weeks, nil
 }
 
-// weekday reads a part of a list of days of the week, and the weeks of a month
-// in which they are meant: TUE#2 is the second Tuesday, TUEL the last, and L the
-// last day of the week, which is Saturday.
+// weekday parses an item of a list of days of the week, and the weeks of the month in
+// which they count: TUE#2 is the second Tuesday, TUEL the last, and L the last day of the
+// week, Saturday.
 func weekday(part string) (days, in set, err error) {
 	name, nth, numbered := strings.Cut(part, "#")
 	name, isLast := strings.CutSuffix(name, "L")
@@ -124,7 +124,7 @@ func weekday(part string) (days, in set, err error) {
 	return 1 << v, 1 << n, nil
 }
 
-// values reads a list.
+// values parses a list.
 func (f field) values(text string) (s set, err error) {
 	for part := range strings.SplitSeq(text, ",") {
 		more, err := f.span(part)
@@ -136,9 +136,9 @@ func (f field) values(text string) (s set, err error) {
 	return s, nil
 }
 
-// span reads a value, a range or all values, or those of them that are an
-// increment apart. A value with an increment begins a range to the end, and AWS
-// has an increment on its own too: `/8` are the hours 0, 8 and 16.
+// span parses a value, a range or *, each with or without an increment. A value with an
+// increment begins a range to the end. AWS also has an increment alone: `/8` is the hours
+// 0, 8 and 16.
 func (f field) span(part string) (s set, err error) {
 	if part == "L" && f.last != 0 {
 		return f.last, nil
@@ -167,7 +167,7 @@ func (f field) span(part string) (s set, err error) {
 	return s, nil
 }
 
-// value reads a number or a name; it is negative if the field has no such value.
+// value parses a number or a name; it is negative for an invalid one.
 func (f field) value(text string) int {
 	if i := slices.Index(f.names, text); i >= 0 {
 		return f.low + i
@@ -198,8 +198,8 @@ func (c cron) next(_, _, after time.Time) (time.Time, bool) {
 func (c cron) first() int { return bits.TrailingZeros64(uint64(c.hours)) }
 func (c cron) final() int { return bits.Len64(uint64(c.hours)) - 1 }
 
-// nextDay is the first day that is d or later, if there is one. The rarest, a
-// 29 February that is a Monday, comes after 40 years at most.
+// nextDay is the first day from d on, if there is one. The rarest, a 29 February that is
+// a Monday, comes after 40 years at most.
 func (c cron) nextDay(d time.Time) (time.Time, bool) {
 	for end := d.AddDate(41, 0, 0); d.Before(end); {
 		switch {
@@ -214,7 +214,7 @@ func (c cron) nextDay(d time.Time) (time.Time, bool) {
 	return d, false
 }
 
-// on says whether d is in one of the days.
+// on says whether d is one of the days.
 func (c cron) on(d time.Time) bool {
 	year, month, date := d.Date()
 	if !c.months.has(int(month)) {
@@ -234,8 +234,8 @@ func (c cron) interval(from time.Time) time.Duration {
 	return b.Sub(a)
 }
 
-// limits has one hour a day as a schedule in days, and more as one in hours:
-// AWS knows these two, and does not say which expressions are which.
+// limits treats one hour a day as a schedule in days, and several as one in hours. AWS
+// distinguishes these two, and does not say which expressions are which.
 func (c cron) limits() limits {
 	left := day - time.Duration(c.final())*time.Hour
 	if c.first() == c.final() {
@@ -244,7 +244,7 @@ func (c cron) limits() limits {
 	return limits{usual: time.Hour, day: left, window: c.withinDay()}
 }
 
-// withinDay is the shortest time between two windows of one day.
+// withinDay is the shortest interval between two windows of one day.
 func (c cron) withinDay() time.Duration {
 	gap, before := 24, -24
 	for h := range 24 {
@@ -255,8 +255,7 @@ func (c cron) withinDay() time.Duration {
 	return time.Duration(gap) * time.Hour
 }
 
-// shortest is the shortest time between two windows, or any that is at least
-// enough.
+// shortest is the shortest interval between two windows, or one of at least enough.
 func (c cron) shortest(enough time.Duration) time.Duration {
 	within := c.withinDay()
 	overnight := day - time.Duration(c.final()-c.first())*time.Hour
@@ -266,11 +265,10 @@ func (c cron) shortest(enough time.Duration) time.Duration {
 	return within
 }
 
-// cycle is the first of 28 years that have every kind of year and of turn of a
-// year. There the calendar begins again.
+// cycle is the beginning of 28 years after which the calendar repeats.
 var cycle = time.Date(2001, time.January, 1, 0, 0, 0, 0, time.UTC)
 
-// adjacent says whether there are ever two days in a row.
+// adjacent says whether two consecutive days ever match.
 func (c cron) adjacent() bool {
 	end := cycle.AddDate(28, 0, 0)
 	for d, ok := c.nextDay(cycle); ok && d.Before(end); d, ok = c.nextDay(d.AddDate(0, 0, 1)) {

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// daily are the rules with AutomaticallyAfterDays: that many days after the day
-// of the last rotation, and when that day was missed, the next that is left.
+// daily is AutomaticallyAfterDays: that many days after the day of the last rotation or,
+// if that day has passed, tomorrow.
 type daily int
 
 func (d daily) next(anchor, last, after time.Time) (time.Time, bool) {
@@ -16,8 +16,8 @@ func (d daily) next(anchor, last, after time.Time) (time.Time, bool) {
 		last = anchor // never rotated
 	}
 	due := midnight(last).AddDate(0, 0, int(d))
-	if left := midnight(after).AddDate(0, 0, 1); left.After(due) {
-		return left, true
+	if tomorrow := midnight(after).AddDate(0, 0, 1); tomorrow.After(due) {
+		return tomorrow, true
 	}
 	return due, true
 }
@@ -26,8 +26,8 @@ func (d daily) interval(time.Time) time.Duration { return time.Duration(d) * day
 
 func (d daily) limits() limits { return limits{usual: day, day: day, window: unlimited} }
 
-// A rate is a rate() expression: midnight of the day on which it was set, and
-// every n units from there.
+// A rate is a rate() expression: every n units from midnight of the day on which it was
+// set.
 type rate struct {
 	n    int
 	unit time.Duration
@@ -36,9 +36,8 @@ type rate struct {
 // longest is "the maximum rotation period" (user guide, Schedule expressions).
 const longest = 999 * day
 
-// parseRate reads what stands in rate(). AWS has hours and days; a deployment
-// that rotates more often than AWS has minutes too. One may be written in the
-// plural and more in the singular: a guess, since what AWS says to that is not known.
+// parseRate parses the argument of rate(). AWS has hours and days; a deployment that may
+// rotate more often has minutes too. That singular and plural are equivalent is a guess.
 func parseRate(text string, least time.Duration) (openings, error) {
 	digits, name, _ := strings.Cut(text, " ")
 	n, ok := number(digits)
@@ -50,7 +49,7 @@ func parseRate(text string, least time.Duration) (openings, error) {
 		return nil, refusal(fmt.Sprintf("The interval between rotations must be at most %d days.", longest/day))
 	}
 	r := rate{n, unit}
-	return r, tooShort(r.every(), least)
+	return r, checkInterval(r.every(), least)
 }
 
 var units = map[string]time.Duration{"minute": time.Minute, "hour": time.Hour, "day": day}
@@ -71,7 +70,7 @@ func (r rate) interval(time.Time) time.Duration { return r.every() }
 
 func (r rate) limits() limits {
 	switch r.unit {
-	case time.Minute: // one window after the other, over midnight too
+	case time.Minute: // consecutive windows, also over midnight
 		return limits{usual: r.every(), day: unlimited, window: r.every()}
 	case time.Hour:
 		return limits{usual: time.Hour, day: r.lastOfDay(), window: r.every()}
@@ -79,9 +78,9 @@ func (r rate) limits() limits {
 	return limits{usual: day, day: day, window: unlimited}
 }
 
-// lastOfDay is how much of a day is left when its last window opens, on the day
-// on which that is least. A rate of ten hours opens at 0, 10 and 20, at 6 and 16,
-// at 2, 12 and 22, ...: at each multiple of what ten and a day have in common.
+// lastOfDay is the shortest time from the last opening of a day to midnight. A rate of
+// ten hours opens at 0, 10 and 20, at 6 and 16, at 2, 12 and 22, ...: in the end at each
+// multiple of the greatest common divisor of ten hours and a day.
 func (r rate) lastOfDay() time.Duration {
 	a, b := r.every(), day
 	for b != 0 {
@@ -90,7 +89,7 @@ func (r rate) lastOfDay() time.Duration {
 	return a
 }
 
-// number reads up to seven digits and nothing else.
+// number parses one to seven digits.
 func number(s string) (int, bool) {
 	if len(s) > 7 || strings.Trim(s, "0123456789") != "" {
 		return 0, false

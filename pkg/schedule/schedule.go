@@ -1,14 +1,14 @@
-// Package schedule says when secrets are rotated.
+// Package schedule computes when secrets are rotated.
 //
-// Rotation rules become a Schedule, a row of windows. A rotation may begin while
-// one is open: at any time from its opening until before its close. No two
-// overlap, and but for rates in minutes none goes on after its UTC day. All times
-// are UTC, and the time is an argument, so a schedule is a value like any other.
+// Rotation rules become a Schedule, a sequence of rotation windows. A rotation may start
+// from the opening of a window until before its close. Windows do not overlap and, except
+// for rates in minutes, end within their UTC day. All times are UTC, and the current
+// time is an argument.
 //
-// Cron expressions are evaluated here and not by a library, because checking
-// AWS's grammar already yields the sets of values that a window needs, while
-// cronexpr and gronx number the weekdays otherwise, take no L for the last of
-// them, and answer a range that runs backwards with a panic or a text of their own.
+// Cron expressions are not evaluated by a library: checking AWS's grammar yields the
+// sets of values that are needed, while cronexpr and gronx number weekdays differently,
+// do not support L for weekdays, and panic at a descending range or have error texts of
+// their own.
 package schedule
 
 import (
@@ -19,48 +19,47 @@ import (
 	"github.com/strongroom/strongroom/pkg/secret"
 )
 
-// Least is the shortest interval between two windows that AWS takes.
+// Least is the minimum interval between windows in AWS.
 const Least = 4 * time.Hour
 
-// Shortest is the shortest that a deployment may allow: how often is looked what is
-// due. Rules that were taken once are read with it.
+// Shortest is the minimum interval that a deployment may allow: rotations that are due
+// are started once a minute. Stored rules are parsed with it.
 const Shortest = time.Minute
 
 const day = 24 * time.Hour
 
-// A Schedule says when the windows of a secret are. The zero one has none.
+// A Schedule is the rotation windows of a secret. The zero Schedule has none.
 type Schedule struct {
 	openings openings
 	open     time.Duration // from the opening of a window to its close
 }
 
-// Times are those that the next window follows from: when the schedule was set, when
-// the secret was rotated last, and now.
+// Times determine the next window: when the schedule was set, when the secret was last
+// rotated, and now.
 type Times struct{ Anchor, Last, Now time.Time }
 
 // openings are the times at which windows open.
 type openings interface {
 	// next is the first of them after a time, for a schedule that was set at
-	// anchor and a secret that was rotated last at last.
+	// anchor and a secret that was last rotated at last.
 	next(anchor, last, after time.Time) (time.Time, bool)
 	// interval is the time between the first two of them after from.
 	interval(from time.Time) time.Duration
-	// limits say how long the windows may be open.
+	// limits are the durations that windows may have.
 	limits() limits
 }
 
-// limits are how long a window is open without a Duration, and the longest that
-// none of them reaches the next UTC day, or the next window.
+// limits are the duration of a window without a Duration, and the maximum ones with
+// which no window extends into the next UTC day, or into the next window.
 type limits struct{ usual, day, window time.Duration }
 
 const unlimited = 1<<63 - 1
 
-// Parse reads rotation rules. Without days and expression they are those of a
-// secret that is not rotated by itself, with no windows. least is the shortest
-// interval between two windows that is taken: Least, or less where the
+// Parse parses rotation rules. Empty rules have no windows: the secret is not rotated
+// automatically. least is the minimum interval between windows: Least, or less if the
 // deployment allows it, down to a minute.
 //
-// AWS's words are known for one refusal, that of days beside an expression
+// AWS's text is known for one error, that for days with an expression
 // (terraform-provider-aws 33329). The others are ours.
 func Parse(rules secret.RotationRules, least time.Duration) (Schedule, error) {
 	if rules == (secret.RotationRules{}) {
@@ -79,8 +78,8 @@ func Parse(rules secret.RotationRules, least time.Duration) (Schedule, error) {
 
 func parseOpenings(rules secret.RotationRules, least time.Duration) (openings, error) {
 	days, text := rules.AutomaticallyAfterDays, rules.ScheduleExpression
-	rate, isRate := call("rate", text)
-	cron, isCron := call("cron", text)
+	rate, isRate := argument("rate", text)
+	cron, isCron := argument("cron", text)
 	switch {
 	case days != 0 && text != "":
 		return nil, refusal("You cannot specify both rotation frequency and schedule expression together.")
@@ -98,16 +97,16 @@ func parseOpenings(rules secret.RotationRules, least time.Duration) (openings, e
 	return nil, refusal("The schedule expression must be a rate() or a cron() expression.")
 }
 
-// call is what stands between the parentheses of name(...).
-func call(name, text string) (string, bool) {
+// argument is the text between the parentheses of name(...).
+func argument(name, text string) (string, bool) {
 	text, opened := strings.CutPrefix(text, name+"(")
 	text, closed := strings.CutSuffix(text, ")")
 	return text, opened && closed
 }
 
-// parseDuration is how long windows are open: by a Duration such as 3h, or, where
-// it is empty, as is usual. RotationRulesType: "The window must not extend into
-// the next rotation window or the next UTC day."
+// parseDuration parses a Duration such as 3h; an empty one is the usual one.
+// RotationRulesType: "The window must not extend into the next rotation window or the
+// next UTC day."
 func parseDuration(text string, limit limits) (time.Duration, error) {
 	if text == "" {
 		return limit.usual, nil
@@ -126,7 +125,7 @@ func parseDuration(text string, limit limits) (time.Duration, error) {
 	return open, nil
 }
 
-// Next is the next window of rules, as [Schedule.Next] has it; zero where there is none.
+// Next is the next window of rules, as from [Schedule.Next]; zero if there is none.
 func Next(rules secret.RotationRules, least time.Duration, t Times) (secret.Window, error) {
 	s, err := Parse(rules, least)
 	if err != nil {
@@ -137,7 +136,7 @@ func Next(rules secret.RotationRules, least time.Duration, t Times) (secret.Wind
 }
 
 // Next is the first window that opens after the last rotation and closes after now;
-// false if there is none any more.
+// false if there is none.
 func (s Schedule) Next(t Times) (secret.Window, bool) {
 	if s.openings == nil {
 		return secret.Window{}, false
@@ -153,9 +152,9 @@ func (s Schedule) Next(t Times) (secret.Window, bool) {
 	return secret.Window{Opens: opens, Closes: opens.Add(s.open)}, true
 }
 
-// Days is how many days lie between two windows, those that follow from, rounded
-// up: what DescribeSecret shows as AutomaticallyAfterDays beside an expression
-// (recorded: 1 for rate(10 hours)). It is zero without a schedule.
+// Days is the interval between the two windows after from in days, rounded up:
+// DescribeSecret shows it as AutomaticallyAfterDays with an expression (recorded: 1 for
+// rate(10 hours)). It is zero without a schedule.
 func (s Schedule) Days(from time.Time) int {
 	if s.openings == nil {
 		return 0
@@ -163,11 +162,11 @@ func (s Schedule) Days(from time.Time) int {
 	return int((s.openings.interval(from) + day - 1) / day)
 }
 
-// midnight is when the UTC day of t begins.
+// midnight is the beginning of the UTC day of t.
 func midnight(t time.Time) time.Time { return t.UTC().Truncate(day) }
 
-// tooShort is the refusal of an interval that is shorter than least.
-func tooShort(interval, least time.Duration) error {
+// checkInterval is an error for an interval shorter than least.
+func checkInterval(interval, least time.Duration) error {
 	if interval >= least {
 		return nil
 	}
