@@ -35,6 +35,7 @@ type call struct {
 	operation string
 	caller    policy.Caller
 	at        time.Time
+	began     time.Time // by the machine's clock
 
 	// named is the secret as the caller named it, keys are what policies can ask of
 	// the request, and parameters what may be recorded of it.
@@ -60,7 +61,7 @@ type call struct {
 }
 
 func (s *Server) newCall(id string, caller policy.Caller) *call {
-	c := &call{Server: s, id: id, caller: caller}
+	c := &call{Server: s, id: id, caller: caller, began: time.Now()}
 	c.Store = s.Store.Metered(func(units float64) {
 		c.mu.Lock()
 		defer c.mu.Unlock()

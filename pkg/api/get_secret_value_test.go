@@ -217,3 +217,21 @@ func TestLastAccessedDateCannotBeWritten(t *testing.T) {
 		t.Errorf("got log %s, want a warning with the cause", log)
 	}
 }
+
+// A read does not wait for its date longer than for itself.
+func TestReadDoesNotWaitForItsDate(t *testing.T) {
+	t.Parallel()
+	room := localtest.New(t)
+	create(t, room, "s", "v1", "one")
+	var patience time.Duration
+	room.Wire.Break("UpdateItem", func(call *http.Request, _ func() (*http.Response, error)) (*http.Response, error) {
+		deadline, _ := call.Context().Deadline()
+		patience = time.Until(deadline)
+		<-call.Context().Done()
+		return nil, call.Context().Err()
+	})
+	must(room.SDK.GetSecretValue(t.Context(), getInput("s", "", "")))(t)
+	if patience <= 0 || patience > time.Second {
+		t.Errorf("the read waits up to %s for its date", patience)
+	}
+}
