@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"time"
@@ -91,13 +92,10 @@ func (c *call) revealAnew(ctx context.Context, sec secret.Secret, versionID, sta
 	return c.reveal(ctx, now, versionID, stage, may)
 }
 
-// leastTouch is how long a read waits at least for its date to be noted.
-const leastTouch = 20 * time.Millisecond
-
 // touch notes the day of the read. It never fails a read, and no read waits for it
 // longer than for itself: at midnight, many may write to one secret.
 func (c *call) touch(ctx context.Context, sec secret.Secret, version secret.Version) {
-	ctx, cancel := context.WithTimeout(ctx, max(time.Since(c.began), leastTouch))
+	ctx, cancel := context.WithTimeout(ctx, max(time.Since(c.began), cmp.Or(c.DatePatience, 20*time.Millisecond)))
 	defer cancel()
 	if err := c.Store.Touch(ctx, sec, version, c.now()); err != nil && c.Log != nil {
 		c.Log.WarnContext(ctx, "last accessed date not noted", slog.String("secret", sec.Name), slog.String("error", err.Error()))

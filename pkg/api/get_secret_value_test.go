@@ -223,6 +223,7 @@ func TestReadDoesNotWaitForItsDate(t *testing.T) {
 	t.Parallel()
 	room := localtest.New(t)
 	create(t, room, "s", "v1", "one")
+	room.Server.DatePatience = 0
 	var patience time.Duration
 	room.Wire.Break("UpdateItem", func(call *http.Request, _ func() (*http.Response, error)) (*http.Response, error) {
 		deadline, _ := call.Context().Deadline()

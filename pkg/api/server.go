@@ -48,6 +48,9 @@ type Server struct {
 	// MinRotationInterval is the shortest interval between two rotations by
 	// schedule; zero means [schedule.Least], as AWS has it.
 	MinRotationInterval time.Duration
+	// DatePatience is how long a read waits for its date of access to be noted, when
+	// the read itself was shorter; zero means 20 ms.
+	DatePatience time.Duration
 	// Rotator runs rotations; without one, all are left to the schedule.
 	Rotator Rotator
 	// Policies say who may do what, besides the policies on the secrets; nil allows

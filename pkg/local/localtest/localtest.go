@@ -77,9 +77,10 @@ func open(t testing.TB, table string) *Room {
 		Sealer: &envelope.Sealer{KMS: r.KMS, DefaultKey: shared.DefaultKey, Keep: time.Minute},
 		ARNs:   ARNs,
 
-		Retention: secret.DefaultRetention,
-		Policies:  policy.AllowAll(),
-		Resources: policy.NewCache(100),
+		Retention:    secret.DefaultRetention,
+		DatePatience: time.Minute, // tests count on the dates
+		Policies:     policy.AllowAll(),
+		Resources:    policy.NewCache(100),
 	}
 	r.serve(t, local.Caller)
 	return r
