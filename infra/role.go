@@ -38,7 +38,7 @@ func findDue(table awsdynamodb.Table, indexes ...string) awsiam.PolicyStatement 
 	return allow("FindDue", nil, jsii.Strings(arns...), "dynamodb:Query")
 }
 
-// openTable is what DynamoDB needs from whoever reads or writes a table under a
+// openTable is what DynamoDB needs of a role that reads or writes a table under a
 // customer's key: it decrypts the table's key with the caller's own right, and
 // does the rest with grants it got when the table was made.
 // https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/encryption.usagenotes.html

@@ -94,7 +94,7 @@ func callRotationFunctions(b base) []awsiam.PolicyStatement {
 }
 
 // keepOff denies the rotator the stack's own functions, whatever is tagged or listed:
-// which function is called is the choice of whoever may set a rotation up.
+// callers that may set up a rotation choose which function is called.
 //
 // It is a policy of its own, and not in the role, because a function is made after
 // its role and cannot be named there.

@@ -81,7 +81,7 @@ func newServer(b base, rotator awslambda.Function) awslambda.Function {
 // newKey makes the one key of the stack: for the table, for the values sealed
 // in it and for the logs.
 //
-// One key and not three, because whoever holds the values' key holds all there
+// One key and not three, because the holder of the values' key holds all there
 // is to protect: to disable it closes everything at once, and there is one
 // policy and one trail to read. The uses are kept apart all the same, by
 // encryption context: a caller let in for one cannot open what another sealed.

@@ -9,7 +9,7 @@ import (
 // answers nothing. The services are as LocalStack lists them.
 const ready = `{"status":"ready","services":{"secretsmanager":"available"}}` + "\n"
 
-// withHealth answers whoever asks whether the server is ready, without credentials,
+// withHealth answers whether the server is ready, without credentials,
 // log or record. The second path is the one that is polled of a LocalStack.
 func withHealth(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -20,6 +20,6 @@ func withHealth(next http.Handler) http.Handler {
 		}
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("Cache-Control", "no-store")
-		_, _ = io.WriteString(w, ready) // whoever asked may be gone
+		_, _ = io.WriteString(w, ready) // the caller may be gone
 	})
 }

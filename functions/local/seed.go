@@ -66,8 +66,8 @@ type seeder struct {
 	caller policy.Caller
 }
 
-// newSeeder makes a caller that principal policies do not concern: whoever starts the
-// server chooses those as well. Only its errors are logged, since there are many calls.
+// newSeeder makes a caller that principal policies do not concern: the operator
+// chooses those as well. Only its errors are logged, since there are many calls.
 func newSeeder(server *api.Server) *seeder {
 	s := &seeder{server: *server, caller: policy.Caller{
 		ARN:       "arn:aws:iam::" + server.ARNs.Account + ":user/strongroom-seed",

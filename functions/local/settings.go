@@ -119,7 +119,7 @@ func (s settings) checkAddr() error {
 		return fmt.Errorf("--addr %s is not an address and a port, such as 127.0.0.1:4566", s.addr)
 	}
 	if !s.isLoopback() && s.credentials == "" {
-		return fmt.Errorf("--addr %s is not on loopback; whoever reaches it could read every secret, so it needs --verify-credentials", s.addr)
+		return fmt.Errorf("--addr %s is not on loopback, so other machines could read every secret; it needs --verify-credentials", s.addr)
 	}
 	return nil
 }

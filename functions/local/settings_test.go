@@ -76,9 +76,9 @@ func TestFlagsAreRefused(t *testing.T) {
 		"--account 1234":                        `--account "1234" is not the 12 digits of an AWS account`,
 		"--account 12345678901x":                `--account "12345678901x" is not the 12 digits of an AWS account`,
 		"--addr 127.0.0.1":                      "--addr 127.0.0.1 is not an address and a port, such as 127.0.0.1:4566",
-		"--addr :80":                            "--addr :80 is not on loopback; whoever reaches it could read every secret, so it needs --verify-credentials",
-		"--addr [2001:db8::1]:80":               "--addr [2001:db8::1]:80 is not on loopback; whoever reaches it could read every secret, so it needs --verify-credentials",
-		"--addr strongroom:80 --memory":         "--addr strongroom:80 is not on loopback; whoever reaches it could read every secret, so it needs --verify-credentials",
+		"--addr :80":                            "--addr :80 is not on loopback, so other machines could read every secret; it needs --verify-credentials",
+		"--addr [2001:db8::1]:80":               "--addr [2001:db8::1]:80 is not on loopback, so other machines could read every secret; it needs --verify-credentials",
+		"--addr strongroom:80 --memory":         "--addr strongroom:80 is not on loopback, so other machines could read every secret; it needs --verify-credentials",
 		"--addr nowhere --verify-credentials f": "--addr nowhere is not an address and a port, such as 127.0.0.1:4566",
 	} {
 		if _, err := read(strings.Fields(args)...); err == nil || err.Error() != want {

@@ -115,7 +115,7 @@ func invoke(w http.ResponseWriter, r *http.Request, function lambda.Handler) {
 		answer = failure(err)
 	}
 	w.Header().Set("Content-Type", "application/json")
-	_, _ = w.Write(answer) // whoever is gone does not need it
+	_, _ = w.Write(answer) // fails only when the caller is gone
 }
 
 // failure is the payload of a function that failed. Lambda names the error after its

@@ -19,7 +19,7 @@ const (
 	pending  = "AWSPENDING"
 )
 
-// An event says which step of which rotation to do. Do not log it: whoever has the
+// An event says which step of which rotation to do. Do not log it: a holder of the
 // RotationToken may write for the rotation while it runs.
 type event struct {
 	Step               string

@@ -5,7 +5,7 @@
 // AWS does. The value is sealed under it with AES-256-GCM; the same context,
 // length-prefixed so that no two contexts give the same bytes, is the
 // associated data. A sealed value moved to another secret, another version or
-// another kind does not open, whoever moved it.
+// another kind does not open.
 package envelope
 
 import (

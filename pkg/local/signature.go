@@ -16,7 +16,7 @@ import (
 
 const (
 	// maxSkew is how old a signature may be, or how far ahead, as with AWS. For
-	// that long whoever gets hold of a signed request can send it again, as with
+	// that long a captured request can be sent again, as with
 	// AWS too: SigV4 has nothing that is used only once.
 	maxSkew = 5 * time.Minute
 

@@ -13,7 +13,7 @@ const (
 	exists = "attribute_exists(#pk)"
 	isSeen = "#revision = :seen AND #suffix = :suffix"
 
-	// isRoomy holds the number of versions down, exactly, whoever puts at the
+	// isRoomy holds the number of versions down, exactly, also when others put at the
 	// same time.
 	isRoomy = isSeen + " AND #versions < :quota"
 

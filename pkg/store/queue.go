@@ -18,10 +18,10 @@ type queue struct {
 }
 
 // A gate holds one token while nobody passes. It is a channel and no mutex: a change
-// waits for remote calls while it holds it, and whoever waits for it can give up.
+// waits for remote calls while it holds it, and waiting callers can give up.
 type gate struct {
 	token chan struct{}
-	users int // who passes or waits
+	users int // changes that pass or wait
 }
 
 // enter waits for the turn to change a secret; leave ends it. It returns [ErrBusy]

@@ -86,7 +86,7 @@ func open(t testing.TB, table string) *Room {
 	return r
 }
 
-// As is the same service, in the same process, to which whoever calls is caller.
+// As is the same service, in the same process, to which every call is by this caller.
 func (r *Room) As(t testing.TB, caller policy.Caller) *Room {
 	t.Helper()
 	other := *r
