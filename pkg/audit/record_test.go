@@ -209,11 +209,13 @@ func TestLargeRecordIsMarked(t *testing.T) {
 		"parameters, and nothing besides": {func(r *Record) { r.RequestParameters["x"], r.AdditionalEventData = long, nil }, nil, 1},
 		"parameters": {
 			func(r *Record) { r.RequestParameters["x"] = long },
-			map[string]any{"policyStatement": "statement 1", "versionId": "v2"}, 1,
+			map[string]any{"policyStatement": "statement 1", "versionId": "v2"},
+			1,
 		},
 		"response": {
 			func(r *Record) { r.ResponseElements["x"] = long },
-			map[string]any{"policyStatement": "statement 1", "versionId": "v2"}, 1,
+			map[string]any{"policyStatement": "statement 1", "versionId": "v2"},
+			1,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -90,11 +90,11 @@ func (s *statement) allowedActions() []string {
 	return slices.DeleteFunc(all, func(a string) bool { return s.actions.match(a, nil) != yes })
 }
 
-// denies says whether d certainly denies a stranger an action on all resources on
-// which s allows it.
-func (d *statement) denies(stranger principal, action string, s *statement) bool {
-	return d.deny && d.isAbout(stranger) && d.actions.match(action, nil) == yes && d.resources.include(s.resources) &&
-		!slices.ContainsFunc(d.conditions, func(c condition) bool { return !c.metByStrangers() })
+// denies says whether s certainly denies a stranger an action on all resources on
+// which another statement allows it.
+func (s *statement) denies(stranger principal, action string, allows *statement) bool {
+	return s.deny && s.isAbout(stranger) && s.actions.match(action, nil) == yes && s.resources.include(allows.resources) &&
+		!slices.ContainsFunc(s.conditions, func(c condition) bool { return !c.metByStrangers() })
 }
 
 // include says whether p matches all that q matches. It compares the patterns as

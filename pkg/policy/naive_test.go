@@ -652,9 +652,12 @@ func (m *maker) request() Request {
 		rootOf(home), federatedOf(home, "alice"), userOf(abroad, "team/alice"), sessionOf(abroad, "app", "alice"), rootOf(abroad),
 		{},
 		{ARN: alice, Account: abroad},
-		{ARN: "arn:aws:sts::123456789012:user/alice", Account: home}, {ARN: "arn:aws:iam::123456789012:user/team/", Account: home},
-		{ARN: "arn::iam::123456789012:root", Account: home}, {ARN: "arn:aws:iam::12345678901:root", Account: "12345678901"},
-		{ARN: "arn:aws:sts::123456789012:assumed-role/app/", Account: home}, {ARN: "arn:aws:sts::123456789012:assumed-role/app/alice/x", Account: home},
+		{ARN: "arn:aws:sts::123456789012:user/alice", Account: home},
+		{ARN: "arn:aws:iam::123456789012:user/team/", Account: home},
+		{ARN: "arn::iam::123456789012:root", Account: home},
+		{ARN: "arn:aws:iam::12345678901:root", Account: "12345678901"},
+		{ARN: "arn:aws:sts::123456789012:assumed-role/app/", Account: home},
+		{ARN: "arn:aws:sts::123456789012:assumed-role/app/alice/x", Account: home},
 	}[m.below(19)]
 	c.OrgID = m.of("", "prod", "alice")
 	c.VPCE = m.of("", "", "a7b")

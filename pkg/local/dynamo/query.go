@@ -196,9 +196,8 @@ func (q *query) start(forward bool) (from, after []byte, err error) {
 		part := appendPart(from, low)
 		from = part[:len(part)-2] // without the end of the part
 	case !forward && high != "" && q.sort.predicate.op == begins:
-		part := appendPart(from, high)
-		part = part[:len(part)-2]
-		from = append(part, 255, 255) // behind all that begin so: no string has a byte 255
+		from = appendPart(from, high)
+		from = append(from[:len(from)-2], 255, 255) // behind all that begin so: no string has a byte 255
 	case !forward && high != "":
 		from = append(appendPart(from, high), 255)
 	case !forward:
