@@ -71,14 +71,15 @@ func transacted(items []types.TransactWriteItem) ([]*change, error) {
 	if len(items) == 0 || len(items) > maxActions {
 		return nil, invalid("1 validation error detected: Value at 'transactItems' failed to satisfy constraint: Member must have length between 1 and %d", maxActions)
 	}
-	changes := make([]*change, len(items))
+	changes, size := make([]*change, len(items)), 0
 	for i, it := range items {
 		var err error
 		if changes[i], err = changeOf(it); err != nil {
 			return nil, err
 		}
+		size += sizeOf(changes[i].put)
 	}
-	return changes, nil
+	return changes, checkAggregate(size)
 }
 
 func changeOf(it types.TransactWriteItem) (*change, error) {
@@ -143,16 +144,21 @@ func transact(r reader, changes []*change) ([]write, costs, error) {
 		if o.err != nil {
 			return nil, cost, cancelled(changes, outcomes)
 		}
-		if size += o.size; size > maxTransaction {
-			return nil, cost, invalid("Aggregate size of items in the transaction exceeds 4 MB")
-		}
+		size += o.size
 		if !changes[i].isCheck() {
 			writes = append(writes, o.writes...)
 		}
 		cost.Units[changes[i].table] += 2*o.units + o.index
 		cost.Again[changes[i].table] += 2 * o.read
 	}
-	return writes, cost, nil
+	return writes, cost, checkAggregate(size)
+}
+
+func checkAggregate(size int) error {
+	if size > maxTransaction {
+		return invalid("Collection size of items exceeded, which can also be caused by the aggregate size of the items in the transaction exceeding the 4MB limit")
+	}
+	return nil
 }
 
 func (c *change) isCheck() bool { return c.put == nil && !c.remove && c.actions == nil }

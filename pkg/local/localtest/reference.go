@@ -60,14 +60,14 @@ func guard(program, port string) {
 // Reference runs Dynoxide, another implementation of DynamoDB, with its tables in
 // memory until the test ends, and returns an SDK client of it. Root is the way from
 // the test's folder to that of the project.
-func Reference(t testing.TB, root string) *dynamodb.Client {
+func Reference(t testing.TB, root string, options ...func(*dynamodb.Options)) *dynamodb.Client {
 	t.Helper()
 	program := referenceProgram(t, root)
 	var err error
 	for range 3 { // another process may take the port first
 		var url string
 		if url, err = runReference(t, program); err == nil {
-			return dynamodb.New(dynamodb.Options{Region: local.Region, BaseEndpoint: aws.String(url), Credentials: anybody, Retryer: quick()})
+			return dynamodb.New(dynamodb.Options{Region: local.Region, BaseEndpoint: aws.String(url), Credentials: anybody, Retryer: quick()}, options...)
 		}
 	}
 	t.Fatalf("Dynoxide does not start: %v", err)
