@@ -90,7 +90,7 @@ func (c *call) byID(ctx context.Context, ids []string) ([]batchItem, error) {
 		}
 		names = append(names, parsed[i].Name)
 	}
-	secrets, err := c.Store.Secrets(ctx, names, c.damaged(ctx))
+	secrets, err := c.secrets(ctx, names)
 	if err != nil {
 		return nil, err
 	}

@@ -55,23 +55,29 @@ func fill(t testing.TB, room *localtest.Room, from, to int) {
 }
 
 func fillItems(sec secret.Secret) []map[string]types.AttributeValue {
-	text := func(s string) types.AttributeValue { return &types.AttributeValueMemberS{Value: s} }
+	return []map[string]types.AttributeValue{
+		fillHead(sec), fillRow(sec, "DIRECTORY#NAME", sec.Name), fillRow(sec, "DIRECTORY#CREATED", stamp(sec.Created)+"#"+sec.Name),
+	}
+}
+
+// stamp is a date as it is stored.
+func stamp(date time.Time) string { return date.Format("2006-01-02T15:04:05.000Z") }
+
+func fillRow(sec secret.Secret, order, place string) map[string]types.AttributeValue {
+	two := &types.AttributeValueMemberN{Value: "2"}
+	return map[string]types.AttributeValue{"pk": text(order), "sk": text(place), "schema": two, "name": text(sec.Name), "suffix": text(sec.Suffix()), "created": text(stamp(sec.Created))}
+}
+
+func fillHead(sec secret.Secret) map[string]types.AttributeValue {
 	zero, one := &types.AttributeValueMemberN{Value: "0"}, &types.AttributeValueMemberN{Value: "1"}
 	two := &types.AttributeValueMemberN{Value: "2"}
 	none := &types.AttributeValueMemberNULL{Value: true}
-	created := text(sec.Created.Format("2006-01-02T15:04:05.000Z"))
-	row := func(order, place string) map[string]types.AttributeValue {
-		return map[string]types.AttributeValue{"pk": text(order), "sk": text(place), "schema": two, "name": text(sec.Name), "suffix": text(sec.Suffix()), "created": created}
-	}
-	return []map[string]types.AttributeValue{
-		{
-			"pk": text("SECRET#" + sec.Name), "sk": text("HEAD"), "schema": two, "suffix": text(sec.Suffix()), "revision": one, "commit": text(""),
-			"token": text(""), "description": text(""), "type": text(""), "kms_key": text(""), "keyed": zero,
-			"stages": &types.AttributeValueMemberM{Value: map[string]types.AttributeValue{}}, "versions": zero, "prunings": zero, "moves": zero,
-			"policy_hash": text(""), "tags": none, "created": created, "changed": created, "deletion": none, "deleted": none,
-		},
-		row("DIRECTORY#NAME", sec.Name),
-		row("DIRECTORY#CREATED", created.(*types.AttributeValueMemberS).Value+"#"+sec.Name),
+	created := text(stamp(sec.Created))
+	return map[string]types.AttributeValue{
+		"pk": text("SECRET#" + sec.Name), "sk": text("HEAD"), "schema": two, "suffix": text(sec.Suffix()), "revision": one, "commit": text(""),
+		"token": text(""), "description": text(""), "type": text(""), "kms_key": text(""), "keyed": zero,
+		"stages": &types.AttributeValueMemberM{Value: map[string]types.AttributeValue{}}, "versions": zero, "prunings": zero, "moves": zero,
+		"policy_hash": text(""), "tags": none, "created": created, "changed": created, "deletion": none, "deleted": none,
 	}
 }
 

@@ -83,21 +83,46 @@ func textsOf(s Secret) texts {
 	}
 }
 
-// NamePrefix is what the names of all secrets begin with that can pass the
-// filters.
-func NamePrefix(filters []Filter) string {
-	longest := ""
+// NamePrefixes are what names begin with that can pass the filters: each with exactly
+// one of them, in this order. Without any, no name can pass.
+func NamePrefixes(filters []Filter) []string {
+	prefixes := []string{""}
 	for _, f := range filters {
-		if f.Key == ByName && len(f.Values) == 1 && !strings.HasPrefix(f.Values[0], "!") && len(f.Values[0]) > len(longest) {
-			longest = f.Values[0]
+		if f.Key == ByName && !slices.ContainsFunc(f.Values, isNegated) {
+			prefixes = common(prefixes, f.Values)
 		}
 	}
-	return longest
+	return prefixes
+}
+
+func isNegated(value string) bool { return strings.HasPrefix(value, "!") }
+
+// common are the prefixes of what begins with one of a and with one of b, without
+// those that begin with another.
+func common(a, b []string) []string {
+	var both, shortest []string
+	for _, x := range a {
+		for _, y := range b {
+			switch {
+			case strings.HasPrefix(x, y):
+				both = append(both, x)
+			case strings.HasPrefix(y, x):
+				both = append(both, y)
+			}
+		}
+	}
+	slices.Sort(both) // a prefix comes before what begins with it
+	for _, p := range both {
+		if n := len(shortest); n == 0 || !strings.HasPrefix(p, shortest[n-1]) {
+			shortest = append(shortest, p)
+		}
+	}
+	return shortest
 }
 
 func (f matcher) takes(t texts) bool {
 	for i, value := range f.Values {
-		not := strings.HasPrefix(value, "!")
+		not := isNegated(value)
 		if f.Key.matches(t, strings.TrimPrefix(value, "!"), f.words[i]) != not {
 			return true
 		}

@@ -1,6 +1,7 @@
 package secret
 
 import (
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -144,40 +145,87 @@ func TestFiltersTogether(t *testing.T) {
 }
 
 // What is ruled out by the name alone is ruled out, and what matches begins with
-// the prefix.
+// one of the prefixes.
 func TestFiltersByName(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
-		filters []Filter
-		prefix  string
-		may     []string
-		mayNot  []string
+		filters  []Filter
+		prefixes []string
+		may      []string
+		mayNot   []string
 	}{
-		{nil, "", []string{"a", "b"}, nil},
-		{[]Filter{{ByName, []string{"ab"}}}, "ab", []string{"ab", "abc"}, []string{"a", "b", "Ab"}},
-		{[]Filter{{ByName, []string{"a"}}, {ByName, []string{"ab"}}}, "ab", []string{"ab"}, []string{"a", "ac"}},
-		{[]Filter{{ByName, []string{"ab"}}, {ByName, []string{"x"}}}, "ab", nil, []string{"ab", "x"}},
-		{[]Filter{{ByName, []string{"a", "b"}}}, "", []string{"a1", "b1"}, []string{"c"}},
-		{[]Filter{{ByName, []string{"!a"}}}, "", []string{"b"}, []string{"a"}},
-		{[]Filter{{ByName, []string{""}}}, "", []string{"b"}, nil},
-		{[]Filter{{ByDescription, []string{"a"}}}, "", []string{"b"}, nil},
-		{[]Filter{{ByAll, []string{"a"}}, {ByName, []string{"a"}}}, "a", []string{"a"}, []string{"b"}},
+		{nil, []string{""}, []string{"a", "b"}, nil},
+		{[]Filter{{ByName, []string{"ab"}}}, []string{"ab"}, []string{"ab", "abc"}, []string{"a", "b", "Ab"}},
+		{[]Filter{{ByName, []string{"a"}}, {ByName, []string{"ab"}}}, []string{"ab"}, []string{"ab"}, []string{"a", "ac"}},
+		{[]Filter{{ByName, []string{"ab"}}, {ByName, []string{"x"}}}, nil, nil, []string{"ab", "x"}},
+		{[]Filter{{ByName, []string{"b", "a"}}}, []string{"a", "b"}, []string{"a1", "b1"}, []string{"c"}},
+		{[]Filter{{ByName, []string{"ab", "a", "ac", "a"}}}, []string{"a"}, []string{"a", "ab", "ad"}, []string{"b"}},
+		{[]Filter{{ByName, []string{"ab", "a/b", "a/", "B"}}}, []string{"B", "a/", "ab"}, []string{"a/b", "ab", "B"}, []string{"a", "aa"}},
+		{[]Filter{{ByName, []string{"a", "bc"}}, {ByName, []string{"ab", "b", "ac", "x"}}}, []string{"ab", "ac", "bc"}, []string{"ab", "ac1", "bc"}, []string{"a", "ad", "b", "x"}},
+		{[]Filter{{ByName, []string{"!a"}}}, []string{""}, []string{"b"}, []string{"a"}},
+		{[]Filter{{ByName, []string{"b", "!a"}}}, []string{""}, []string{"b", "c"}, []string{"a"}},
+		{[]Filter{{ByName, []string{"a"}}, {ByName, []string{"!ab"}}}, []string{"a"}, []string{"a", "ac"}, []string{"ab", "b"}},
+		{[]Filter{{ByName, []string{"a", ""}}}, []string{""}, []string{"b"}, nil},
+		{[]Filter{{ByName, nil}}, nil, nil, []string{"a"}},
+		{[]Filter{{ByDescription, []string{"a"}}}, []string{""}, []string{"b"}, nil},
+		{[]Filter{{ByAll, []string{"a"}}, {ByName, []string{"a"}}}, []string{"a"}, []string{"a"}, []string{"b"}},
 	} {
-		if got := NamePrefix(tt.filters); got != tt.prefix {
-			t.Errorf("%v: got prefix %q, want %q", tt.filters, got, tt.prefix)
+		prefixes := NamePrefixes(tt.filters)
+		if !slices.Equal(prefixes, tt.prefixes) {
+			t.Errorf("%v: got prefixes %q, want %q", tt.filters, prefixes, tt.prefixes)
 		}
 		for _, name := range tt.may {
 			if !NewMatcher(tt.filters).MayTake(name) {
 				t.Errorf("%v: %q is ruled out, want not", tt.filters, name)
 			}
-			if !strings.HasPrefix(name, NamePrefix(tt.filters)) {
-				t.Errorf("%v: %q may match and lies outside of the prefix %q", tt.filters, name, NamePrefix(tt.filters))
+			if n := beginnings(name, prefixes); n != 1 {
+				t.Errorf("%v: %q may match and begins with %d of the prefixes %q, want 1", tt.filters, name, n, prefixes)
 			}
 		}
 		for _, name := range tt.mayNot {
 			if NewMatcher(tt.filters).MayTake(name) {
 				t.Errorf("%v: %q may match, want not", tt.filters, name)
 			}
+		}
+	}
+}
+
+func beginnings(name string, prefixes []string) (n int) {
+	for _, p := range prefixes {
+		if strings.HasPrefix(name, p) {
+			n++
+		}
+	}
+	return n
+}
+
+// Whatever the filters: a name that can pass begins with exactly one prefix, and
+// without a negation no other name does.
+func TestNamePrefixesAtRandom(t *testing.T) {
+	t.Parallel()
+	random := rand.New(rand.NewPCG(7, 7))
+	word := func() string {
+		b := make([]byte, random.IntN(4))
+		for i := range b {
+			b[i] = "ab/"[random.IntN(3)]
+		}
+		return string(b)
+	}
+	for range 20_000 {
+		filters := make([]Filter, random.IntN(4))
+		for i := range filters {
+			filters[i].Key = ByName
+			for range 1 + random.IntN(4) {
+				filters[i].Values = append(filters[i].Values, word())
+			}
+		}
+		prefixes, name := NamePrefixes(filters), word()+word()
+		want := 0
+		if NewMatcher(filters).MayTake(name) {
+			want = 1
+		}
+		if got := beginnings(name, prefixes); got != want || !slices.IsSorted(prefixes) {
+			t.Fatalf("%v: %q begins with %d of the prefixes %q, want %d", filters, name, got, prefixes, want)
 		}
 	}
 }

@@ -56,6 +56,7 @@ const (
 	ofDirectory = "#pk = :pk"
 	ofSecret    = "#pk = :pk AND begins_with(#sk, :prefix)" //nolint:gosec // a key condition, no credential
 	keyOnly     = "#pk, #sk"
+	datesOnly   = "#pk, #schema, #changed, #accessed"
 	noSealed    = "#pk, #sk, #schema, #id, #created, #key_arn, #default_key, #data_key, #accessed"
 )
 

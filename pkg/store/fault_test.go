@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"reflect"
@@ -450,6 +451,36 @@ func TestUnprocessedKeys(t *testing.T) {
 		t.Errorf("labelled = %v, want %v", idsOf(got), idsOf(want))
 	}
 	wantCalls(t, room, "BatchGetItem BatchGetItem BatchGetItem")
+}
+
+// However few keys DynamoDB takes at a time, the waits do not grow while it takes some:
+// a hundred one by one would otherwise need over ten seconds.
+func TestUnprocessedKeysOneByOne(t *testing.T) {
+	t.Parallel()
+	room := localtest.New(t)
+	synctest.Test(t, func(t *testing.T) {
+		names := make([]string, 100)
+		for i := range names {
+			names[i] = fmt.Sprint("s", i)
+		}
+		id := secret.ID{Name: "s", Suffix: "aaaaaa"}
+		for i := range 25 {
+			place(t, room, item{"pk": str("SECRET#s"), "sk": str(fmt.Sprintf("VERSION#aaaaaa#v%02d", i))})
+		}
+		room.Wire.Behave(localtest.Cloud{Unprocessed: 1})
+		began := time.Now()
+		if _, err := room.Store.Secrets(t.Context(), names, nil); err != nil {
+			t.Fatal(err)
+		}
+		wantCalls(t, room, strings.TrimSpace(strings.Repeat("BatchGetItem ", 100)))
+		if swept, err := room.Store.Sweep(t.Context(), id, func(int) bool { return true }); err != nil || !swept {
+			t.Fatal(swept, err)
+		}
+		wantCalls(t, room, "Query"+strings.Repeat(" BatchWriteItem", 25)+" Query BatchWriteItem")
+		if took := time.Since(began); took > 300*time.Millisecond {
+			t.Errorf("125 keys took %v of waiting, want 2 ms at most for each", took)
+		}
+	})
 }
 
 // A change that is answered too late has happened, and no answer says so. The same

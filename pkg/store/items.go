@@ -67,7 +67,7 @@ func directory(sec secret.Secret) []directoryItem {
 	created := stamp(sec.Created)
 	return []directoryItem{
 		{key{string(ByName), sec.Name}, schema, sec.Name, sec.Suffix(), created},
-		{key{string(ByCreated), created.String() + "#" + sec.Name}, schema, sec.Name, sec.Suffix(), created},
+		{key{string(ByCreated), Position(sec.Created, sec.Name)}, schema, sec.Name, sec.Suffix(), created},
 	}
 }
 
@@ -408,13 +408,18 @@ func unmarshal(it item, into any) error {
 func (s *Store) readHead(it item) (secret.Secret, error) {
 	var head headItem
 	if err := unmarshal(it, &head); err != nil {
-		name := ""
-		if pk, ok := it["pk"].(*types.AttributeValueMemberS); ok {
-			name = nameIn(pk.Value)
-		}
-		return secret.Secret{}, &Damaged{name, err}
+		return secret.Secret{}, damagedHead(it, err)
 	}
 	return head.secret(s.arns), nil
+}
+
+// damagedHead says what is wrong with a head, and whose it is.
+func damagedHead(it item, err error) error {
+	name := ""
+	if pk, ok := it["pk"].(*types.AttributeValueMemberS); ok {
+		name = nameIn(pk.Value)
+	}
+	return &Damaged{name, err}
 }
 
 // A Damaged error says that what is stored of a secret cannot be read.

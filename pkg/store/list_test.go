@@ -1,11 +1,14 @@
 package store_test
 
 import (
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"github.com/strongroom/strongroom/pkg/local/localtest"
 	"github.com/strongroom/strongroom/pkg/secret"
@@ -106,4 +109,65 @@ func TestSecrets(t *testing.T) {
 		t.Errorf("no names: %v, %v", got, err)
 	}
 	wantCalls(t, room, "")
+}
+
+func TestDates(t *testing.T) {
+	t.Parallel()
+	room := localtest.New(t)
+	const n = 105
+	names, want := []string{"nobody", "s0"}, map[string]store.Dates{}
+	for i := range n {
+		sec := fresh(fmt.Sprintf("s%d", i), "aaaaaa")
+		sec.Changed = noon.Add(time.Duration(i) * time.Millisecond)
+		if i%2 == 0 {
+			sec.Accessed = noon.Truncate(24 * time.Hour)
+		}
+		if _, err := room.Store.Create(t.Context(), secret.Change{Secret: sec}); err != nil {
+			t.Fatal(err)
+		}
+		names, want[sec.Name] = append(names, sec.Name), store.DatesOf(sec)
+	}
+	spoil(t, room, "SECRET#s7 HEAD", "changed", str("yesterday"))
+	spoil(t, room, "SECRET#s8 HEAD", "schema", &types.AttributeValueMemberN{Value: "99"})
+	delete(want, "s7")
+	delete(want, "s8")
+	took(room)
+	var told []string
+	got, err := room.Store.Dates(t.Context(), names, func(err error) {
+		if damaged, ok := errors.AsType[*store.Damaged](err); ok {
+			told = append(told, damaged.Name)
+		}
+	})
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("got dates of %d, %v, want %d: %v", len(got), err, len(want), got)
+	}
+	if slices.Sort(told); !slices.Equal(told, []string{"s7", "s8"}) {
+		t.Errorf("told of %q, want of both that cannot be read", told)
+	}
+	if calls, reads, _ := room.Wire.Took(); calls != "BatchGetItem BatchGetItem" || reads != n+1 {
+		t.Errorf("took %s and %v units, want two calls and a unit for each name", calls, reads)
+	}
+}
+
+// A row that cannot be read has its place, and says why.
+func TestDamagedRows(t *testing.T) {
+	t.Parallel()
+	room := localtest.New(t)
+	for i, name := range []string{"a", "b", "c"} {
+		sec := fresh(name, "aaaaaa")
+		sec.Created = noon.Add(time.Duration(i) * time.Second)
+		if _, err := room.Store.Create(t.Context(), secret.Change{Secret: sec}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for order, position := range map[store.Order]string{store.ByName: "b", store.ByCreated: store.Position(noon.Add(time.Second), "b")} {
+		spoil(t, room, string(order)+" "+position, "name", &types.AttributeValueMemberL{})
+		rows, _, err := room.Store.Directory(t.Context(), store.Walk{Order: order, Limit: 10})
+		if err != nil || len(rows) != 3 || rows[0].Err != nil || rows[2].Err != nil {
+			t.Fatalf("%s: got %+v, %v", order, rows, err)
+		}
+		if row := rows[1]; row.Name != "" || row.Position != position || !isType[*store.Damaged](row.Err) {
+			t.Errorf("%s: got %+v, want it at %s, and damaged", order, row, position)
+		}
+	}
 }

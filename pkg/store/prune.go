@@ -61,7 +61,7 @@ func (s *Store) Due(ctx context.Context, queue Queue, part int, now time.Time, f
 		ExpressionAttributeNames:  namesIn(ofShard),
 		ExpressionAttributeValues: valuesIn(values, ofShard),
 		ExclusiveStartKey:         from,
-		Limit:                     aws.Int32(maxBatch),
+		Limit:                     aws.Int32(MaxBatch),
 		ReturnConsumedCapacity:    types.ReturnConsumedCapacityTotal,
 	})
 	if err != nil {
@@ -263,17 +263,15 @@ func (s *Store) remove(ctx context.Context, keys []item) error {
 	for _, k := range keys {
 		writes = append(writes, types.WriteRequest{DeleteRequest: &types.DeleteRequest{Key: k}})
 	}
-	return retry(ctx, func() error {
+	return drain(ctx, len(writes), func() (int, error) {
 		out, err := s.db.BatchWriteItem(ctx, &dynamodb.BatchWriteItemInput{
 			RequestItems:           map[string][]types.WriteRequest{s.table: writes},
 			ReturnConsumedCapacity: types.ReturnConsumedCapacityTotal,
 		})
 		if err != nil {
-			return fmt.Errorf("remove items: %w", err)
+			return 0, fmt.Errorf("remove items: %w", err)
 		}
-		if writes = out.UnprocessedItems[s.table]; len(writes) > 0 {
-			return errConflict
-		}
-		return nil
+		writes = out.UnprocessedItems[s.table]
+		return len(writes), nil
 	})
 }
