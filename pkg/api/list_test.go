@@ -458,6 +458,9 @@ func TestListSecretsMemory(t *testing.T) { //nolint:paralleltest // it measures 
 		var before runtime.MemStats
 		runtime.ReadMemStats(&before)
 		m := &manyTable{n: secrets}
+		if want == nil {
+			m.n = secrets / 3 // these are all read in whole
+		}
 		began := time.Now()
 		answer, names := m.list(t, time.Minute, body)
 		took := time.Since(began)
