@@ -6,6 +6,7 @@ import (
 
 	"github.com/strongroom/strongroom/pkg/policy"
 	"github.com/strongroom/strongroom/pkg/secret"
+	"github.com/strongroom/strongroom/pkg/store"
 )
 
 type batchGetSecretValueInput struct {
@@ -61,6 +62,7 @@ type batchItem struct {
 	id      string // as asked
 	secret  secret.Secret
 	missing bool
+	damaged bool // it is there and cannot be read
 	err     secret.Error
 	// statement is the one of a policy that allowed or denied it.
 	statement string
@@ -71,6 +73,10 @@ type batchItem struct {
 func (b *batchItem) refuse(err error) error {
 	if refusal, ok := errors.AsType[secret.Error](err); ok {
 		b.err = refusal
+		return nil
+	}
+	if _, damaged := errors.AsType[*store.Damaged](err); damaged {
+		b.err = fault // the trouble of this secret alone
 		return nil
 	}
 	return err
@@ -90,7 +96,13 @@ func (c *call) byID(ctx context.Context, ids []string) ([]batchItem, error) {
 		}
 		names = append(names, parsed[i].Name)
 	}
-	secrets, err := c.secrets(ctx, names)
+	damaged := map[string]bool{}
+	secrets, err := c.Store.Secrets(ctx, names, func(err error) { // at most 20, so one call
+		c.damaged(ctx)(err)
+		if d, ok := errors.AsType[*store.Damaged](err); ok {
+			damaged[d.Name] = true
+		}
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -99,7 +111,7 @@ func (c *call) byID(ctx context.Context, ids []string) ([]batchItem, error) {
 		switch {
 		case items[i].err != (secret.Error{}):
 		case !ok || !sec.Is(parsed[i]):
-			items[i].secret, items[i].missing = c.ghost(parsed[i]), true
+			items[i].secret, items[i].missing, items[i].damaged = c.ghost(parsed[i]), true, damaged[parsed[i].Name]
 		default:
 			items[i].secret = sec
 		}
@@ -175,6 +187,8 @@ func (c *call) mayRead(ctx context.Context, item *batchItem) error {
 		item.denial = d.Explain()
 		c.explain(ctx, "GetSecretValue", item.id, d)
 		return d.Denied()
+	case item.damaged:
+		return fault
 	case item.missing:
 		return secret.NotFound
 	}

@@ -93,6 +93,13 @@ func (c *call) nameCommit() {
 	c.Store = c.Store.Named(c.commit)
 }
 
+// byToken is for requests whose client request token says whether they were made
+// before, and with which value: those are not recognised by the SDK's invocation ID.
+func (c *call) byToken() {
+	c.invocation = ""
+	c.nameCommit()
+}
+
 // now is the time of the call, to the millisecond that is stored: one for all that
 // it does.
 func (c *call) now() time.Time { return c.at }

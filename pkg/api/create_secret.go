@@ -50,6 +50,7 @@ func (c *call) createSecret(ctx context.Context, in createSecretInput) (out crea
 		return out, err
 	}
 	if given {
+		c.byToken()
 		change.Version.Sealed, err = c.sealOnce(in.ClientRequestToken, value)(ctx, change.Secret)
 		if err != nil {
 			return out, err

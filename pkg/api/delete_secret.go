@@ -53,8 +53,9 @@ func (c *call) removeSecret(ctx context.Context, id secret.ID, now time.Time) (o
 	sec, err := c.change(ctx, id, func(sec secret.Secret) (secret.Change, error) {
 		return sec.Remove(now), nil
 	})
+	arn := sec.ARN
 	if _, damaged := errors.AsType[*store.Damaged](err); damaged {
-		return c.removeDamaged(ctx, id, now)
+		arn, err = c.removeDamaged(ctx, id, now)
 	}
 	if errors.Is(err, secret.NotFound) {
 		suffix := id.Suffix
@@ -63,15 +64,19 @@ func (c *call) removeSecret(ctx context.Context, id secret.ID, now time.Time) (o
 		}
 		return deleteSecretOutput{c.ARNs.Of(id.Name, suffix), id.Name, timestamp(now)}, nil
 	}
-	return deleteSecretOutput{sec.ARN, sec.Name, timestamp(now)}, err
+	return deleteSecretOutput{arn, id.Name, timestamp(now)}, err
 }
 
 // removeDamaged removes a secret that cannot be read. Its caller may when policies
-// allow it of any secret of that name: what is on the secret is not known.
-func (c *call) removeDamaged(ctx context.Context, id secret.ID, now time.Time) (out deleteSecretOutput, err error) {
+// allow it of any secret of that name: what is on the secret is not known. One that can
+// be read by now is [store.ErrBusy]: the call is to be made again.
+func (c *call) removeDamaged(ctx context.Context, id secret.ID, now time.Time) (arn string, err error) {
 	if err := c.may(ctx, c.ghost(id)); err != nil {
-		return out, err
+		return "", err
 	}
-	arn, err := c.Store.RemoveDamaged(ctx, id.Name, now)
-	return deleteSecretOutput{arn, id.Name, timestamp(now)}, err
+	arn, err = c.Store.RemoveDamaged(ctx, id, now)
+	if errors.Is(err, store.ErrMoved) {
+		err = store.ErrBusy
+	}
+	return arn, err
 }

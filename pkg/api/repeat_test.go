@@ -154,4 +154,10 @@ func TestInvocationIDGivesNoRight(t *testing.T) {
 	if got := put("other"); got != http.StatusBadRequest {
 		t.Errorf("its token with another value: got %d, want 400", got)
 	}
+	made := func(value string) int {
+		return post(room, "CreateSecret", `{"Name":"made","ClientRequestToken":"`+token("m1")+`","SecretString":"`+value+`"}`)
+	}
+	if first, other := made("A"), made("B"); first != http.StatusOK || other != http.StatusBadRequest {
+		t.Errorf("create with one value and then another: got %d and %d, want 200 and 400", first, other)
+	}
 }

@@ -56,6 +56,7 @@ func (c *call) rotateSecret(ctx context.Context, in rotateSecretInput) (out rota
 	case in.ExternalSecretRotationRoleArn != "" || in.ExternalSecretRotationMetadata != nil:
 		return out, secret.Errorf(secret.InvalidRequest, "The rotation of managed external secrets is not available.")
 	}
+	c.byToken()
 	rotation := c.newRotation(in)
 	sec, err := c.change(ctx, id, func(sec secret.Secret) (secret.Change, error) { return rotation.decide(ctx, sec) })
 	if exists, ok := errors.AsType[*store.VersionExists](err); ok {

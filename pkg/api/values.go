@@ -34,8 +34,7 @@ var errNoToken = secret.Errorf(secret.InvalidRequest, "You must provide a Client
 // made before, and the secret is returned as it stands; with another value it is
 // refused.
 func (c *call) put(ctx context.Context, id secret.ID, token string, value secret.Value, decide decision) (secret.Secret, error) {
-	c.invocation = "" // the token says whether it was made before, and with which value
-	c.nameCommit()
+	c.byToken()
 	seal := c.sealOnce(token, value)
 	var seen secret.Secret
 	decide = c.watched(decide)

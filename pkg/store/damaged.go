@@ -2,48 +2,91 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"github.com/strongroom/strongroom/pkg/secret"
 )
 
 // RemoveDamaged removes a secret whose head cannot be read, with what is listed of it
 // as far as that can be told, and returns its ARN. Its versions are noted to be
-// removed. A secret that can be read is [ErrMoved].
-func (s *Store) RemoveDamaged(ctx context.Context, name string, now time.Time) (arn string, err error) {
-	it, err := s.get(ctx, headKey(name))
-	if err != nil {
-		return "", fmt.Errorf("read secret %s: %w", name, err)
-	}
-	if _, err := s.readHead(it); err == nil || len(it) == 0 {
-		return "", ErrMoved
-	}
-	text := func(attribute string) string {
-		v, _ := it[attribute].(*types.AttributeValueMemberS)
-		if v == nil {
-			return ""
+// removed. It returns [ErrMoved] when the secret can be read, or was written since;
+// [secret.NotFound] when there is none, or another of that name; and the *[Newer] error
+// of one that a newer version wrote: that one is not damaged.
+func (s *Store) RemoveDamaged(ctx context.Context, id secret.ID, now time.Time) (arn string, err error) {
+	err = retry(ctx, func() error {
+		it, err := s.get(ctx, headKey(id.Name))
+		if err != nil {
+			return fmt.Errorf("read secret %s: %w", id.Name, err)
 		}
+		raw := rawHead{id.Name, it}
+		if err := raw.removable(s, id); err != nil {
+			return err
+		}
+		arn = s.arns.Of(id.Name, raw.text("suffix"))
+		steps, err := raw.removal(s, now)
+		if err != nil {
+			return err
+		}
+		return s.transact(ctx, steps)
+	})
+	s.heads.Remove(id.Name)
+	return arn, err
+}
+
+// A rawHead is a head as it is stored.
+type rawHead struct {
+	name string
+	item item
+}
+
+func (d rawHead) removable(s *Store, id secret.ID) error {
+	if len(d.item) == 0 {
+		return secret.NotFound
+	}
+	_, err := s.readHead(d.item)
+	newer, isNewer := errors.AsType[*Newer](err)
+	suffix := d.text("suffix")
+	switch {
+	case err == nil:
+		return ErrMoved
+	case isNewer:
+		return newer
+	case id.Suffix != "" && suffix != "" && id.Suffix != suffix:
+		return secret.NotFound
+	}
+	return nil
+}
+
+// text is an attribute, empty when it is no text.
+func (d rawHead) text(attribute string) string {
+	if v, ok := d.item[attribute].(*types.AttributeValueMemberS); ok {
 		return v.Value
 	}
+	return ""
+}
+
+func (d rawHead) removal(s *Store, now time.Time) ([]step, error) {
 	var l list
-	l.add(s.delete(headKey(name)), nil)
-	l.add(s.delete(key{string(ByName), name}), nil)
-	if created := text("created"); created != "" {
-		l.add(s.delete(key{string(ByCreated), created + "#" + name}), nil)
+	moved := func(item) error { return ErrMoved }
+	if d.item["commit"] != nil {
+		l.add(s.deleteIf(headKey(d.name), wasCommitted, d.item, moved), nil)
+	} else {
+		l.add(s.deleteIf(headKey(d.name), wasNotCommitted, d.item, moved), nil)
 	}
-	suffix := text("suffix")
-	if suffix != "" {
-		l.add(s.delete(rotationKey(name, suffix)), nil)
-		l.add(s.set(noteItem{key: leftoverKey(name, suffix), Schema: schema, due: due{Prunings.shardOf(name), stamp(now)}}))
-		if hash := text("policy_hash"); hash != "" {
-			l.add(s.delete(key{partition + name, "POLICY#" + suffix + "#" + hash}), nil)
+	l.add(s.delete(key{string(ByName), d.name}), nil)
+	if created := d.text("created"); created != "" {
+		l.add(s.delete(key{string(ByCreated), created + "#" + d.name}), nil)
+	}
+	if suffix := d.text("suffix"); suffix != "" {
+		l.add(s.delete(rotationKey(d.name, suffix)), nil)
+		l.add(s.set(noteItem{key: leftoverKey(d.name, suffix), Schema: schema, due: due{Prunings.shardOf(d.name), stamp(now)}}))
+		if hash := d.text("policy_hash"); hash != "" {
+			l.add(s.delete(key{partition + d.name, "POLICY#" + suffix + "#" + hash}), nil)
 		}
 	}
-	if l.err != nil {
-		return "", l.err
-	}
-	s.heads.Remove(name)
-	err = retry(ctx, func() error { return s.transact(ctx, l.steps) })
-	return s.arns.Of(name, suffix), err
+	return l.steps, l.err
 }

@@ -3,6 +3,7 @@ package store_test
 import (
 	"errors"
 	"maps"
+	"net/http"
 	"slices"
 	"testing"
 
@@ -103,7 +104,7 @@ func TestOneDamagedHead(t *testing.T) {
 		if _, err := other.Store.Get(t.Context(), byName); !isType[*store.Damaged](err) {
 			t.Errorf("%s: got %v, want that it is damaged", what, err)
 		}
-		arn, err := other.Store.RemoveDamaged(t.Context(), "s", noon)
+		arn, err := other.Store.RemoveDamaged(t.Context(), byName, noon)
 		if err != nil || arn != localtest.ARNs.Of("s", "aaaaaa") {
 			t.Errorf("%s: removed %s, %v", what, arn, err)
 		}
@@ -120,9 +121,9 @@ func TestSoundIsNotDamaged(t *testing.T) {
 	room := localtest.New(t)
 	create(t, room, "aaaaaa")
 	before := dump(t, room)
-	for _, name := range []string{"s", "none"} {
-		if _, err := room.Store.RemoveDamaged(t.Context(), name, noon); !errors.Is(err, store.ErrMoved) {
-			t.Errorf("%s: got %v, want %v", name, err, store.ErrMoved)
+	for name, want := range map[string]error{"s": store.ErrMoved, "none": secret.NotFound} {
+		if _, err := room.Store.RemoveDamaged(t.Context(), secret.ID{Name: name}, noon); !errors.Is(err, want) {
+			t.Errorf("%s: got %v, want %v", name, err, want)
 		}
 	}
 	wantUnchanged(t, room, before)
@@ -164,5 +165,84 @@ func TestLostPolicy(t *testing.T) {
 		if got, err := room.Another(t).Store.Policy(t.Context(), sec); err != nil || (got == policyText) != (name == "put") {
 			t.Errorf("%s: got %q, %v", name, got, err)
 		}
+	}
+}
+
+// A damaged secret is removed only as it was read: not one that was mended and put
+// meanwhile, nor one that a newer version wrote, nor under the ARN of another.
+func TestRemoveDamagedOnly(t *testing.T) {
+	t.Parallel()
+	damage := func(t *testing.T) (*localtest.Room, item) {
+		t.Helper()
+		room := localtest.New(t)
+		create(t, room, "aaaaaa")
+		sound := items(t, room)["SECRET#s HEAD"]
+		spoil(t, room, "SECRET#s HEAD", "changed", &types.AttributeValueMemberS{Value: "yesterday"})
+		return room, sound
+	}
+	room, sound := damage(t)
+	other := room.Another(t)
+	var mended string
+	other.Wire.Break(commitCall, after(func() {
+		place(t, room, sound)
+		update(t, room.Another(t), putting("v2"))
+		mended = dump(t, room)
+	}, make1))
+	if _, err := other.Store.RemoveDamaged(t.Context(), byName, noon); !errors.Is(err, store.ErrMoved) {
+		t.Errorf("mended meanwhile: got %v, want %v", err, store.ErrMoved)
+	}
+	wantUnchanged(t, room, mended)
+
+	room, _ = damage(t)
+	before := dump(t, room)
+	if _, err := room.Store.RemoveDamaged(t.Context(), secret.ID{Name: "s", Suffix: "zzzzzz"}, noon); !errors.Is(err, secret.NotFound) {
+		t.Errorf("under another ARN: got %v, want %v", err, secret.NotFound)
+	}
+	wantUnchanged(t, room, before)
+
+	spoil(t, room, "SECRET#s HEAD", "schema", &types.AttributeValueMemberN{Value: "3"})
+	before = dump(t, room)
+	if _, err := room.Store.RemoveDamaged(t.Context(), byName, noon); !isType[*store.Newer](err) {
+		t.Errorf("a newer one: got %v, want that it is newer", err)
+	}
+	wantUnchanged(t, room, before)
+}
+
+// One row of the index that cannot be read does not hold up the others of its shard.
+func TestDueBesideDamage(t *testing.T) {
+	t.Parallel()
+	room := localtest.New(t)
+	create(t, room, "aaaaaa")
+	update(t, room, deleting)
+	spoil(t, room, "SECRET#s HEAD", "due", &types.AttributeValueMemberS{Value: "2026-02-30T12:00:00.000Z"})
+	found := 0
+	for shard := range store.Shards {
+		tasks, _, err := room.Store.Due(t.Context(), store.Prunings, shard, noon.AddDate(1, 0, 0), nil)
+		if err != nil {
+			t.Error(err)
+		}
+		found += len(tasks)
+	}
+	if found != 1 {
+		t.Errorf("%d tasks, want the one of the damaged secret", found)
+	}
+}
+
+// A policy that is taken away and put again between two reads is not lost.
+func TestPolicyPutAgainMeanwhile(t *testing.T) {
+	t.Parallel()
+	room := localtest.New(t)
+	create(t, room, "aaaaaa")
+	sec := update(t, room, puttingPolicy)
+	remove := func(sec secret.Secret) (secret.Change, error) { return sec.DeletePolicy(noon) }
+	update(t, room, remove)
+	other := room.Another(t)
+	other.Wire.Break("GetItem", func(_ *http.Request, do func() (*http.Response, error)) (*http.Response, error) {
+		answer, err := do()
+		update(t, room, puttingPolicy)
+		return answer, err
+	})
+	if _, err := other.Store.Policy(t.Context(), sec); !errors.Is(err, store.ErrBusy) {
+		t.Errorf("got %v, want %v", err, store.ErrBusy)
 	}
 }

@@ -13,6 +13,11 @@ const (
 	exists = "attribute_exists(#pk)"
 	isSeen = "#revision = :seen AND #suffix = :suffix"
 
+	// wasCommitted is a head that nobody has written since it was read, though it cannot
+	// be read; wasNotCommitted is one that lacks the name of its commit.
+	wasCommitted    = "#commit = :commit"
+	wasNotCommitted = "attribute_exists(#pk) AND attribute_not_exists(#commit)"
+
 	// isRoomy holds the number of versions down, exactly, also when others put at the
 	// same time.
 	isRoomy = isSeen + " AND #versions < :quota"

@@ -69,14 +69,15 @@ func (s *Store) Due(ctx context.Context, queue Queue, part int, now time.Time, f
 	}
 	var tasks []Task
 	for _, it := range out.Items {
-		var row struct {
-			key
-			due
-		}
+		var row key
 		if err := attributevalue.UnmarshalMap(it, &row); err != nil {
 			return nil, nil, fmt.Errorf("due item: %w", err)
 		}
-		task := Task{ID: secret.ID{Name: nameIn(row.PK)}, Due: time.Time(row.Due)}
+		var noted due
+		if err := attributevalue.UnmarshalMap(it, &noted); err != nil {
+			noted = due{} // its task fails alone, when its head is read
+		}
+		task := Task{ID: secret.ID{Name: nameIn(row.PK)}, Due: time.Time(noted.Due)}
 		if suffix, ok := strings.CutPrefix(row.SK, leftoverPrefix); ok {
 			task.ID.Suffix, task.Leftover = suffix, true
 		} else if suffix, ok := strings.CutPrefix(row.SK, rotationPrefix); ok {

@@ -59,12 +59,15 @@ func (s *Store) Version(ctx context.Context, sec secret.Secret, id string) (secr
 		return v, true, nil
 	}
 	var got versionItem
-	found, err := s.read(ctx, versionKey(sec.Name, sec.Suffix(), id), &got)
+	it, err := s.get(ctx, versionKey(sec.Name, sec.Suffix(), id))
 	if err != nil {
 		return secret.Version{}, false, fmt.Errorf("read version %s of %s: %w", id, sec.ARN, err)
 	}
-	if !found {
+	if len(it) == 0 {
 		return secret.Version{}, false, nil
+	}
+	if err := unmarshal(it, &got); err != nil {
+		return secret.Version{}, false, &Damaged{sec.Name, fmt.Errorf("version %s: %w", id, err)}
 	}
 	v := got.version()
 	s.versions.add(name, v)
@@ -99,8 +102,8 @@ func (s *Store) Policy(ctx context.Context, sec secret.Secret) (string, error) {
 	switch {
 	case err != nil:
 		return "", err
-	case now.PolicyHash != sec.PolicyHash:
-		return "", ErrBusy
+	case now.PolicyHash != sec.PolicyHash || now.Revision != sec.Revision:
+		return "", ErrBusy // it may have been taken away and put again
 	}
 	return "", &Damaged{sec.Name, errors.New("the text of its resource policy is lost")}
 }

@@ -330,6 +330,12 @@ type pages struct{ *bbolt.Bucket }
 
 func (p pages) get(key []byte) []byte { return valueOf(key, p.Get(key)) }
 
+func (p pages) keys(from []byte, do func(key []byte) bool) {
+	c := p.Cursor()
+	for k, _ := c.Seek(from); k != nil && do(k); k, _ = c.Next() {
+	}
+}
+
 func (p pages) walk(from []byte, backwards bool, do func(key, value []byte) bool) {
 	c := p.Cursor()
 	visit := func(k, stored []byte) bool { return k != nil && do(k, valueOf(k, stored)) }

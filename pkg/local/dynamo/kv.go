@@ -24,6 +24,8 @@ type reader interface {
 	get(key []byte) []byte
 	// walk visits the entries from a key on, itself included, until do says false.
 	walk(from []byte, backwards bool, do func(key, value []byte) bool)
+	// keys visits the keys alone, forwards. Damage to a value does not stop it.
+	keys(from []byte, do func(key []byte) bool)
 }
 
 // A write sets a key, or removes it when the value is nil.
@@ -76,6 +78,10 @@ func (m *memory) close() error { return nil }
 func (t *tree) get(key []byte) []byte {
 	e, _ := t.Get(entry{key: string(key)})
 	return e.value
+}
+
+func (t *tree) keys(from []byte, do func(key []byte) bool) {
+	t.walk(from, false, func(k, _ []byte) bool { return do(k) })
 }
 
 func (t *tree) walk(from []byte, backwards bool, do func(key, value []byte) bool) {

@@ -267,7 +267,7 @@ func (t token) writes(r reader, again map[string]float64) ([]write, error) {
 	text, err := json.Marshal(again)
 	writes := []write{{tokenKey(t.minute, t.name), append(t.sum[:], text...)}}
 	oldest := tokenKey(t.minute-tokenMinutes, "")
-	r.walk([]byte{spaceToken}, false, func(k, _ []byte) bool {
+	r.keys([]byte{spaceToken}, func(k []byte) bool {
 		if bytes.Compare(k, oldest) >= 0 || k[0] != spaceToken || len(writes) > tokensGone {
 			return false
 		}
