@@ -13,6 +13,10 @@ const (
 	exists = "attribute_exists(#pk)"
 	isSeen = "#revision = :seen AND #suffix = :suffix"
 
+	// isNewVersion also holds over a version of a later revision than the secret has. A
+	// table that was restored to a moment within a transaction may have such a version.
+	isNewVersion = isNew + " OR #revision > :seen"
+
 	// isRoomy holds the number of versions down, exactly, also when others put at the
 	// same time.
 	isRoomy = isSeen + " AND #versions < :quota"

@@ -67,7 +67,9 @@ func (s *Store) Version(ctx context.Context, sec secret.Secret, id string) (secr
 		return secret.Version{}, false, nil
 	}
 	v := got.version()
-	s.versions.add(name, v)
+	if got.Revision <= sec.Revision { // or a put may still write over it, see isNewVersion
+		s.versions.add(name, v)
+	}
 	return v, true, nil
 }
 

@@ -71,14 +71,23 @@ func meaning(steps []step, cancelled *types.TransactionCanceledException) error 
 
 // put writes an item that must not be there yet.
 func (s *Store) put(v any, exists func(old item) error) (step, error) {
+	return s.putIf(v, isNew, nil, exists)
+}
+
+// putIf writes an item under a condition on what is there.
+func (s *Store) putIf(v any, condition string, values item, failed func(old item) error) (step, error) {
 	attributes, err := marshal(v)
-	return step{types.TransactWriteItem{Put: &types.Put{
+	write := &types.Put{
 		TableName:                           &s.table,
 		Item:                                attributes,
-		ConditionExpression:                 aws.String(isNew),
-		ExpressionAttributeNames:            namesIn(isNew),
+		ConditionExpression:                 aws.String(condition),
+		ExpressionAttributeNames:            namesIn(condition),
 		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
-	}}, exists}, err
+	}
+	if values = valuesIn(values, condition); len(values) > 0 { // DynamoDB takes no empty map
+		write.ExpressionAttributeValues = values
+	}
+	return step{types.TransactWriteItem{Put: write}, failed}, err
 }
 
 // set writes an item, whatever is there.
