@@ -75,7 +75,8 @@ func TestIndexShowsRemovedVersions(t *testing.T) {
 	wantVersions(t, room, "s", want...)
 
 	// Of 70 without a label 60 more are to go, behind 50 that are gone.
-	must(room.SDK.TagResource(t.Context(), &secretsmanager.TagResourceInput{
+	room.Server.Retention.MaxVersions = 10
+	must(room.SDK.TagResource(t.Context(), &secretsmanager.TagResourceInput{ // has it looked at anew
 		SecretId: aws.String("s"), Tags: []types.Tag{{Key: aws.String(secret.MaxVersionsTag), Value: aws.String("10")}},
 	}))(t)
 	wantSummary(t, run(t, room), prune.Summary{Secrets: 1, Versions: 60})

@@ -130,7 +130,7 @@ func dueOf(t testing.TB, room *localtest.Room, name string) time.Time {
 	return must(room.Store.Look(t.Context(), name))(t).Due
 }
 
-// A secret's tags go before the settings.
+// A secret's tags may keep more than the settings, and never less.
 func TestTagsSayWhatStays(t *testing.T) {
 	t.Parallel()
 	room, c := open(t, secret.Retention{MaxVersions: 2, MinAge: time.Hour})
@@ -139,6 +139,10 @@ func TestTagsSayWhatStays(t *testing.T) {
 		"more":   {{Key: aws.String("strongroom:max-versions"), Value: aws.String("4")}},
 		"fewer":  {{Key: aws.String("strongroom:max-versions"), Value: aws.String("0")}},
 		"longer": {{Key: aws.String("strongroom:min-age"), Value: aws.String("48h")}},
+		"none": {
+			{Key: aws.String("strongroom:max-versions"), Value: aws.String("0")},
+			{Key: aws.String("strongroom:min-age"), Value: aws.String("0s")},
+		},
 	}
 	for name, tags := range tags {
 		c.set(epoch)
@@ -146,10 +150,11 @@ func TestTagsSayWhatStays(t *testing.T) {
 		putMany(t, room, c, name, 9, time.Minute)
 	}
 	c.add(2 * time.Hour)
-	wantSummary(t, run(t, room), prune.Summary{Secrets: 4, Versions: 5 + 3 + 7})
+	wantSummary(t, run(t, room), prune.Summary{Secrets: 5, Versions: 5 + 3 + 5 + 5})
 	wantVersions(t, room, "plain", names(6, 9)...)
 	wantVersions(t, room, "more", names(4, 9)...)
-	wantVersions(t, room, "fewer", names(8, 9)...)
+	wantVersions(t, room, "fewer", names(6, 9)...)
+	wantVersions(t, room, "none", names(6, 9)...)
 	wantVersions(t, room, "longer", names(1, 9)...)
 	// It is looked at again within a day, since settings may come to be others.
 	if got, want := dueOf(t, room, "longer"), c.Now().Add(24*time.Hour); !got.Equal(want) {
