@@ -135,7 +135,7 @@ func (s settings) isLoopback() bool {
 // them.
 var alone = map[string][]string{
 	"show-audit": {"audit", "data", "memory", "secret", "caller", "day"},
-	"prune":      {"data", "max-versions", "min-age", "region", "account"},
+	"prune":      {"audit", "data", "max-versions", "min-age", "region", "account"},
 }
 
 // checkTogether refuses flags of which one would have no effect.

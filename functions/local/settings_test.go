@@ -91,7 +91,7 @@ func TestFlagsAreTaken(t *testing.T) {
 	t.Parallel()
 	for _, args := range []string{
 		"", "--memory --audit a.jsonl", "--memory=false --data d", "--memory --audit a.jsonl --show-audit 3",
-		"--prune --data d --min-age 2d --max-versions 3 --region eu-central-1", "--prune=false --seed f",
+		"--prune --data d --audit a.jsonl --min-age 2d --max-versions 3 --region eu-central-1", "--prune=false --seed f",
 		"--show-audit 3 --data d --secret s --caller c --day 2026-11-26",
 		"--addr 0.0.0.0:4566 --verify-credentials f", "--addr strongroom:4566 --verify-credentials f", "--addr [::1]:0", "--addr localhost:0",
 	} {

@@ -12,15 +12,21 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
 	"github.com/strongroom/strongroom/functions/internal/entry"
+	"github.com/strongroom/strongroom/pkg/audit"
 	"github.com/strongroom/strongroom/pkg/prune"
 	"github.com/strongroom/strongroom/pkg/remote"
 	"github.com/strongroom/strongroom/pkg/settings"
 	"github.com/strongroom/strongroom/pkg/store"
 )
 
-// margin is what a run leaves of its time for the step under way and the last
-// line.
-const margin = 10 * time.Second
+const (
+	// margin is what a run leaves of its time for the step under way and the last
+	// line.
+	margin = 10 * time.Second
+	// most is how many versions a run removes: with a record for each, some 70 MB in the
+	// audit trail. A secret that is put every second has 86,400 a day.
+	most = 100_000
+)
 
 func main() {
 	entry.Start(build, func(p *prune.Pruner) any { return handle(p) })
@@ -28,7 +34,7 @@ func main() {
 
 func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (*prune.Pruner, error) {
 	r := settings.Reader{Get: getenv}
-	table, arns, retention := r.Table(), r.ARNs(), r.Retention()
+	table, arns, retention, group := r.Table(), r.ARNs(), r.Retention(), r.AuditLogGroup()
 	if err := r.Err(); err != nil {
 		return nil, err
 	}
@@ -39,6 +45,8 @@ func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (*
 	return &prune.Pruner{
 		Store:     store.New(dynamodb.NewFromConfig(cfg), table, arns),
 		Retention: retention,
+		Trail:     audit.To(cfg, group),
+		Most:      most,
 		Margin:    margin,
 		Log:       log,
 	}, nil

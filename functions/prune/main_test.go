@@ -54,6 +54,7 @@ func TestSettings(t *testing.T) {
 		{"others", map[string]string{"MAX_VERSIONS": "0", "MIN_AGE": "90m"}, secret.Retention{MaxVersions: 0, MinAge: 90 * time.Minute}, ""},
 		{"no table", map[string]string{"TABLE_NAME": ""}, secret.Retention{}, "TABLE_NAME is not set, and must be the name of a DynamoDB table"},
 		{"a negative number", map[string]string{"MAX_VERSIONS": "-1"}, secret.Retention{}, `MAX_VERSIONS is "-1", and must be a number of versions from 0 to 1000000`},
+		{"no log group", map[string]string{"AUDIT_LOG_GROUP": "a b"}, secret.Retention{}, `AUDIT_LOG_GROUP is "a b", and must be the name of a log group`},
 		{"no number", map[string]string{"MAX_VERSIONS": "few"}, secret.Retention{}, `MAX_VERSIONS is "few", and must be a number of versions from 0 to 1000000`},
 		{"no duration", map[string]string{"MIN_AGE": "24"}, secret.Retention{}, `MIN_AGE is "24", and must be a duration such as 7d, 24h or 90m`},
 		{"a negative duration", map[string]string{"MIN_AGE": "-1s"}, secret.Retention{}, `MIN_AGE is "-1s", and must be a duration such as 7d, 24h or 90m`},
@@ -75,8 +76,8 @@ func TestSettings(t *testing.T) {
 				}
 				return
 			}
-			if err != nil || pruner.Retention != test.want || pruner.Margin != margin {
-				t.Errorf("got %+v, %v, want %v and a margin", pruner, err, test.want)
+			if err != nil || pruner.Retention != test.want || pruner.Margin != margin || pruner.Trail == nil || pruner.Most != most {
+				t.Errorf("got %+v, %v, want %v, a margin, a trail and a limit", pruner, err, test.want)
 			}
 		})
 	}
@@ -222,7 +223,17 @@ func TestScheduledEvent(t *testing.T) {
 	}
 
 	out := p.Stop()
-	lines := strings.Split(strings.TrimSpace(out), "\n")
+	var lines, events []string
+	for line := range strings.Lines(out) {
+		if strings.Contains(line, `"eventName":"EndSecretVersionDelete"`) {
+			events = append(events, line)
+		} else {
+			lines = append(lines, line)
+		}
+	}
+	if len(events) != 11 {
+		t.Errorf("it recorded %d versions, want the 11 that were removed:\n%s", len(events), out)
+	}
 	if len(lines) != 2 {
 		t.Fatalf("it printed %d lines, want one for each run:\n%s", len(lines), out)
 	}
