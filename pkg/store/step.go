@@ -129,10 +129,19 @@ func (s *Store) deleteIf(k key, condition string, attributes item, failed func(o
 
 // check writes nothing and holds the transaction to a condition.
 func (s *Store) check(k key, condition string, failed error) step {
-	return step{types.TransactWriteItem{ConditionCheck: &types.ConditionCheck{
+	return s.checkIf(k, condition, nil, failed)
+}
+
+// checkIf is check with a condition that has values.
+func (s *Store) checkIf(k key, condition string, values item, failed error) step {
+	check := &types.ConditionCheck{
 		TableName:                &s.table,
 		Key:                      k.item(),
 		ConditionExpression:      aws.String(condition),
 		ExpressionAttributeNames: namesIn(condition),
-	}}, func(item) error { return failed }}
+	}
+	if values = valuesIn(values, condition); len(values) > 0 { // DynamoDB takes no empty map
+		check.ExpressionAttributeValues = values
+	}
+	return step{types.TransactWriteItem{ConditionCheck: check}, func(item) error { return failed }}
 }
