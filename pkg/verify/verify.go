@@ -67,7 +67,7 @@ type Progress struct{ Secrets, Of, Findings int }
 
 // A Summary is what a run came to.
 type Summary struct {
-	Secrets  int `json:"secrets"` // examined
+	Secrets  int `json:"secrets"` // examined, some of them twice
 	Findings int `json:"findings"`
 	Repaired int `json:"repaired"`
 	// Next is where to go on with another run; empty when all was verified.
