@@ -183,6 +183,8 @@ func TestPutOverTornVersion(t *testing.T) {
 	old := get(t, reader)
 	if v, found, err := reader.Store.Version(t.Context(), old, "v2"); err != nil || !found || string(v.Sealed.Data) != "lost" {
 		t.Fatalf("got %v, %t, %v, want the version that is left", v, found, err)
+	} else if err := reader.Store.Touch(t.Context(), old, v, noon); err != nil {
+		t.Fatal(err)
 	}
 	sec := update(t, other, putting("v2"))
 	wantStages(t, sec, "[AWSCURRENT:v2 AWSPREVIOUS:v1]")

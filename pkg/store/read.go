@@ -231,9 +231,10 @@ func (s *Store) Touch(ctx context.Context, sec secret.Secret, v secret.Version, 
 	if err == nil && first {
 		_, err = s.touch(ctx, versionKey(sec.Name, sec.Suffix(), v.ID), setAccessed, isOldVersion, attributes)
 	}
-	if err == nil {
+	name := versionName(sec, v.ID)
+	if _, remembered := s.versions.get(name); err == nil && remembered {
 		v.Accessed = today // noted, by this process or by another
-		s.versions.add(versionName(sec, v.ID), v)
+		s.versions.add(name, v)
 	}
 	return err
 }
