@@ -98,22 +98,22 @@ func TestRecords(t *testing.T) {
 func TestNoRecordOfWhatStays(t *testing.T) {
 	t.Parallel()
 	room, c := open(t, secret.Retention{MaxVersions: 1})
-	create(t, room, "s")
-	putMany(t, room, c, "s", 5, time.Second)
+	create(t, room, "kept")
+	putMany(t, room, c, "kept", 5, time.Second)
 	trail := &memory{}
 	p, wire := pruner(t, room)
 	p.Trail = trail
 	wire.Break(transact, first(func() {
-		must(another(t, room).SDK.UpdateSecretVersionStage(t.Context(), moveInput("s", "mine", "", "v1")))(t)
+		must(another(t, room).SDK.UpdateSecretVersionStage(t.Context(), moveInput("kept", "mine", "", "v1")))(t)
 	}))
 	if _, err := p.Run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	arn := must(room.Store.Get(t.Context(), secret.ID{Name: "s"}))(t).ARN
+	arn := must(room.Store.Get(t.Context(), secret.ID{Name: "kept"}))(t).ARN
 	if got, want := trail.told(t)[arn], []string{"v0", "v2"}; !slices.Equal(got, want) {
 		t.Errorf("recorded %v, want %v", got, want)
 	}
-	wantVersions(t, room, "s", "v1", "v3", "v4", "v5")
+	wantVersions(t, room, "kept", "v1", "v3", "v4", "v5")
 }
 
 // When a record cannot be kept, no more is removed: of a removed secret nothing, and of
