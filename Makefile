@@ -35,6 +35,11 @@ prune: ## remove once what need not be kept of the local data, while nothing els
 	@$(LOCAL)
 	@exec bin/local --prune $(ARGS)
 
+.PHONY: verify
+verify: ## say what is wrong in the local data, while nothing else uses it; ARGS=--repair repairs it
+	@$(LOCAL)
+	@exec bin/local --verify $(ARGS)
+
 # Who may do what, apart from the policies on secrets: deployed with functions/api,
 # which may read only what everybody may.
 POLICIES := policies.json

@@ -36,18 +36,19 @@ func newPrune(b base) awslambda.Function {
 		logs:        b.logs.prune,
 		role: newRole(b.stack, "PruneRole", j.name,
 			removeSecrets(b.table), findDue(b.table, "age", "due"), openTable(b.stack, b.key, b.table),
-			noteFailure(failures), writeLogs(b.logs.prune)),
-		environment: retentionOf(b.set),
+			noteFailure(failures), writeAudit(b.logs.audit), writeLogs(b.logs.prune)),
+		environment: joined(auditOf(b), retentionOf(b.set)),
 	})
 	j.run(b, pruner, failures)
 	return pruner
 }
 
 // removeSecrets are the table's calls. TransactWriteItems is allowed by the
-// actions of what it does, which is no ConditionCheckItem here; BatchWriteItem
-// by an action of its own. PutItem is for the note of what a secret leaves over.
+// actions of what it does; BatchWriteItem by an action of its own. PutItem is for
+// the note of what a secret leaves over; BatchGetItem and ConditionCheckItem are for
+// what verifies and repairs the table.
 func removeSecrets(table awsdynamodb.Table) awsiam.PolicyStatement {
 	return allow("RemoveSecrets", nil, jsii.Strings(*table.TableArn()),
-		"dynamodb:GetItem", "dynamodb:Query",
+		"dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query", "dynamodb:ConditionCheckItem",
 		"dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem", "dynamodb:BatchWriteItem")
 }

@@ -12,11 +12,12 @@ func TestPruneFunction(t *testing.T) {
 		"MemorySize":    256,
 		"Timeout":       300,
 		"Environment": object{"Variables": object{
-			"TABLE_NAME":   stack(t).ref(t, "AWS::DynamoDB::Table"),
-			"ACCOUNT_ID":   "${AWS::AccountId}",
-			"PARTITION":    "${AWS::Partition}",
-			"MAX_VERSIONS": "200",
-			"MIN_AGE":      "36h0m0s",
+			"TABLE_NAME":      stack(t).ref(t, "AWS::DynamoDB::Table"),
+			"ACCOUNT_ID":      "${AWS::AccountId}",
+			"PARTITION":       "${AWS::Partition}",
+			"MAX_VERSIONS":    "200",
+			"MIN_AGE":         "36h0m0s",
+			"AUDIT_LOG_GROUP": "${" + stack(t).audit(t).ID + "}",
 		}},
 	}
 	for name, want := range settled {
@@ -36,7 +37,7 @@ func TestPruneMay(t *testing.T) {
 			"Sid":    "RemoveSecrets",
 			"Effect": "Allow",
 			"Action": []string{
-				"dynamodb:GetItem", "dynamodb:Query",
+				"dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query", "dynamodb:ConditionCheckItem",
 				"dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem", "dynamodb:BatchWriteItem",
 			},
 			"Resource": table,
@@ -64,6 +65,7 @@ func TestPruneMay(t *testing.T) {
 			"Action":   "sqs:SendMessage",
 			"Resource": "${" + stack(t).failures(t, pruneName).ID + ".Arn}",
 		},
+		stack(t).writeAudit(t),
 		{
 			"Sid":      "WriteLogs",
 			"Effect":   "Allow",

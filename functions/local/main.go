@@ -60,6 +60,8 @@ func run(args []string, getenv func(string) string, out io.Writer, log *slog.Log
 		return audit.Show(out, set.audit, set.show)
 	case set.pruneOnce:
 		return pruneOnce(ctx, set, out, log)
+	case set.verifyOnce:
+		return verifyOnce(ctx, set, out, log)
 	}
 	if err := serve(ctx, stop, set, out, log); err != nil {
 		return err

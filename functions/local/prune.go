@@ -47,7 +47,7 @@ func nowAndThen(ctx context.Context, every time.Duration, do func()) <-chan stru
 }
 
 func newPruner(server *api.Server) *prune.Pruner {
-	return &prune.Pruner{Store: server.Store, Retention: server.Retention, Log: server.Log}
+	return &prune.Pruner{Store: server.Store, Retention: server.Retention, Trail: server.Trail, Log: server.Log}
 }
 
 // pruneOnce does what is due, says how far it is on a terminal, and ends.
@@ -60,9 +60,14 @@ func pruneOnce(ctx context.Context, set settings, out io.Writer, log *slog.Logge
 	if err != nil {
 		return errors.Join(err, engines.Close())
 	}
+	trail, err := openTrail(set.audit)
+	if err != nil {
+		return errors.Join(err, engines.Close())
+	}
+	server.Trail = trail
 	file, isFile := out.(*os.File)
 	err = show(ctx, newPruner(server), out, isFile && isTerminal(file))
-	return errors.Join(err, engines.Close())
+	return errors.Join(err, engines.Close(), trail.Close())
 }
 
 // show runs the pruner and writes a line that says what was done; on a terminal it

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -78,6 +79,10 @@ func TestPruneByHand(t *testing.T) {
 		if err != nil || string(out) != want {
 			t.Errorf("got %q, %v, want %q", out, err, want)
 		}
+	}
+	records, err := os.ReadFile(filepath.Join(data, "audit.jsonl"))
+	if got := strings.Count(string(records), `"eventName":"EndSecretVersionDelete"`); err != nil || got != 14 {
+		t.Errorf("%d of 14 versions are in the audit trail, %v", got, err)
 	}
 	r = start(t, keep...)
 	if got := countVersions(t, r.url); got != 6 {

@@ -41,6 +41,8 @@ type settings struct {
 	credentials string  // file of credentials, empty to check none
 	parent      int     // process to end with, 0 for none
 	pruneOnce   bool
+	verifyOnce  bool
+	repair      bool // what is found and repairable
 	version     bool
 	show        audit.Filter // which records to show, and end
 	engines     local.Options
@@ -135,7 +137,8 @@ func (s settings) isLoopback() bool {
 // them.
 var alone = map[string][]string{
 	"show-audit": {"audit", "data", "memory", "secret", "caller", "day"},
-	"prune":      {"data", "max-versions", "min-age", "region", "account"},
+	"prune":      {"audit", "data", "max-versions", "min-age", "region", "account"},
+	"verify":     {"data", "max-versions", "min-age", "region", "account", "repair"},
 }
 
 // checkTogether refuses flags of which one would have no effect.
@@ -153,6 +156,8 @@ func checkTogether(given map[string]bool) error {
 		}
 	}
 	switch {
+	case given["repair"] && !given["verify"]:
+		return errors.New("--repair says to repair what --verify finds; it needs --verify")
 	case given["memory"] && given["data"]:
 		return errors.New("--memory keeps everything in memory, and --data on the disk; leave one of them out")
 	case given["memory"] && given["show-audit"] && !given["audit"]:

@@ -64,6 +64,11 @@ func TestFlagsAreRefused(t *testing.T) {
 		"--memory --show-audit 5":               "--show-audit needs a file of records; there is none with --memory, unless --audit names one",
 		"--memory --prune":                      "--memory has no effect beside --prune, " + ends,
 		"--prune --show-audit 5":                "--show-audit has no effect beside --prune, " + ends,
+		"--memory --verify":                     "--memory has no effect beside --verify, " + ends,
+		"--prune --verify":                      "--verify has no effect beside --prune, " + ends,
+		"--verify --audit f":                    "--audit has no effect beside --verify, " + ends,
+		"--repair":                              "--repair says to repair what --verify finds; it needs --verify",
+		"--prune --repair":                      "--repair has no effect beside --prune, " + ends,
 		"--prune --seed f":                      "--seed has no effect beside --prune, " + ends,
 		"--show-audit 5 --policies f":           "--policies has no effect beside --show-audit, " + ends,
 		"--show-audit 5 --addr [::1]:80":        "--addr has no effect beside --show-audit, " + ends,
@@ -91,7 +96,8 @@ func TestFlagsAreTaken(t *testing.T) {
 	t.Parallel()
 	for _, args := range []string{
 		"", "--memory --audit a.jsonl", "--memory=false --data d", "--memory --audit a.jsonl --show-audit 3",
-		"--prune --data d --min-age 2d --max-versions 3 --region eu-central-1", "--prune=false --seed f",
+		"--prune --data d --audit a.jsonl --min-age 2d --max-versions 3 --region eu-central-1", "--prune=false --seed f",
+		"--verify", "--verify --repair --data d --min-age 2d --max-versions 3 --region eu-central-1",
 		"--show-audit 3 --data d --secret s --caller c --day 2026-11-26",
 		"--addr 0.0.0.0:4566 --verify-credentials f", "--addr strongroom:4566 --verify-credentials f", "--addr [::1]:0", "--addr localhost:0",
 	} {

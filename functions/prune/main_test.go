@@ -54,6 +54,7 @@ func TestSettings(t *testing.T) {
 		{"others", map[string]string{"MAX_VERSIONS": "0", "MIN_AGE": "90m"}, secret.Retention{MaxVersions: 0, MinAge: 90 * time.Minute}, ""},
 		{"no table", map[string]string{"TABLE_NAME": ""}, secret.Retention{}, "TABLE_NAME is not set, and must be the name of a DynamoDB table"},
 		{"a negative number", map[string]string{"MAX_VERSIONS": "-1"}, secret.Retention{}, `MAX_VERSIONS is "-1", and must be a number of versions from 0 to 1000000`},
+		{"no log group", map[string]string{"AUDIT_LOG_GROUP": "a b"}, secret.Retention{}, `AUDIT_LOG_GROUP is "a b", and must be the name of a log group`},
 		{"no number", map[string]string{"MAX_VERSIONS": "few"}, secret.Retention{}, `MAX_VERSIONS is "few", and must be a number of versions from 0 to 1000000`},
 		{"no duration", map[string]string{"MIN_AGE": "24"}, secret.Retention{}, `MIN_AGE is "24", and must be a duration such as 7d, 24h or 90m`},
 		{"a negative duration", map[string]string{"MIN_AGE": "-1s"}, secret.Retention{}, `MIN_AGE is "-1s", and must be a duration such as 7d, 24h or 90m`},
@@ -75,8 +76,8 @@ func TestSettings(t *testing.T) {
 				}
 				return
 			}
-			if err != nil || pruner.Retention != test.want || pruner.Margin != margin {
-				t.Errorf("got %+v, %v, want %v and a margin", pruner, err, test.want)
+			if err != nil || pruner.Retention != test.want || pruner.Margin != margin || pruner.Trail == nil || pruner.Most != most {
+				t.Errorf("got %+v, %v, want %v, a margin, a trail and a limit", pruner, err, test.want)
 			}
 		})
 	}
@@ -170,7 +171,12 @@ func (e engines) keys(t *testing.T, name string) []string {
 
 func event(t *testing.T) []byte {
 	t.Helper()
-	sample, err := os.ReadFile("../../events/scheduled.json")
+	return sample(t, "scheduled")
+}
+
+func sample(t *testing.T, name string) []byte {
+	t.Helper()
+	sample, err := os.ReadFile("../../events/" + name + ".json")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -222,7 +228,17 @@ func TestScheduledEvent(t *testing.T) {
 	}
 
 	out := p.Stop()
-	lines := strings.Split(strings.TrimSpace(out), "\n")
+	var lines, events []string
+	for line := range strings.Lines(out) {
+		if strings.Contains(line, `"eventName":"EndSecretVersionDelete"`) {
+			events = append(events, line)
+		} else {
+			lines = append(lines, line)
+		}
+	}
+	if len(events) != 11 {
+		t.Errorf("it recorded %d versions, want the 11 that were removed:\n%s", len(events), out)
+	}
 	if len(lines) != 2 {
 		t.Fatalf("it printed %d lines, want one for each run:\n%s", len(lines), out)
 	}
@@ -362,5 +378,64 @@ func TestKilledDuringPurge(t *testing.T) {
 	rows, _, err := e.store.Directory(t.Context(), store.Walk{Order: store.ByName, Limit: 10})
 	if err != nil || len(rows) != 1 || rows[0].Name != "other" {
 		t.Errorf("the directory has %v, %v, want the other alone", rows, err)
+	}
+}
+
+// The function verifies the table instead when the event says so, logs what is wrong, and
+// fails as long as something is.
+func TestVerify(t *testing.T) {
+	t.Parallel()
+	e := start(t)
+	e.make(t, "s", 3)
+	e.make(t, "gone", 3)
+	e.update(t, "gone", func(sec secret.Secret) (secret.Change, error) { return sec.Remove(time.Now().UTC()), nil })
+	e.make(t, "torn", 3)
+	for _, key := range [][2]string{{"DIRECTORY#NAME", "s"}, {"SECRET#torn", "VERSION#abcdef#v2"}} {
+		_, err := e.DynamoDB().DeleteItem(t.Context(), &dynamodb.DeleteItemInput{TableName: aws.String(good["TABLE_NAME"]), Key: map[string]types.AttributeValue{
+			"pk": &types.AttributeValueMemberS{Value: key[0]}, "sk": &types.AttributeValueMemberS{Value: key[1]},
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	api := runtimetest.New(t)
+	p := runtimetest.Start(t, api, e.env(map[string]string{"MAX_VERSIONS": "0"}))
+	ask := func(event, want string) {
+		t.Helper()
+		res, err := api.Invoke(p, []byte(event))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := string(res.Response)
+		if res.Error != nil {
+			got = res.Error.ErrorMessage
+		}
+		if got != want {
+			t.Errorf("%s: got %s, want %s", event, got, want)
+		}
+	}
+	ask(string(sample(t, "verify")), "findings that are not repaired: 3")
+	ask(`{"verify":true,"repair":true}`, "findings that are not repaired: 1")
+	ask(`{"repair":true}`, "repair and from need verify")
+	ask(`{"verify":true,"from":"here"}`, "not all was verified; the log says what failed")
+	ask(`{"verify":"yes"}`, "the event is no request to verify, and none of a schedule")
+	if got := e.keys(t, "gone"); len(got) != 4 {
+		t.Errorf("items %q, want nothing pruned", got)
+	}
+	e.update(t, "torn", func(sec secret.Secret) (secret.Change, error) { return sec.Remove(time.Now().UTC()), nil })
+	ask(`{"verify":true}`, `{"secrets":3,"findings":0,"repaired":0}`)
+	out := p.Stop()
+	for _, want := range []string{
+		`"level":"WARN","msg":"finding","secret":"torn","what":"AWSCURRENT is on version v2, which is not there","repairable":false,"repaired":false`,
+		`"secret":"s","what":"the directory by name does not list it","repairable":true,"repaired":false`,
+		`"secret":"s","what":"the directory by name does not list it","repairable":true,"repaired":true`,
+		`"msg":"verified","secrets":3,"findings":3,"repaired":2`,
+	} {
+		if !strings.Contains(out, want) {
+			t.Errorf("it printed\n%s\nwant %s", out, want)
+		}
+	}
+	if strings.Contains(out, value) {
+		t.Errorf("it printed a value:\n%s", out)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/strongroom/strongroom/pkg/audit"
 	"github.com/strongroom/strongroom/pkg/secret"
 	"github.com/strongroom/strongroom/pkg/store"
 )
@@ -44,7 +45,15 @@ func (c *call) deleteSecret(ctx context.Context, in deleteSecretInput) (out dele
 	if err != nil {
 		return out, err
 	}
+	c.tellVersions(audit.StartSecretVersionDelete, sec)
 	return deleteSecretOutput{sec.ARN, sec.Name, timestamp(sec.Deletion)}, nil
+}
+
+// tellVersions adds a record for each version of a secret that has a label.
+func (c *call) tellVersions(event string, sec secret.Secret) {
+	for _, r := range audit.VersionEvents(event, c.at, sec.ARN, sec.Stages.Versions()) {
+		c.tell(r)
+	}
 }
 
 // removeSecret deletes at once. A secret that is not there is deleted as well, under
@@ -63,6 +72,9 @@ func (c *call) removeSecret(ctx context.Context, id secret.ID, now time.Time) (o
 			suffix = c.newSuffix()
 		}
 		return deleteSecretOutput{c.ARNs.Of(id.Name, suffix), id.Name, timestamp(now)}, nil
+	}
+	if err == nil && sec.ARN != "" {
+		c.tellVersions(audit.StartSecretVersionDelete, sec)
 	}
 	return deleteSecretOutput{arn, id.Name, timestamp(now)}, err
 }

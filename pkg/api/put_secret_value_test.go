@@ -543,3 +543,22 @@ func TestPutSecretValueTakesRotationToken(t *testing.T) {
 	must(room.SDK.PutSecretValue(t.Context(), in))(t)
 	checkStages(t, room, "s", map[string]string{"v1": "AWSPREVIOUS", "v2": "AWSCURRENT"})
 }
+
+// A secret that is removed and made again between two tries of a put gets a value that
+// is sealed for it, and not for the one before.
+func TestPutSecretValueMadeAgain(t *testing.T) {
+	t.Parallel()
+	room := localtest.New(t)
+	create(t, room, "s", "v1", "one")
+	other := room.Another(t)
+	get(t, other, "s")
+	other.Wire.Break("TransactWriteItems", func(_ *http.Request, do func() (*http.Response, error)) (*http.Response, error) {
+		forceDelete(t, room, "s")
+		create(t, room, "s", "v1", "one again")
+		return do()
+	})
+	put(t, other, "s", "v2", "two")
+	if got := *get(t, room.Another(t), "s").SecretString; got != "two" {
+		t.Errorf("got %q, want two", got)
+	}
+}

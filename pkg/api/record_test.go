@@ -239,7 +239,8 @@ func TestRecords(t *testing.T) {
 				data["versionId"] = token("v1")
 			}
 			more := 0
-			if operation == "BatchGetSecretValue" {
+			switch operation {
+			case "BatchGetSecretValue", "DeleteSecret", "RestoreSecret":
 				more = 1
 			}
 			if len(records) != 1+more {
@@ -543,6 +544,49 @@ func TestRecordsOfAbandonedRotation(t *testing.T) {
 				"readOnly": false, "requestParameters": nil, "responseElements": nil, "additionalEventData": map[string]any{"SecretId": arn},
 			})
 		})
+	}
+}
+
+// A deletion begins for each version with a label when the secret is deleted, and is taken
+// back when it is restored.
+func TestRecordsOfDeletion(t *testing.T) {
+	t.Parallel()
+	writer := localtest.New(t)
+	arn := *create(t, writer, "s", "v1", "one").ARN
+	for _, v := range []string{"v2", "v3"} {
+		put(t, writer, "s", v, v)
+	}
+	put(t, writer, "s", "v4", "four", "mine")
+	room, trail, _ := recorded(t, writer)
+	labelled := []string{token("v2"), token("v3"), token("v4")}
+	for _, test := range []struct {
+		name, operation, body string
+		event                 string
+		versions              []string
+	}{
+		{"restored, and not deleted", "RestoreSecret", `{"SecretId":"s"}`, "", nil},
+		{"deleted", "DeleteSecret", `{"SecretId":"s"}`, "StartSecretVersionDelete", labelled},
+		{"deleted again", "DeleteSecret", `{"SecretId":"s"}`, "", nil},
+		{"restored", "RestoreSecret", `{"SecretId":"s"}`, "CancelSecretVersionDelete", labelled},
+		{"restored again", "RestoreSecret", `{"SecretId":"s"}`, "", nil},
+		{"deleted at once", "DeleteSecret", `{"SecretId":"s","ForceDeleteWithoutRecovery":true}`, "StartSecretVersionDelete", labelled},
+		{"not there", "DeleteSecret", `{"SecretId":"s","ForceDeleteWithoutRecovery":true}`, "", nil},
+	} {
+		answerTo(room, newCall(t.Context(), test.operation, test.body), theID, alice)
+		records := trail.took()
+		if len(records) == 0 || records[0].EventName != test.operation {
+			t.Fatalf("%s: got records %v, want one of the call first", test.name, records)
+		}
+		var versions []string
+		for _, r := range records[1:] {
+			if r.EventName != test.event || r.EventType != "AwsServiceEvent" || r.AdditionalEventData["SecretId"] != arn {
+				t.Errorf("%s: got %+v, want %s of %s", test.name, r, test.event, arn)
+			}
+			versions = append(versions, r.AdditionalEventData["SecretVersionId"].(string))
+		}
+		if !slices.Equal(versions, test.versions) {
+			t.Errorf("%s: got %s of %v, want %v", test.name, test.event, versions, test.versions)
+		}
 	}
 }
 

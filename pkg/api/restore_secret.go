@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 
+	"github.com/strongroom/strongroom/pkg/audit"
 	"github.com/strongroom/strongroom/pkg/secret"
 )
 
@@ -19,6 +20,9 @@ func (c *call) restoreSecret(ctx context.Context, in restoreSecretInput) (out re
 	})
 	if err != nil {
 		return out, err
+	}
+	if sec.Commit == c.commit { // and not one that was not deleted
+		c.tellVersions(audit.CancelSecretVersionDelete, sec)
 	}
 	return restoreSecretOutput{sec.ARN, sec.Name}, nil
 }

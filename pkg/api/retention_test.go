@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"fmt"
+	"log/slog"
 	"sync"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 
 	"github.com/strongroom/strongroom/pkg/local/localtest"
+	"github.com/strongroom/strongroom/pkg/prune"
 	"github.com/strongroom/strongroom/pkg/secret"
 	"github.com/strongroom/strongroom/pkg/store"
 )
@@ -49,7 +51,7 @@ func TestRetentionTags(t *testing.T) {
 	must(room.SDK.CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{Name: aws.String("new"), Tags: tags}))(t)
 	for _, name := range []string{"s", "new"} {
 		sec := must(room.Store.Get(t.Context(), secret.ID{Name: name}))(t)
-		if got, want := sec.Retention(secret.DefaultRetention), (secret.Retention{MaxVersions: 3, MinAge: 90 * time.Minute}); got != want {
+		if got, want := sec.Retention(secret.Retention{}), (secret.Retention{MaxVersions: 3, MinAge: 90 * time.Minute}); got != want {
 			t.Errorf("%s keeps %v, want %v", name, got, want)
 		}
 	}
@@ -121,7 +123,7 @@ func TestVersionQuota(t *testing.T) {
 	room := localtest.New(t)
 	rooms := []*localtest.Room{room, room.Another(t), room.Another(t)}
 	for _, r := range rooms {
-		r.Server.VersionQuota = quota
+		r.Server.VersionQuota, r.Server.Retention.MaxVersions = quota, 5
 	}
 	create(t, room, "s", "v0", "value")
 	var mu sync.Mutex
@@ -147,7 +149,9 @@ func TestVersionQuota(t *testing.T) {
 	if want := quota + 2; len(made) != want || len(list(t, room, "s")) != want {
 		t.Errorf("%d puts were accepted, and there are %d versions, want %d", len(made), len(list(t, room, "s")), want)
 	}
-	for _, r := range append(rooms, func() *localtest.Room { r := room.Another(t); r.Server.VersionQuota = quota; return r }()) {
+	cold := room.Another(t)
+	cold.Server.VersionQuota, cold.Server.Retention.MaxVersions = quota, 5
+	for _, r := range append(rooms, cold) {
 		refuses(t, r, limit, func() (*secretsmanager.PutSecretValueOutput, error) {
 			return r.SDK.PutSecretValue(t.Context(), putInput("s", "new", "value"))
 		})
@@ -173,11 +177,6 @@ func TestVersionQuota(t *testing.T) {
 	must(room.SDK.UpdateSecret(t.Context(), &secretsmanager.UpdateSecretInput{SecretId: aws.String("s"), Description: aws.String("full")}))(t)
 	// When one goes there is room for one.
 	look := must(room.Store.Look(t.Context(), "s"))(t)
-	if !look.Due.IsZero() {
-		t.Errorf("due %v, want a secret that keeps 100 versions not to be looked at", look.Due)
-	}
-	must(room.SDK.TagResource(t.Context(), &secretsmanager.TagResourceInput{SecretId: aws.String("s"), Tags: tagged("strongroom:max-versions", "5")}))(t)
-	look = must(room.Store.Look(t.Context(), "s"))(t)
 	oldest, _, err := room.Store.Oldest(t.Context(), look.Secret, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -187,6 +186,43 @@ func TestVersionQuota(t *testing.T) {
 	refuses(t, room, limit, func() (*secretsmanager.PutSecretValueOutput, error) {
 		return room.SDK.PutSecretValue(t.Context(), putInput("s", "newer", "value"))
 	})
+}
+
+// A secret whose tag keeps more versions than the quota is not refused its puts for ever:
+// it is refused when it has one more than it keeps, and that one is pruned.
+func TestVersionQuotaBelowTag(t *testing.T) {
+	t.Parallel()
+	room := localtest.New(t)
+	room.Server.VersionQuota, room.Server.Retention = 3, secret.Retention{MaxVersions: 2}
+	create(t, room, "s", "v0", "value")
+	must(room.SDK.TagResource(t.Context(), &secretsmanager.TagResourceInput{SecretId: aws.String("s"), Tags: tagged("strongroom:max-versions", "5")}))(t)
+	for i := range 7 { // two with a label, five that are kept and one more
+		put(t, room, "s", fmt.Sprint("v", i+1), "value")
+	}
+	refuses(t, room, refusal{"LimitExceededException", "The request failed because it would exceed one of the Secrets Manager quotas."}, func() (*secretsmanager.PutSecretValueOutput, error) {
+		return room.SDK.PutSecretValue(t.Context(), putInput("s", "new", "value"))
+	})
+	p := &prune.Pruner{Store: room.Another(t).Store, Retention: room.Server.Retention, Log: slog.New(slog.DiscardHandler)}
+	if sum := must(p.Run(t.Context()))(t); sum.Versions != 1 {
+		t.Errorf("%d versions were pruned, want 1", sum.Versions)
+	}
+	put(t, room, "s", "new", "value")
+}
+
+// Who may only tag a secret cannot have its versions removed (a review found it).
+func TestTagsRemoveNothing(t *testing.T) {
+	t.Parallel()
+	room := localtest.New(t)
+	create(t, room, "s", "v1", "one")
+	put(t, room, "s", "v2", "two")
+	put(t, room, "s", "v3", "three")
+	tags := append(tagged("strongroom:max-versions", "0"), tagged("strongroom:min-age", "0s")...)
+	must(room.SDK.TagResource(t.Context(), &secretsmanager.TagResourceInput{SecretId: aws.String("s"), Tags: tags}))(t)
+	p := &prune.Pruner{Store: room.Another(t).Store, Retention: secret.DefaultRetention, Log: slog.New(slog.DiscardHandler)}
+	if sum := must(p.Run(t.Context()))(t); sum.Versions != 0 {
+		t.Errorf("%d versions were pruned, want none", sum.Versions)
+	}
+	must(room.SDK.GetSecretValue(t.Context(), &secretsmanager.GetSecretValueInput{SecretId: aws.String("s"), VersionId: aws.String(token("v1"))}))(t)
 }
 
 func describeARN(t testing.TB, room *localtest.Room) string {

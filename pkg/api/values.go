@@ -46,7 +46,7 @@ func (c *call) put(ctx context.Context, id secret.ID, token string, value secret
 		if err := c.crossAccount(sec); err != nil {
 			return change, err
 		}
-		change.Quota = c.VersionQuota
+		change.Quota = sec.Quota(c.VersionQuota, c.Retention)
 		change.Version.Sealed, err = seal(ctx, change.Secret)
 		return change, err
 	})

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws/arn"
+	"github.com/google/uuid"
 )
 
 // Source is the service as CloudTrail names it.
@@ -113,9 +114,9 @@ const (
 	TestRotationStarted       = "TestRotationStarted"
 	TestRotationSucceeded     = "TestRotationSucceeded"
 	TestRotationFailed        = "TestRotationFailed"
-	StartSecretVersionDelete  = "StartSecretVersionDelete"
-	EndSecretVersionDelete    = "EndSecretVersionDelete"
-	CancelSecretVersionDelete = "CancelSecretVersionDelete" // for each version, by RestoreSecret
+	StartSecretVersionDelete  = "StartSecretVersionDelete"  // by DeleteSecret, see [VersionEvents]
+	CancelSecretVersionDelete = "CancelSecretVersionDelete" // by RestoreSecret
+	EndSecretVersionDelete    = "EndSecretVersionDelete"    // when it is removed
 )
 
 // DenialReason is the member of AdditionalEventData that says by which policy
@@ -138,6 +139,20 @@ func Event(name, id string, at time.Time, secretARN, message string) Record {
 	// AWS's events have no resources: the secret is only here.
 	r.AdditionalEventData = map[string]any{"SecretId": secretARN}
 	return r
+}
+
+// VersionEvents are records of what the service did to versions of a secret, one for
+// each. AWS documents the names of these events and that there is one for each version;
+// the member that names the version, and which versions DeleteSecret and RestoreSecret
+// tell of (here those with a label, which are few), are guesses.
+func VersionEvents(name string, at time.Time, secretARN string, versions []string) []Record {
+	records := make([]Record, 0, len(versions))
+	for _, version := range versions {
+		r := Event(name, uuid.NewString(), at, secretARN, "")
+		r.AdditionalEventData["SecretVersionId"] = version
+		records = append(records, r)
+	}
+	return records
 }
 
 // fresh is what all records have in common.

@@ -2,6 +2,7 @@ package prune_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/strongroom/strongroom/pkg/local/localtest"
 	"github.com/strongroom/strongroom/pkg/prune"
 	"github.com/strongroom/strongroom/pkg/secret"
+	"github.com/strongroom/strongroom/pkg/store"
 )
 
 // hold makes the indexes of a room's table answer from the state of now, until release.
@@ -75,7 +77,8 @@ func TestIndexShowsRemovedVersions(t *testing.T) {
 	wantVersions(t, room, "s", want...)
 
 	// Of 70 without a label 60 more are to go, behind 50 that are gone.
-	must(room.SDK.TagResource(t.Context(), &secretsmanager.TagResourceInput{
+	room.Server.Retention.MaxVersions = 10
+	must(room.SDK.TagResource(t.Context(), &secretsmanager.TagResourceInput{ // has it looked at anew
 		SecretId: aws.String("s"), Tags: []types.Tag{{Key: aws.String(secret.MaxVersionsTag), Value: aws.String("10")}},
 	}))(t)
 	wantSummary(t, run(t, room), prune.Summary{Secrets: 1, Versions: 60})
@@ -287,5 +290,25 @@ func TestSmallAnswers(t *testing.T) {
 			}
 			wantSummary(t, run(t, room), prune.Summary{})
 		})
+	}
+}
+
+// What the index still shows as due, and was noted for later since, costs a look and no
+// more.
+func TestIndexShowsWhatIsNotDue(t *testing.T) {
+	t.Parallel()
+	room, c := open(t, secret.Retention{MaxVersions: 1, MinAge: time.Hour})
+	create(t, room, "s")
+	putMany(t, room, c, "s", 5, time.Minute)
+	defer hold(room)()
+	c.add(time.Minute)
+	wantSummary(t, run(t, room), prune.Summary{Secrets: 1})
+	p, wire := pruner(t, room)
+	if sum, err := p.Run(t.Context()); err != nil || sum != (prune.Summary{Secrets: 1}) {
+		t.Errorf("got %+v, %v, want a look", sum, err)
+	}
+	calls, _, _ := wire.Took()
+	if strings.Count(calls, "Query") != store.Shards || strings.Count(calls, " ") != store.Shards || !strings.Contains(calls, "GetItem") {
+		t.Errorf("calls = %q, want a query for each shard and a look", calls)
 	}
 }

@@ -7,6 +7,12 @@
 // version that gets a label meanwhile stays, and a secret that is restored
 // meanwhile stays whole. A run may be ended at any moment, and two may run at the
 // same time: what one leaves the next one finds.
+//
+// Each version that goes leaves an EndSecretVersionDelete in the audit trail. When a
+// record cannot be kept, the run removes no more. A secret's versions are removed first,
+// since only then it is known which: a process that is killed right there leaves up to
+// fifty of them without a record. Versions of a deleted secret, which nobody can reach,
+// are recorded first, and again by the next run if they are still there.
 package prune
 
 import (
@@ -14,11 +20,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/strongroom/strongroom/pkg/audit"
 	"github.com/strongroom/strongroom/pkg/secret"
 	"github.com/strongroom/strongroom/pkg/store"
 )
@@ -28,6 +36,11 @@ type Pruner struct {
 	Store *store.Store
 	// Retention is for secrets that have none of their own in their tags.
 	Retention secret.Retention
+	// Trail keeps a record of each version that goes; nil keeps none.
+	Trail audit.Trail
+	// Most is about how many versions a run removes, and records, before it leaves the
+	// others to the next one; 0 for any number.
+	Most int
 	// Margin is how long before the context's deadline no more is begun.
 	Margin time.Duration
 	// Now is the clock; nil means time.Now.
@@ -84,14 +97,35 @@ type run struct {
 	now  time.Time
 	stop time.Time // zero for never
 
-	mu   sync.Mutex
-	sum  Summary
-	errs []error
+	mu          sync.Mutex
+	sum         Summary
+	errs        []error
+	trailFailed bool // a record was not kept
 }
 
 // over says whether no more may be begun.
 func (r *run) over(ctx context.Context) bool {
-	return ctx.Err() != nil || !r.stop.IsZero() && time.Now().After(r.stop)
+	r.mu.Lock()
+	enough := r.trailFailed || r.Most > 0 && r.sum.Versions >= r.Most
+	r.mu.Unlock()
+	return enough || ctx.Err() != nil || !r.stop.IsZero() && time.Now().After(r.stop)
+}
+
+// tell records that versions are removed.
+func (r *run) tell(ctx context.Context, arn string, versions []string) error {
+	if r.Trail == nil || len(versions) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordPatience)
+	defer cancel()
+	err := r.Trail.Keep(ctx, audit.VersionEvents(audit.EndSecretVersionDelete, r.now, arn, versions)...)
+	if err == nil {
+		return nil
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.trailFailed = true
+	return fmt.Errorf("the audit records of versions %s are not kept: %w", strings.Join(versions, ", "), err)
 }
 
 func (r *run) note(change func(*Summary)) {
@@ -165,7 +199,7 @@ const tries = 5
 // them. It says whether nothing is left.
 func (r *run) do(ctx context.Context, task store.Task) (bool, error) {
 	if task.Leftover {
-		return r.sweep(ctx, task.ID)
+		return r.leftover(ctx, task.ID)
 	}
 	var at place
 	for moved := 0; ; {
@@ -219,9 +253,25 @@ func (r *run) purge(ctx context.Context, sec secret.Secret) (bool, error) {
 	return r.sweep(ctx, id)
 }
 
+// leftover removes what a removed secret left over. A table that was restored to a
+// moment within its removal may have the note and the secret.
+func (r *run) leftover(ctx context.Context, id secret.ID) (bool, error) {
+	look, err := r.Store.Look(ctx, id.Name)
+	switch {
+	case errors.Is(err, secret.NotFound):
+		return r.sweep(ctx, id)
+	case err != nil:
+		return false, err
+	case look.Secret.Is(id):
+		return false, errors.New("its versions are noted as those of a removed secret, and it is there; verify the table")
+	}
+	return r.sweep(ctx, id)
+}
+
 // sweep removes what a removed secret left over.
 func (r *run) sweep(ctx context.Context, id secret.ID) (bool, error) {
-	return r.Store.Sweep(ctx, id, func(removed int) bool {
+	arn := r.Store.ARN(id)
+	return r.Store.Sweep(ctx, id, func(versions []string) error { return r.tell(ctx, arn, versions) }, func(removed int) bool {
 		r.note(func(s *Summary) { s.Versions += removed })
 		return !r.over(ctx)
 	})
@@ -237,6 +287,9 @@ const (
 	// patience is how long one transaction may try to get in between the puts to a
 	// secret.
 	patience = 5 * time.Second
+	// recordPatience is how long it may take to record what is removed, also when the
+	// time of a run is over: less than half of the margin that functions/prune leaves.
+	recordPatience = 3 * time.Second
 	// again is when a secret that has too many versions is looked at again at the
 	// latest, since settings may come to be others.
 	again = 24 * time.Hour
@@ -261,12 +314,23 @@ func (r *run) prune(ctx context.Context, look store.Look, at place) (place, erro
 	if latest := r.now.Add(again); when.After(latest) {
 		when = latest
 	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	hasty, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	removed, err := r.Store.Prune(ctx, look, remove, store.Then{Keep: next != nil, At: when})
+	removed, err := r.Store.Prune(hasty, look, remove, store.Then{Keep: next != nil, At: when})
 	if err != nil {
 		return place{}, err
 	}
-	r.note(func(s *Summary) { s.Versions += removed })
+	r.note(func(s *Summary) { s.Versions += len(removed) })
+	if err := r.tell(ctx, at.arn, idsOf(removed)); err != nil {
+		return place{}, err
+	}
 	return place{at.arn, next}, nil
+}
+
+func idsOf(versions []secret.Version) []string {
+	ids := make([]string, len(versions))
+	for i, v := range versions {
+		ids[i] = v.ID
+	}
+	return ids
 }

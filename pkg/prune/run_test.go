@@ -362,9 +362,9 @@ func TestCostFollowsWhatIsDue(t *testing.T) {
 		t.Errorf("with 5,000 secrets: %s, %v and %v units\nwith 3: %s, %v and %v", many, manyReads, manyWrites, few, fewReads, fewWrites)
 	}
 	// A query for each shard; a look, a list and a removal; a look, a read and a
-	// removal, with a sweep and its note; and another of these.
+	// removal, with a sweep and its note; and another of these, with a look.
 	want := strings.Join(slices.Concat(
-		slices.Repeat([]string{sweeping}, 4), slices.Repeat([]string{"GetItem"}, 3),
+		slices.Repeat([]string{sweeping}, 4), slices.Repeat([]string{"GetItem"}, 4),
 		slices.Repeat([]string{"Query"}, store.Shards+1+4), slices.Repeat([]string{transact}, 2),
 	), " ")
 	if few != want {

@@ -17,7 +17,9 @@ type Retention struct {
 // is younger than a day (Secrets Manager quotas).
 var DefaultRetention = Retention{MaxVersions: 100, MinAge: 24 * time.Hour}
 
-// The tags by which a secret has a retention of its own.
+// The tags by which a secret keeps more than the deployment does. One that says less
+// is taken, and has no effect: the setting may change, and whoever may tag a secret may
+// not for that remove its versions.
 const (
 	MaxVersionsTag = "strongroom:max-versions"
 	MinAgeTag      = "strongroom:min-age"
@@ -29,17 +31,28 @@ const (
 	longestAge   = 10 * 365 * 24 * time.Hour
 )
 
-// Retention is the secret's own, where its tags say so, and or elsewhere.
-func (s Secret) Retention(or Retention) Retention {
+// Retention is that of the deployment, or longer where the secret's tags say so.
+func (s Secret) Retention(least Retention) Retention {
+	keep := least
 	for _, t := range s.Tags {
 		// A tag that says nothing was refused, or is older than its meaning.
-		or, _ = or.by(t)
+		keep, _ = keep.by(t)
 	}
-	return or
+	return Retention{max(keep.MaxVersions, least.MaxVersions), max(keep.MinAge, least.MinAge)}
 }
 
-// by is the retention as a tag changes it, or the refusal of a tag of ours whose
-// value says nothing.
+// Quota is how many versions without a label the secret may have before a put, of a
+// deployment that sets quota; 0 for any number. It is more than the secret keeps: what
+// is never removed would otherwise refuse every put.
+func (s Secret) Quota(quota int, least Retention) int {
+	if quota == 0 {
+		return 0
+	}
+	return max(quota, s.Retention(least).MaxVersions+1)
+}
+
+// by is the retention as a tag says, or the refusal of a tag of ours whose value says
+// nothing.
 func (r Retention) by(t Tag) (Retention, error) {
 	switch t.Key {
 	case MaxVersionsTag:
@@ -65,8 +78,8 @@ func (s Secret) keepsAs(t Secret) bool {
 }
 
 // Overfull says whether the secret has more versions without a label than it keeps.
-func (s Secret) Overfull(or Retention) bool {
-	return s.unlabelled() > s.Retention(or).MaxVersions
+func (s Secret) Overfull(least Retention) bool {
+	return s.unlabelled() > s.Retention(least).MaxVersions
 }
 
 // unlabelled is how many versions have no label. The AWSPENDING of a rotation
@@ -77,8 +90,8 @@ func (s Secret) unlabelled() int { return s.Versions - len(s.Stages.Versions()) 
 // of their age. Those with a label stay, and so do the newest without one. When
 // the next may go comes back too, if one of those given is too young; excess says
 // that there are too many even without all that were given.
-func (s Secret) Prunable(oldest []Version, or Retention, now time.Time) (remove []Version, next time.Time, excess bool) {
-	keep := s.Retention(or)
+func (s Secret) Prunable(oldest []Version, least Retention, now time.Time) (remove []Version, next time.Time, excess bool) {
+	keep := s.Retention(least)
 	tooMany := s.unlabelled() - keep.MaxVersions
 	for _, v := range oldest {
 		switch {

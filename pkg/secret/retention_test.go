@@ -56,9 +56,9 @@ func TestPrunable(t *testing.T) {
 		{"a placeholder is no version", Stages{Current: "v5", Pending: "N"}, 5, nil, five, keep(3, 0), nil, time.Time{}, false},
 		{"beside a placeholder", Stages{Current: "v5", Pending: "N"}, 5, nil, five, keep(2, 0), []string{"v1"}, time.Time{}, false},
 		{"more by a tag", Stages{Current: "v5"}, 5, []Tag{{MaxVersionsTag, "4"}}, five, keep(0, 0), nil, time.Time{}, false},
-		{"fewer by a tag", Stages{Current: "v5"}, 5, []Tag{{MaxVersionsTag, "2"}}, five, keep(100, 0), []string{"v1", "v2"}, time.Time{}, false},
+		{"fewer by a tag", Stages{Current: "v5"}, 5, []Tag{{MaxVersionsTag, "0"}}, five, keep(2, 0), []string{"v1", "v2"}, time.Time{}, false},
 		{"longer by a tag", Stages{Current: "v5"}, 5, []Tag{{MinAgeTag, "96h"}}, five, keep(1, 0), []string{"v1", "v2"}, now.Add(day), false},
-		{"shorter by a tag", Stages{Current: "v5"}, 5, []Tag{{MinAgeTag, "0s"}}, five, keep(1, 9*day), []string{"v1", "v2", "v3"}, time.Time{}, false},
+		{"shorter by a tag", Stages{Current: "v5"}, 5, []Tag{{MinAgeTag, "0s"}}, five, keep(1, 9*day), nil, now.Add(4 * day), false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -94,10 +94,14 @@ func TestRetention(t *testing.T) {
 		{"no tags", nil, or},
 		{"other tags", []Tag{{"strongroom:maxversions", "1"}, {"Strongroom:min-age", "1s"}}, or},
 		{"versions", []Tag{{MaxVersionsTag, "1000"}}, Retention{1000, time.Hour}},
-		{"no versions", []Tag{{MaxVersionsTag, "0"}}, Retention{0, time.Hour}},
+		{"as many", []Tag{{MaxVersionsTag, "7"}}, or},
+		{"fewer versions", []Tag{{MaxVersionsTag, "6"}}, or},
+		{"no versions", []Tag{{MaxVersionsTag, "0"}}, or},
 		{"age", []Tag{{MinAgeTag, "1h30m"}}, Retention{7, 90 * time.Minute}},
-		{"no age", []Tag{{MinAgeTag, "0"}}, Retention{7, 0}},
-		{"both", []Tag{{MinAgeTag, "36h"}, {"team", "db"}, {MaxVersionsTag, "2"}}, Retention{2, 36 * time.Hour}},
+		{"a shorter age", []Tag{{MinAgeTag, "59m"}}, or},
+		{"no age", []Tag{{MinAgeTag, "0"}}, or},
+		{"both", []Tag{{MinAgeTag, "36h"}, {"team", "db"}, {MaxVersionsTag, "9"}}, Retention{9, 36 * time.Hour}},
+		{"one more, one less", []Tag{{MinAgeTag, "36h"}, {MaxVersionsTag, "2"}}, Retention{7, 36 * time.Hour}},
 		// Tags that were set before they meant anything must not empty a secret.
 		{"nonsense that was stored", []Tag{{MaxVersionsTag, "few"}, {MinAgeTag, ""}}, or},
 		{"nonsense beside sense", []Tag{{MaxVersionsTag, "-1"}, {MinAgeTag, "2h"}}, Retention{7, 2 * time.Hour}},
@@ -110,6 +114,39 @@ func TestRetention(t *testing.T) {
 				t.Errorf("got %v, want %v", got, tt.want)
 			}
 		})
+	}
+}
+
+// A quota never refuses what is kept for good: a put to a secret that is full of that
+// is one too many, and has others pruned.
+func TestQuota(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name        string
+		quota, kept int
+		tag         string
+		want        int
+	}{
+		{"none", 0, 100, "", 0},
+		{"none, and a tag", 0, 100, "1000", 0},
+		{"no tag", 120, 100, "", 120},
+		{"a tag for fewer", 120, 100, "5", 120},
+		{"a tag for more, and below", 120, 100, "119", 120},
+		{"a tag for as many", 120, 100, "120", 121},
+		{"a tag for more", 120, 100, "1000", 1001},
+		{"a deployment that keeps more", 50, 100, "", 101},
+	} {
+		s := having(nil)
+		if tt.tag != "" {
+			s.Tags = []Tag{{MaxVersionsTag, tt.tag}}
+		}
+		if got := s.Quota(tt.quota, Retention{MaxVersions: tt.kept}); got != tt.want {
+			t.Errorf("%s: got %d, want %d", tt.name, got, tt.want)
+		}
+		// What the quota refuses is more than is kept, so it is pruned.
+		if s.Versions = tt.want; tt.want > 0 && !s.Overfull(Retention{MaxVersions: tt.kept}) {
+			t.Errorf("%s: %d versions are refused, and never pruned", tt.name, tt.want)
+		}
 	}
 }
 

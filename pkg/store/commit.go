@@ -81,7 +81,9 @@ func (c *commit) steps() ([]step, error) {
 	var l list
 	l.add(c.head())
 	if v := c.change.Version; v != nil {
-		l.add(c.put(versionOf(c.next, *v), c.versionExists))
+		// A version of a later revision than the head is left of a restore to a moment within a
+		// transaction. To take it for an earlier try would acknowledge a put that is lost.
+		l.add(c.putIf(versionOf(c.next, *v), isNewVersion, item{"seen": num(c.seen.Revision)}, c.versionExists))
 	}
 	for _, kind := range []secret.EffectKind{secret.Rewrap, secret.Discard, secret.RequireAbsent, secret.Require} {
 		for _, e := range c.change.Effects {

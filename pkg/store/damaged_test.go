@@ -246,3 +246,38 @@ func TestPolicyPutAgainMeanwhile(t *testing.T) {
 		t.Errorf("got %v, want %v", err, store.ErrBusy)
 	}
 }
+
+// A restore to a moment within a transaction may leave a version whose head is older.
+// It is no version of the secret: a put of it again is a put, and no process takes the
+// lost value for the new one.
+func TestPutOverTornVersion(t *testing.T) {
+	t.Parallel()
+	room := localtest.New(t)
+	create(t, room, "aaaaaa")
+	before := items(t, room)["SECRET#s HEAD"]
+	update(t, room, putting("v2"))
+	place(t, room, before)
+	spoil(t, room, "SECRET#s VERSION#aaaaaa#v2", "sealed", &types.AttributeValueMemberB{Value: []byte("lost")})
+
+	reader, other := room.Another(t), room.Another(t)
+	old := get(t, reader)
+	if v, found, err := reader.Store.Version(t.Context(), old, "v2"); err != nil || !found || string(v.Sealed.Data) != "lost" {
+		t.Fatalf("got %v, %t, %v, want the version that is left", v, found, err)
+	} else if err := reader.Store.Touch(t.Context(), old, v, noon); err != nil {
+		t.Fatal(err)
+	}
+	sec := update(t, other, putting("v2"))
+	wantStages(t, sec, "[AWSCURRENT:v2 AWSPREVIOUS:v1]")
+	wantCount(t, room, "v1", "v2")
+	for name, r := range map[string]*localtest.Room{"writer": other, "reader": reader} {
+		v, found, err := r.Store.Version(t.Context(), get(t, r), "v2")
+		if err != nil || !found || string(v.Sealed.Data) != string(sealed("v2").Data) {
+			t.Errorf("the %s got %q, %t, %v, want the value that was put", name, v.Sealed.Data, found, err)
+		}
+	}
+	// It is a version now, and the same again is found.
+	_, err := room.Another(t).Store.Update(t.Context(), byName, putting("v2"))
+	if exists, ok := errors.AsType[*store.VersionExists](err); !ok || exists.Version.ID != "v2" {
+		t.Errorf("got %v, want that the version exists", err)
+	}
+}

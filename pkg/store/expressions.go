@@ -18,6 +18,10 @@ const (
 	wasCommitted    = "#commit = :commit"
 	wasNotCommitted = "attribute_exists(#pk) AND attribute_not_exists(#commit)"
 
+	// isNewVersion also holds over a version of a later revision than the secret has. A
+	// table that was restored to a moment within a transaction may have such a version.
+	isNewVersion = isNew + " OR #revision > :seen"
+
 	// isRoomy holds the number of versions down, exactly, also when others put at the
 	// same time.
 	isRoomy = isSeen + " AND #versions < :quota"
@@ -46,6 +50,15 @@ const (
 	prunedUntil = "SET #due = :next " + pruned
 	prunedAll   = "REMOVE #shard, #due " + pruned
 
+	// What repairs do to a head: it has the revision that was seen, and no version was
+	// removed since.
+	isUncounted = isSeen + " AND #prunings = :prunings"
+	addCount    = "ADD #versions :added"
+	setDueOnly  = "SET #shard = :shard, #due = :due"
+	removeDue   = "REMOVE #shard, #due"
+	// isAnother holds where the secret with this suffix is not there.
+	isAnother = "attribute_not_exists(#pk) OR #suffix <> :suffix"
+
 	setDataKey = "SET #key_arn = :key_arn, #default_key = :default_key, #data_key = :data_key"
 
 	// A read notes its day on the head, once a day for each version that is read in
@@ -58,10 +71,11 @@ const (
 
 	ofAge       = "#secret = :secret"
 	ofShard     = "#shard = :shard AND #due <= :due"
-	ofDirectory = "#pk = :pk"
+	ofPartition = "#pk = :pk"
 	ofSecret    = "#pk = :pk AND begins_with(#sk, :prefix)" //nolint:gosec // a key condition, no credential
 	keyOnly     = "#pk, #sk"
 	datesOnly   = "#pk, #schema, #changed, #accessed"
+	toVerify    = "#pk, #sk, #schema, #id, #secret, #created, #revision, #text, #shard, #due"
 	noSealed    = "#pk, #sk, #schema, #id, #created, #key_arn, #default_key, #data_key, #accessed"
 )
 

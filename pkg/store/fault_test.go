@@ -473,7 +473,7 @@ func TestUnprocessedKeysOneByOne(t *testing.T) {
 			t.Fatal(err)
 		}
 		wantCalls(t, room, strings.TrimSpace(strings.Repeat("BatchGetItem ", 100)))
-		if swept, err := room.Store.Sweep(t.Context(), id, func(int) bool { return true }); err != nil || !swept {
+		if swept, err := room.Store.Sweep(t.Context(), id, told, func(int) bool { return true }); err != nil || !swept {
 			t.Fatal(swept, err)
 		}
 		wantCalls(t, room, "Query"+strings.Repeat(" BatchWriteItem", 25)+" Query BatchWriteItem")

@@ -58,7 +58,7 @@ func (r Row) Of(sec secret.Secret) bool { return r.Name == sec.Name && r.suffix 
 // strongly consistent query.
 func (s *Store) Directory(ctx context.Context, w Walk) ([]Row, bool, error) {
 	values := item{"pk": str(string(w.Order)), "prefix": str(w.Prefix)}
-	condition := ofDirectory
+	condition := ofPartition
 	if w.Prefix != "" {
 		condition = ofSecret
 	}

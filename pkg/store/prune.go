@@ -111,14 +111,27 @@ func (s *Store) Oldest(ctx context.Context, sec secret.Secret, from Cursor) ([]s
 	if err != nil {
 		return nil, nil, err
 	}
-	for i, it := range out.Items {
-		var k key
-		if err := attributevalue.UnmarshalMap(it, &k); err != nil {
-			return nil, nil, fmt.Errorf("version item: %w", err)
-		}
-		versions[i].ID = strings.TrimPrefix(k.SK, versionPrefix(sec.Suffix()))
+	ids, err := idsIn(out.Items, versionPrefix(sec.Suffix()))
+	if err != nil {
+		return nil, nil, err
+	}
+	for i, id := range ids {
+		versions[i].ID = id
 	}
 	return versions, out.LastEvaluatedKey, nil
+}
+
+// idsIn are the IDs of versions, of which the keys alone are known.
+func idsIn(items []item, prefix string) ([]string, error) {
+	ids := make([]string, len(items))
+	for i, it := range items {
+		var k key
+		if err := attributevalue.UnmarshalMap(it, &k); err != nil {
+			return nil, fmt.Errorf("version item: %w", err)
+		}
+		ids[i] = strings.TrimPrefix(k.SK, prefix)
+	}
+	return ids, nil
 }
 
 // A Cursor is a place in a list.
@@ -138,10 +151,10 @@ type Then struct {
 // condition that no label was moved to an older version since, and none was removed
 // by another run. Puts do not disturb it, and what they put since stays. Versions that are gone already, or
 // were put again with another date, are passed over, and then what is noted is kept: others may have to go in their place. It
-// returns how many were removed, or ErrMoved.
-func (s *Store) Prune(ctx context.Context, look Look, remove []secret.Version, then Then) (int, error) {
+// returns those that were removed, or ErrMoved.
+func (s *Store) Prune(ctx context.Context, look Look, remove []secret.Version, then Then) ([]secret.Version, error) {
 	if look.Due.IsZero() {
-		return 0, ErrMoved // another run was first: nothing is due
+		return nil, ErrMoved // another run was first: nothing is due
 	}
 	sec := look.Secret
 	remove = slices.Clone(remove)
@@ -170,9 +183,9 @@ func (s *Store) Prune(ctx context.Context, look Look, remove []secret.Version, t
 	})
 	s.heads.Remove(sec.Name) // it has fewer versions now
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	return len(remove), nil
+	return remove, nil
 }
 
 func (s *Store) prunedHead(look Look, removed int, then Then) step {
@@ -216,9 +229,10 @@ func movedOrRevised(old item, look Look) error {
 }
 
 // Sweep removes the versions that a removed secret has left over, a slice at a
-// time, and calls after with the number of each slice; it stops when after says
-// false. When none are left, it removes the note of them and says true.
-func (s *Store) Sweep(ctx context.Context, id secret.ID, after func(removed int) bool) (bool, error) {
+// time. It calls before with the versions of each slice, which stay when that fails, and
+// after when they are removed; it stops when after says false. When none are left, it
+// removes the note of them and says true.
+func (s *Store) Sweep(ctx context.Context, id secret.ID, before func(versions []string) error, after func(removed int) bool) (bool, error) {
 	for {
 		keys, err := s.versionKeys(ctx, id)
 		if err != nil {
@@ -228,6 +242,13 @@ func (s *Store) Sweep(ctx context.Context, id secret.ID, after func(removed int)
 			return true, s.remove(ctx, []item{leftoverKey(id.Name, id.Suffix).item()})
 		}
 		for slice := range slices.Chunk(keys, maxRemove) {
+			versions, err := idsIn(slice, versionPrefix(id.Suffix))
+			if err == nil {
+				err = before(versions)
+			}
+			if err != nil {
+				return false, err
+			}
 			if err := s.remove(ctx, slice); err != nil {
 				return false, err
 			}

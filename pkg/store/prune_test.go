@@ -267,9 +267,15 @@ func TestPrune(t *testing.T) {
 			l := overfull(t, room, 5)
 			took(room)
 			given := dated(c.remove...)
-			removed, err := room.Store.Prune(t.Context(), l, given, c.then)
+			gone, err := room.Store.Prune(t.Context(), l, given, c.then)
+			removed := len(gone)
 			if want := 5 - len(c.left); err != nil || removed != want {
 				t.Errorf("removed %d, %v, want %d", removed, err, want)
+			}
+			for _, v := range gone {
+				if !slices.Contains(c.remove, v.ID) || slices.Contains(c.left, v.ID) {
+					t.Errorf("says that %s was removed, want those of %v that are not left: %v", v.ID, c.remove, c.left)
+				}
 			}
 			if !reflect.DeepEqual(given, dated(c.remove...)) {
 				t.Errorf("the list given is %v, and was %v", idsOf(given), c.remove)
@@ -304,8 +310,8 @@ func TestPruneLeavesOtherDates(t *testing.T) {
 	l := overfull(t, room, 5)
 	remove := dated("v1", "v2")
 	remove[0].Created = noon.Add(-time.Minute)
-	if removed, err := room.Store.Prune(t.Context(), l, remove, store.Then{}); removed != 1 || err != nil {
-		t.Errorf("removed %d, %v, want v2 alone", removed, err)
+	if removed, err := room.Store.Prune(t.Context(), l, remove, store.Then{}); len(removed) != 1 || err != nil {
+		t.Errorf("removed %v, %v, want v2 alone", removed, err)
 	}
 	wantCount(t, room, "v1", "v3", "v4", "v5")
 	if after := look(t, room); !after.Due.Equal(at(2)) {
@@ -326,7 +332,8 @@ func TestPruneAtOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	took(room)
-	removed, err := room.Store.Prune(t.Context(), l, oldest, store.Then{})
+	gone, err := room.Store.Prune(t.Context(), l, oldest, store.Then{})
+	removed := len(gone)
 	if err != nil || removed != len(oldest) || removed < 40 {
 		t.Errorf("removed %d, %v, want %d", removed, err, len(oldest))
 	}
@@ -384,8 +391,8 @@ func TestPruneAgainstOthers(t *testing.T) {
 				before := dump(t, room)
 				took(room)
 				removed, err := room.Store.Prune(t.Context(), l, dated("v1", "v2"), then)
-				if removed != 0 || !errors.Is(err, store.ErrMoved) {
-					t.Errorf("removed %d, %v, want %v", removed, err, store.ErrMoved)
+				if len(removed) != 0 || !errors.Is(err, store.ErrMoved) {
+					t.Errorf("removed %v, %v, want %v", removed, err, store.ErrMoved)
 				}
 				wantCalls(t, room, commitCall)
 				wantUnchanged(t, room, before)
@@ -412,8 +419,8 @@ func TestPruneBesidePuts(t *testing.T) {
 			room := localtest.New(t)
 			l := overfull(t, room, 5)
 			update(t, room.Another(t), noting(puttingAt(6)))
-			if removed, err := room.Store.Prune(t.Context(), l, dated("v1", "v2"), c.then); err != nil || removed != 2 {
-				t.Errorf("removed %d, %v, want 2", removed, err)
+			if removed, err := room.Store.Prune(t.Context(), l, dated("v1", "v2"), c.then); err != nil || len(removed) != 2 {
+				t.Errorf("removed %v, %v, want 2", removed, err)
 			}
 			wantCount(t, room, "v3", "v4", "v5", "v6")
 			if after := look(t, room); !after.Due.Equal(c.due) {
@@ -466,7 +473,7 @@ func TestPruneAmongManyPuts(t *testing.T) {
 				if err != nil && !errors.Is(err, store.ErrMoved) {
 					t.Errorf("prune: %v", err)
 				}
-				removed[p] += n
+				removed[p] += len(n)
 			}
 		})
 	}
@@ -510,8 +517,8 @@ func TestPruneFaults(t *testing.T) {
 			room := localtest.New(t)
 			l := overfull(t, room, 5)
 			room.Wire.Break(commitCall, faults...)
-			if removed, err := room.Store.Prune(t.Context(), l, dated("v1", "v2"), store.Then{}); err != nil || removed != 2 {
-				t.Errorf("removed %d, %v, want 2", removed, err)
+			if removed, err := room.Store.Prune(t.Context(), l, dated("v1", "v2"), store.Then{}); err != nil || len(removed) != 2 {
+				t.Errorf("removed %v, %v, want 2", removed, err)
 			}
 			wantCount(t, room, "v3", "v4", "v5")
 			if after := look(t, room); !after.Due.IsZero() || after.Secret.Prunings != 1 {
@@ -538,8 +545,8 @@ func TestPruneNoAnswer(t *testing.T) {
 			room := localtest.New(t)
 			l := overfull(t, room, 5)
 			room.Wire.Break(commitCall, times(attempts, c.fault)...)
-			if removed, err := room.Store.Prune(t.Context(), l, dated("v1", "v2"), store.Then{Keep: true}); removed != 0 || err == nil || isType[secret.Error](err) {
-				t.Errorf("removed %d, %v, want an error that says nothing about the secret", removed, err)
+			if removed, err := room.Store.Prune(t.Context(), l, dated("v1", "v2"), store.Then{Keep: true}); len(removed) != 0 || err == nil || isType[secret.Error](err) {
+				t.Errorf("removed %v, %v, want an error that says nothing about the secret", removed, err)
 			}
 			wantCount(t, room, c.left...)
 			// The same look is good for nothing if it happened, and a new one is.
@@ -580,8 +587,8 @@ func TestPrunedIDAgain(t *testing.T) {
 	// v5 has no label for a while, and is removed.
 	update(t, other, putting("v6"))
 	update(t, other, putting("v7"))
-	if removed, err := room.Store.Prune(t.Context(), look(t, room), dated("v5"), store.Then{}); err != nil || removed != 1 {
-		t.Fatalf("removed %d, %v", removed, err)
+	if removed, err := room.Store.Prune(t.Context(), look(t, room), dated("v5"), store.Then{}); err != nil || len(removed) != 1 {
+		t.Fatalf("removed %v, %v", removed, err)
 	}
 	again := func(sec secret.Secret) (secret.Change, error) {
 		change, err := puttingAt(5)(sec)
@@ -598,6 +605,30 @@ func TestPrunedIDAgain(t *testing.T) {
 			}
 		}
 	}
+}
+
+// told is told which versions are to be swept.
+func told([]string) error { return nil }
+
+// What is to go is told before it goes, and stays when that fails.
+func TestSweepTells(t *testing.T) {
+	t.Parallel()
+	room := localtest.New(t)
+	overfull(t, room, 3)
+	update(t, room, removing)
+	before := dump(t, room)
+	id := secret.ID{Name: "s", Suffix: "aaaaaa"}
+	lost := errors.New("no record")
+	done, err := room.Store.Sweep(t.Context(), id, func(versions []string) error {
+		if want := []string{"v1", "v2", "v3"}; !slices.Equal(versions, want) {
+			t.Errorf("told of %v, want %v", versions, want)
+		}
+		return lost
+	}, func(int) bool { t.Error("some are removed"); return true })
+	if done || !errors.Is(err, lost) {
+		t.Errorf("done %t, %v, want %v", done, err, lost)
+	}
+	wantUnchanged(t, room, before)
 }
 
 func TestSweep(t *testing.T) {
@@ -620,7 +651,7 @@ func TestSweep(t *testing.T) {
 
 	// Stopped after a slice, it leaves its note.
 	var slicesOf []int
-	done, err := room.Store.Sweep(t.Context(), id, func(removed int) bool { slicesOf = append(slicesOf, removed); return false })
+	done, err := room.Store.Sweep(t.Context(), id, told, func(removed int) bool { slicesOf = append(slicesOf, removed); return false })
 	if done || err != nil || !slices.Equal(slicesOf, []int{25}) {
 		t.Errorf("done %t, %v, slices of %v, want to be stopped after the first 25", done, err, slicesOf)
 	}
@@ -629,7 +660,7 @@ func TestSweep(t *testing.T) {
 	}
 	took(room)
 	slicesOf = nil
-	done, err = room.Store.Sweep(t.Context(), id, func(removed int) bool { slicesOf = append(slicesOf, removed); return true })
+	done, err = room.Store.Sweep(t.Context(), id, told, func(removed int) bool { slicesOf = append(slicesOf, removed); return true })
 	if !done || err != nil || !slices.Equal(slicesOf, []int{25, 10}) {
 		t.Errorf("done %t, %v, slices of %v, want 25 and 10", done, err, slicesOf)
 	}
@@ -644,7 +675,7 @@ func TestSweep(t *testing.T) {
 		t.Errorf("due = %v, want nothing", got)
 	}
 	// Once more does no harm.
-	if done, err := room.Store.Sweep(t.Context(), id, func(int) bool { return true }); !done || err != nil {
+	if done, err := room.Store.Sweep(t.Context(), id, told, func(int) bool { return true }); !done || err != nil {
 		t.Errorf("again: done %t, %v", done, err)
 	}
 	wantKeys(t, room, others...)
@@ -677,7 +708,7 @@ func TestSweepFaults(t *testing.T) {
 			id := secret.ID{Name: "s", Suffix: "aaaaaa"}
 			total := 0
 			all := func(removed int) bool { total += removed; return true }
-			done, err := room.Store.Sweep(t.Context(), id, all)
+			done, err := room.Store.Sweep(t.Context(), id, told, all)
 			if done == c.fails || (err != nil) != c.fails || isType[secret.Error](err) {
 				t.Errorf("done %t, %v, want failed: %t", done, err, c.fails)
 			}
@@ -689,7 +720,7 @@ func TestSweepFaults(t *testing.T) {
 					t.Errorf("%d notes, want the one", got)
 				}
 				room.Wire.Behave(localtest.Cloud{})
-				if done, err := room.Store.Sweep(t.Context(), id, all); !done || err != nil {
+				if done, err := room.Store.Sweep(t.Context(), id, told, all); !done || err != nil {
 					t.Errorf("again: done %t, %v", done, err)
 				}
 			} else if total != 5 {
@@ -778,8 +809,8 @@ func TestPruneLeavesWhatWasPutSinceTheLook(t *testing.T) {
 	update(t, room, putting("v3"))
 	prune := func(look store.Look, want int) {
 		t.Helper()
-		if n, err := room.Store.Prune(t.Context(), look, dated("v1"), store.Then{Keep: true}); n != want || err != nil {
-			t.Errorf("removed %d, %v, want %d", n, err, want)
+		if n, err := room.Store.Prune(t.Context(), look, dated("v1"), store.Then{Keep: true}); len(n) != want || err != nil {
+			t.Errorf("removed %v, %v, want %d", n, err, want)
 		}
 	}
 	look := func() store.Look {

@@ -70,7 +70,9 @@ func (s *Store) Version(ctx context.Context, sec secret.Secret, id string) (secr
 		return secret.Version{}, false, &Damaged{sec.Name, fmt.Errorf("version %s: %w", id, err)}
 	}
 	v := got.version()
-	s.versions.add(name, v)
+	if got.Revision <= sec.Revision { // or a put may still write over it, see isNewVersion
+		s.versions.add(name, v)
+	}
 	return v, true, nil
 }
 
@@ -232,9 +234,10 @@ func (s *Store) Touch(ctx context.Context, sec secret.Secret, v secret.Version, 
 	if err == nil && first {
 		_, err = s.touch(ctx, versionKey(sec.Name, sec.Suffix(), v.ID), setAccessed, isOldVersion, attributes)
 	}
-	if err == nil {
+	name := versionName(sec, v.ID)
+	if _, remembered := s.versions.get(name); err == nil && remembered {
 		v.Accessed = today // noted, by this process or by another
-		s.versions.add(versionName(sec, v.ID), v)
+		s.versions.add(name, v)
 	}
 	return err
 }

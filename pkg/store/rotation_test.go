@@ -367,8 +367,8 @@ func TestDiscardAndPrune(t *testing.T) {
 	l := look(t, room)
 	update(t, room, cancelling)
 	before := dump(t, room)
-	if n, err := room.Store.Prune(t.Context(), l, dated("v1"), store.Then{}); n != 0 || !errors.Is(err, store.ErrMoved) {
-		t.Errorf("pruned %d, %v, want %v", n, err, store.ErrMoved)
+	if n, err := room.Store.Prune(t.Context(), l, dated("v1"), store.Then{}); len(n) != 0 || !errors.Is(err, store.ErrMoved) {
+		t.Errorf("pruned %v, %v, want %v", n, err, store.ErrMoved)
 	}
 	wantUnchanged(t, room, before)
 }

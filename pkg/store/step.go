@@ -71,14 +71,23 @@ func meaning(steps []step, cancelled *types.TransactionCanceledException) error 
 
 // put writes an item that must not be there yet.
 func (s *Store) put(v any, exists func(old item) error) (step, error) {
+	return s.putIf(v, isNew, nil, exists)
+}
+
+// putIf writes an item under a condition on what is there.
+func (s *Store) putIf(v any, condition string, values item, failed func(old item) error) (step, error) {
 	attributes, err := marshal(v)
-	return step{types.TransactWriteItem{Put: &types.Put{
+	write := &types.Put{
 		TableName:                           &s.table,
 		Item:                                attributes,
-		ConditionExpression:                 aws.String(isNew),
-		ExpressionAttributeNames:            namesIn(isNew),
+		ConditionExpression:                 aws.String(condition),
+		ExpressionAttributeNames:            namesIn(condition),
 		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
-	}}, exists}, err
+	}
+	if values = valuesIn(values, condition); len(values) > 0 { // DynamoDB takes no empty map
+		write.ExpressionAttributeValues = values
+	}
+	return step{types.TransactWriteItem{Put: write}, failed}, err
 }
 
 // set writes an item, whatever is there.
@@ -120,10 +129,19 @@ func (s *Store) deleteIf(k key, condition string, attributes item, failed func(o
 
 // check writes nothing and holds the transaction to a condition.
 func (s *Store) check(k key, condition string, failed error) step {
-	return step{types.TransactWriteItem{ConditionCheck: &types.ConditionCheck{
+	return s.checkIf(k, condition, nil, failed)
+}
+
+// checkIf is check with a condition that has values.
+func (s *Store) checkIf(k key, condition string, values item, failed error) step {
+	check := &types.ConditionCheck{
 		TableName:                &s.table,
 		Key:                      k.item(),
 		ConditionExpression:      aws.String(condition),
 		ExpressionAttributeNames: namesIn(condition),
-	}}, func(item) error { return failed }}
+	}
+	if values = valuesIn(values, condition); len(values) > 0 { // DynamoDB takes no empty map
+		check.ExpressionAttributeValues = values
+	}
+	return step{types.TransactWriteItem{ConditionCheck: check}, func(item) error { return failed }}
 }

@@ -60,6 +60,9 @@ func New(db DynamoDB, table string, arns secret.ARNs) *Store {
 	return &Store{db: db, table: table, arns: arns, heads: heads, versions: newCache(cacheBytes), tokenKey: new(atomic.Pointer[[]byte]), changes: new(queue)}
 }
 
+// ARN is that of a secret, of which the suffix is known.
+func (s *Store) ARN(id secret.ID) string { return s.arns.Of(id.Name, id.Suffix) }
+
 // Table is the table's name.
 func (s *Store) Table() string { return s.table }
 
