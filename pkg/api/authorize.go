@@ -30,8 +30,8 @@ const (
 // have it: a fault of ours that must not go out.
 var errUndecided = errors.New("answered without a decision")
 
-// may refuses the call where its caller may not make it about this secret.
-func (c *call) may(ctx context.Context, sec secret.Secret) error {
+// authorize refuses the call where its caller may not make it about this secret.
+func (c *call) authorize(ctx context.Context, sec secret.Secret) error {
 	d, err := c.decide(ctx, c.operation, c.named, sec)
 	if err != nil {
 		return err
@@ -43,9 +43,9 @@ func (c *call) may(ctx context.Context, sec secret.Secret) error {
 	return d.Denied()
 }
 
-// mayAtAll refuses an operation about no secret.
-func (c *call) mayAtAll(operation string) error {
-	d := c.Policies.Decide(c.request(operation, "", "*", c.keys), nil)
+// authorizeAny authorizes an operation that is about no secret.
+func (c *call) authorizeAny(operation string) error {
+	d := c.server.Policies.Decide(c.request(operation, "", "*", c.keys), nil)
 	c.decision, c.decided = d, true
 	if d.Allowed {
 		return nil
@@ -53,19 +53,19 @@ func (c *call) mayAtAll(operation string) error {
 	return d.Denied()
 }
 
-// explain says in the log why a part of a call was denied; of the call itself its own
+// logDenial says in the log why a part of a call was denied; of the call itself its own
 // line says it.
-func (c *call) explain(ctx context.Context, operation, named string, d policy.Decision) {
-	if c.Log != nil {
-		c.Log.InfoContext(ctx, "denied", slog.String("operation", operation), slog.String("secret", named),
+func (c *call) logDenial(ctx context.Context, operation, named string, d policy.Decision) {
+	if c.server.Log != nil {
+		c.server.Log.InfoContext(ctx, "denied", slog.String("operation", operation), slog.String("secret", named),
 			slog.String("caller", c.caller.ARN), slog.String("request", c.id), slog.String("denied", d.Explain()))
 	}
 }
 
-// missing is the answer for a secret that is not there: that it is not, for those
+// missingOrDenied is the answer for a secret that is not there: that it is not, for those
 // who may know.
-func (c *call) missing(ctx context.Context, id secret.ID) error {
-	err := c.may(ctx, c.ghost(id))
+func (c *call) missingOrDenied(ctx context.Context, id secret.ID) error {
+	err := c.authorize(ctx, c.absent(id))
 	c.arn = ""
 	if err != nil {
 		return err
@@ -73,15 +73,15 @@ func (c *call) missing(ctx context.Context, id secret.ID) error {
 	return secret.NotFound
 }
 
-// ghost is a secret that is not there, as policies see it.
-func (c *call) ghost(id secret.ID) secret.Secret {
+// absent is a secret that is not there, as policies see it.
+func (c *call) absent(id secret.ID) secret.Secret {
 	const anySuffix = "??????"
-	return secret.Secret{Name: id.Name, ARN: c.ARNs.Of(id.Name, cmp.Or(id.Suffix, anySuffix))}
+	return secret.Secret{Name: id.Name, ARN: c.server.ARNs.Of(id.Name, cmp.Or(id.Suffix, anySuffix))}
 }
 
 func isNotFound(err error) bool { return errors.Is(err, secret.NotFound) }
 
-// decide says whether the caller may do something to a secret, which he named so.
+// decide says whether the caller may do something to a secret, which they named so.
 func (c *call) decide(ctx context.Context, operation, named string, sec secret.Secret) (policy.Decision, error) {
 	onSecret, err := c.policyOf(ctx, sec)
 	if err != nil {
@@ -90,19 +90,19 @@ func (c *call) decide(ctx context.Context, operation, named string, sec secret.S
 	if onSecret == policy.Unreadable {
 		onSecret = c.unreadable(ctx, operation, sec)
 	}
-	return c.Policies.Decide(c.request(operation, named, sec.ARN, c.keysWith(sec)), onSecret), nil
+	return c.server.Policies.Decide(c.request(operation, named, sec.ARN, c.keysWith(sec)), onSecret), nil
 }
 
-// unsettled is how often the policy on a secret may be changed between the read of the
+// policyTries is how often the policy on a secret may be changed between the read of the
 // secret and that of the policy, until the caller is told to come again.
-const unsettled = 10
+const policyTries = 10
 
-// settle decides about a secret that was just read, and again about what stands now
+// onStablePolicy decides about a secret that was just read, and again about what stands now
 // when its policy was changed since.
-func (c *call) settle(ctx context.Context, sec *secret.Secret, decide func() error) error {
+func (c *call) onStablePolicy(ctx context.Context, sec *secret.Secret, decide func() error) error {
 	err := decide()
-	for try := 1; errors.Is(err, store.ErrBusy) && try < unsettled; try++ {
-		now, lost := c.Store.Get(ctx, secret.ID{Name: sec.Name, Suffix: sec.Suffix()})
+	for try := 1; errors.Is(err, store.ErrBusy) && try < policyTries; try++ {
+		now, lost := c.store.Get(ctx, secret.ID{Name: sec.Name, Suffix: sec.Suffix()})
 		if lost != nil {
 			return lost
 		}
@@ -115,8 +115,8 @@ func (c *call) settle(ctx context.Context, sec *secret.Secret, decide func() err
 // unreadable is what holds instead of a policy that cannot be read: it denies all but
 // to mend it, to those who may by the deployment's policies.
 func (c *call) unreadable(ctx context.Context, operation string, sec secret.Secret) *policy.Policy {
-	if c.Log != nil {
-		c.Log.ErrorContext(ctx, "the resource policy cannot be read; put another one", slog.String("secret", sec.ARN))
+	if c.server.Log != nil {
+		c.server.Log.ErrorContext(ctx, "the resource policy cannot be read; put another one", slog.String("secret", sec.ARN))
 	}
 	if operation == "PutResourcePolicy" || operation == "DeleteResourcePolicy" {
 		return nil
@@ -130,7 +130,7 @@ func (c *call) request(operation, named, resource string, keys policy.Keys) poli
 		Action:   "secretsmanager:" + operation,
 		Resource: resource,
 		Named:    named,
-		Owner:    c.ARNs.Account,
+		Owner:    c.server.ARNs.Account,
 		Time:     c.at,
 		Keys:     keys,
 	}
@@ -142,7 +142,7 @@ func (c *call) policyOf(ctx context.Context, sec secret.Secret) (*policy.Policy,
 	if sec.PolicyHash == "" {
 		return nil, nil
 	}
-	p, err := c.Resources.Policy(sec.PolicyHash, func() (string, error) { return c.policyText(ctx, sec) })
+	p, err := c.server.Resources.Policy(sec.PolicyHash, func() (string, error) { return c.policyText(ctx, sec) })
 	if _, lost := errors.AsType[*store.Damaged](err); lost {
 		return policy.Unreadable, nil
 	}
@@ -154,7 +154,7 @@ func (c *call) policyText(ctx context.Context, sec secret.Secret) (string, error
 	if text, ok := c.texts.Load(sec.PolicyHash); ok {
 		return text.(string), nil
 	}
-	text, err := c.Store.Policy(ctx, sec)
+	text, err := c.store.Policy(ctx, sec)
 	if err == nil {
 		c.texts.Store(sec.PolicyHash, text)
 	}
@@ -166,7 +166,7 @@ func (c *call) keysWith(sec secret.Secret) policy.Keys {
 	keys := make(policy.Keys, len(c.keys)+len(sec.Tags)+4)
 	maps.Copy(keys, c.keys)
 	keys["secretsmanager:secretid"] = []string{sec.ARN}
-	keys["secretsmanager:secretprimaryregion"] = []string{c.ARNs.Region}
+	keys["secretsmanager:secretprimaryregion"] = []string{c.server.ARNs.Region}
 	if sec.Rotation.Lambda != "" {
 		keys["secretsmanager:resource/allowrotationlambdaarn"] = []string{sec.Rotation.Lambda}
 	}
@@ -186,7 +186,7 @@ func (c *call) keysWith(sec secret.Secret) policy.Keys {
 // crossAccount refuses a value to a caller of another account when nobody chose the
 // key that it is sealed under (recorded from AWS, whose own key cannot be shared).
 func (c *call) crossAccount(sec secret.Secret) error {
-	if sec.SealingKey() == "" && c.caller.Account != c.ARNs.Account {
+	if sec.SealingKey() == "" && c.caller.Account != c.server.ARNs.Account {
 		return secret.Errorf(secret.InvalidRequest, "You can't access a secret from a different AWS account if you encrypt the secret with the default KMS service key.")
 	}
 	return nil
@@ -202,7 +202,7 @@ func (c *call) visible(ctx context.Context, secrets map[string]secret.Secret) er
 	err := parallel(len(names), func(i int) error {
 		var d policy.Decision
 		sec := secrets[names[i]]
-		err := c.settle(ctx, &sec, func() (err error) {
+		err := c.onStablePolicy(ctx, &sec, func() (err error) {
 			d, err = c.decide(ctx, "DescribeSecret", "", sec)
 			return err
 		})

@@ -90,14 +90,14 @@ func (c *call) byID(ctx context.Context, ids []string) ([]batchItem, error) {
 	for i, id := range ids {
 		items[i].id = id
 		var err error
-		if parsed[i], err = c.ARNs.Parse(id); err != nil {
+		if parsed[i], err = c.server.ARNs.Parse(id); err != nil {
 			items[i].err, _ = errors.AsType[secret.Error](err) // Parse returns no others
 			continue
 		}
 		names = append(names, parsed[i].Name)
 	}
 	damaged := map[string]bool{}
-	secrets, err := c.Store.Secrets(ctx, names, func(err error) { // at most 20, so one call
+	secrets, err := c.store.Secrets(ctx, names, func(err error) { // at most 20, so one call
 		c.damaged(ctx)(err)
 		if d, ok := errors.AsType[*store.Damaged](err); ok {
 			damaged[d.Name] = true
@@ -111,7 +111,7 @@ func (c *call) byID(ctx context.Context, ids []string) ([]batchItem, error) {
 		switch {
 		case items[i].err != (secret.Error{}):
 		case !ok || !sec.Is(parsed[i]):
-			items[i].secret, items[i].missing, items[i].damaged = c.ghost(parsed[i]), true, damaged[parsed[i].Name]
+			items[i].secret, items[i].missing, items[i].damaged = c.absent(parsed[i]), true, damaged[parsed[i].Name]
 		default:
 			items[i].secret = sec
 		}
@@ -126,7 +126,7 @@ func (c *call) filtered(ctx context.Context, in batchGetSecretValueInput) (items
 		return nil, "", err
 	}
 	batch := c.decision
-	if err := c.mayAtAll("ListSecrets"); err != nil {
+	if err := c.authorizeAny("ListSecrets"); err != nil {
 		return nil, "", err
 	}
 	c.decision = batch
@@ -154,28 +154,28 @@ func (c *call) revealAll(ctx context.Context, items []batchItem) ([]getSecretVal
 		if item.err != (secret.Error{}) {
 			return nil
 		}
-		if err := c.mayRead(ctx, item); err != nil {
+		if err := c.authorizeRead(ctx, item); err != nil {
 			return item.refuse(err)
 		}
 		values[i], err = c.reveal(ctx, item.secret, "", "", func(ctx context.Context, sec secret.Secret) error {
 			item.secret = sec
-			return c.mayRead(ctx, item)
+			return c.authorizeRead(ctx, item)
 		})
 		return item.refuse(err)
 	})
 	return values, err
 }
 
-// mayRead refuses a secret of a batch as GetSecretValue would.
-func (c *call) mayRead(ctx context.Context, item *batchItem) error {
+// authorizeRead refuses a secret of a batch as GetSecretValue would.
+func (c *call) authorizeRead(ctx context.Context, item *batchItem) error {
 	var d policy.Decision
 	decide := func() (err error) {
 		d, err = c.decide(ctx, "GetSecretValue", item.id, item.secret)
 		return err
 	}
-	err := c.settle(ctx, &item.secret, decide)
+	err := c.onStablePolicy(ctx, &item.secret, decide)
 	if isNotFound(err) { // it was there a moment ago
-		item.secret, item.missing = c.ghost(secret.ID{Name: item.secret.Name}), true
+		item.secret, item.missing = c.absent(secret.ID{Name: item.secret.Name}), true
 		err = decide()
 	}
 	if err != nil {
@@ -185,7 +185,7 @@ func (c *call) mayRead(ctx context.Context, item *batchItem) error {
 	switch {
 	case !d.Allowed:
 		item.denial = d.Explain()
-		c.explain(ctx, "GetSecretValue", item.id, d)
+		c.logDenial(ctx, "GetSecretValue", item.id, d)
 		return d.Denied()
 	case item.damaged:
 		return fault

@@ -22,10 +22,10 @@ import (
 // A call is one request while it is answered: who makes it, what is asked, what was
 // decided, and what it costs. Operations are methods of it.
 type call struct {
-	*Server
-	// Store and Sealer are the server's, and note what the call costs.
-	Store  *store.Store
-	Sealer *envelope.Sealer
+	server *Server
+	// store and sealer are the server's, and note what the call costs.
+	store  *store.Store
+	sealer *envelope.Sealer
 
 	id string
 	// invocation is the SDK's ID of the call, the same in all its tries; commit is the
@@ -61,13 +61,13 @@ type call struct {
 }
 
 func (s *Server) newCall(id string, caller policy.Caller) *call {
-	c := &call{Server: s, id: id, caller: caller, began: time.Now()}
-	c.Store = s.Store.Metered(func(units float64) {
+	c := &call{server: s, id: id, caller: caller, began: time.Now()}
+	c.store = s.Store.Metered(func(units float64) {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		c.units += units
 	})
-	c.Sealer = s.Sealer.Metered(func() {
+	c.sealer = s.Sealer.Metered(func() {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		c.kmsCalls++
@@ -90,7 +90,7 @@ func (c *call) nameCommit() {
 		}
 		c.commit = hex.EncodeToString(h.Sum(nil)[:16])
 	}
-	c.Store = c.Store.Named(c.commit)
+	c.store = c.store.Named(c.commit)
 }
 
 // byToken is for requests whose client request token says whether they were made
@@ -114,13 +114,13 @@ func (c *call) asked(s *shape, in any) {
 }
 
 // change changes a secret as decide says, when the caller may make this call about
-// it. Whether he may is part of the decision: it is made anew for every state of the
+// it. Authorization is part of the decision: it is made anew for every state of the
 // secret.
 func (c *call) change(ctx context.Context, id secret.ID, decide decision) (secret.Secret, error) {
 	var before secret.Secret
-	sec, err := c.Store.Update(ctx, id, func(sec secret.Secret) (secret.Change, error) {
+	sec, err := c.store.Update(ctx, id, func(sec secret.Secret) (secret.Change, error) {
 		before = sec
-		if err := c.may(ctx, sec); err != nil {
+		if err := c.authorize(ctx, sec); err != nil {
 			return secret.Change{}, err
 		}
 		if sec.Commit == c.commit { // an earlier try of this request, whose answer was lost
@@ -129,16 +129,16 @@ func (c *call) change(ctx context.Context, id secret.ID, decide decision) (secre
 		return decide(sec)
 	})
 	if isNotFound(err) {
-		return sec, c.missing(ctx, id)
+		return sec, c.missingOrDenied(ctx, id)
 	}
 	if err == nil && sec.Ended(before) && c.operation != "CancelRotateSecret" {
-		c.tell(audit.Event(audit.RotationAbandoned, uuid.NewString(), c.at, sec.ARN, ""))
+		c.addEvent(audit.Event(audit.RotationAbandoned, uuid.NewString(), c.at, sec.ARN, ""))
 	}
 	return sec, err
 }
 
-// tell adds a record to that of the call.
-func (c *call) tell(r audit.Record) {
+// addEvent adds a record to that of the call.
+func (c *call) addEvent(r audit.Record) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.more = append(c.more, r)

@@ -41,8 +41,8 @@ func (c *call) createSecret(ctx context.Context, in createSecretInput) (out crea
 	if len(in.AddReplicaRegions) > 0 {
 		return out, secret.Errorf(secret.InvalidParameter, "Replication to other Regions is not available.")
 	}
-	arn := c.ARNs.Of(in.Name, c.newSuffix())
-	if err := c.mayCreate(ctx, secret.Secret{Name: in.Name, ARN: arn}, len(in.Tags) > 0); err != nil {
+	arn := c.server.ARNs.Of(in.Name, c.server.newSuffix())
+	if err := c.authorizeCreate(ctx, secret.Secret{Name: in.Name, ARN: arn}, len(in.Tags) > 0); err != nil {
 		return out, err
 	}
 	change, err := c.newSecret(in, arn, given)
@@ -56,7 +56,7 @@ func (c *call) createSecret(ctx context.Context, in createSecretInput) (out crea
 			return out, err
 		}
 	}
-	sec, err := c.Store.Create(ctx, change)
+	sec, err := c.store.Create(ctx, change)
 	if taken, ok := errors.AsType[*store.Exists](err); ok {
 		sec, err = taken.Secret, c.createdBefore(ctx, taken.Secret, in, value, given)
 	}
@@ -71,10 +71,10 @@ func (c *call) createSecret(ctx context.Context, in createSecretInput) (out crea
 	return out, nil
 }
 
-// mayCreate refuses a caller who may not make the secret, or may not tag it
+// authorizeCreate refuses a caller who may not make the secret, or may not tag it
 // (CreateSecret: tags need the right to TagResource).
-func (c *call) mayCreate(ctx context.Context, ghost secret.Secret, tagged bool) error {
-	err := c.may(ctx, ghost)
+func (c *call) authorizeCreate(ctx context.Context, ghost secret.Secret, tagged bool) error {
+	err := c.authorize(ctx, ghost)
 	c.arn = "" // until it is made
 	if err != nil || !tagged {
 		return err
@@ -88,7 +88,7 @@ func (c *call) mayCreate(ctx context.Context, ghost secret.Secret, tagged bool) 
 
 // newSecret decides on the secret, and on its first version if there is a value.
 func (c *call) newSecret(in createSecretInput, arn string, given bool) (secret.Change, error) {
-	if err := c.ARNs.CheckKey(in.KmsKeyId); err != nil {
+	if err := c.server.ARNs.CheckKey(in.KmsKeyId); err != nil {
 		return secret.Change{}, err
 	}
 	now := c.now()
@@ -115,13 +115,13 @@ func (c *call) createdBefore(ctx context.Context, sec secret.Secret, in createSe
 	}
 	// What was decided was about a secret that is not there. Whoever may not do this to
 	// the one that is hears no more than that the name is taken.
-	if err := c.may(ctx, sec); err != nil {
+	if err := c.authorize(ctx, sec); err != nil {
 		if _, denied := errors.AsType[secret.Error](err); denied {
 			return secret.Exists(sec.Name)
 		}
 		return err
 	}
-	version, found, err := c.Store.Version(ctx, sec, in.ClientRequestToken)
+	version, found, err := c.store.Version(ctx, sec, in.ClientRequestToken)
 	switch {
 	case err != nil:
 		return err

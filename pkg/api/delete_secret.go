@@ -22,7 +22,7 @@ type deleteSecretOutput struct {
 }
 
 func (c *call) deleteSecret(ctx context.Context, in deleteSecretInput) (out deleteSecretOutput, err error) {
-	id, err := c.ARNs.Parse(in.SecretId)
+	id, err := c.server.ARNs.Parse(in.SecretId)
 	if err != nil {
 		return out, err
 	}
@@ -45,14 +45,14 @@ func (c *call) deleteSecret(ctx context.Context, in deleteSecretInput) (out dele
 	if err != nil {
 		return out, err
 	}
-	c.tellVersions(audit.StartSecretVersionDelete, sec)
+	c.addVersionEvents(audit.StartSecretVersionDelete, sec)
 	return deleteSecretOutput{sec.ARN, sec.Name, timestamp(sec.Deletion)}, nil
 }
 
-// tellVersions adds a record for each version of a secret that has a label.
-func (c *call) tellVersions(event string, sec secret.Secret) {
+// addVersionEvents adds a record for each version of a secret that has a label.
+func (c *call) addVersionEvents(event string, sec secret.Secret) {
 	for _, r := range audit.VersionEvents(event, c.at, sec.ARN, sec.Stages.Versions()) {
-		c.tell(r)
+		c.addEvent(r)
 	}
 }
 
@@ -69,12 +69,12 @@ func (c *call) removeSecret(ctx context.Context, id secret.ID, now time.Time) (o
 	if errors.Is(err, secret.NotFound) {
 		suffix := id.Suffix
 		if suffix == "" {
-			suffix = c.newSuffix()
+			suffix = c.server.newSuffix()
 		}
-		return deleteSecretOutput{c.ARNs.Of(id.Name, suffix), id.Name, timestamp(now)}, nil
+		return deleteSecretOutput{c.server.ARNs.Of(id.Name, suffix), id.Name, timestamp(now)}, nil
 	}
 	if err == nil && sec.ARN != "" {
-		c.tellVersions(audit.StartSecretVersionDelete, sec)
+		c.addVersionEvents(audit.StartSecretVersionDelete, sec)
 	}
 	return deleteSecretOutput{arn, id.Name, timestamp(now)}, err
 }
@@ -83,10 +83,10 @@ func (c *call) removeSecret(ctx context.Context, id secret.ID, now time.Time) (o
 // allow it of any secret of that name: what is on the secret is not known. One that can
 // be read by now is [store.ErrBusy]: the call is to be made again.
 func (c *call) removeDamaged(ctx context.Context, id secret.ID, now time.Time) (arn string, err error) {
-	if err := c.may(ctx, c.ghost(id)); err != nil {
+	if err := c.authorize(ctx, c.absent(id)); err != nil {
 		return "", err
 	}
-	arn, err = c.Store.RemoveDamaged(ctx, id, now)
+	arn, err = c.store.RemoveDamaged(ctx, id, now)
 	if errors.Is(err, store.ErrMoved) {
 		err = store.ErrBusy
 	}

@@ -70,7 +70,7 @@ func (c *call) rankSome(ctx context.Context, q query, date func(store.Dates) tim
 	position := func(name string, d store.Dates) string { return store.Position(date(d), name) }
 	if few {
 		dates, err := inBatches(names, func(names []string) (map[string]store.Dates, error) {
-			return c.Store.Dates(ctx, names, c.damaged(ctx))
+			return c.store.Dates(ctx, names, c.damaged(ctx))
 		})
 		if err != nil {
 			return 0, err

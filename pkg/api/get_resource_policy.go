@@ -24,8 +24,8 @@ func (c *call) getResourcePolicy(ctx context.Context, in getResourcePolicyInput)
 		return out, err
 	}
 	var text string
-	err = c.settle(ctx, &sec, func() (err error) { // who decided may have remembered the policy
-		if err = c.may(ctx, sec); err == nil {
+	err = c.onStablePolicy(ctx, &sec, func() (err error) { // who decided may have remembered the policy
+		if err = c.authorize(ctx, sec); err == nil {
 			text, err = c.policyText(ctx, sec)
 		}
 		return err

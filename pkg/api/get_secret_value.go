@@ -29,7 +29,7 @@ func (c *call) getSecretValue(ctx context.Context, in getSecretValueInput) (out 
 	if err != nil {
 		return out, err
 	}
-	out, err = c.reveal(ctx, sec, in.VersionId, in.VersionStage, c.may)
+	out, err = c.reveal(ctx, sec, in.VersionId, in.VersionStage, c.authorize)
 	c.version = out.VersionId
 	return out, err
 }
@@ -47,7 +47,7 @@ func (c *call) reveal(ctx context.Context, sec secret.Secret, versionID, stage s
 	if err := c.crossAccount(sec); err != nil {
 		return out, err
 	}
-	version, found, err := c.Store.Version(ctx, sec, asked.ID)
+	version, found, err := c.store.Version(ctx, sec, asked.ID)
 	if err != nil {
 		return out, err
 	}
@@ -57,7 +57,7 @@ func (c *call) reveal(ctx context.Context, sec secret.Secret, versionID, stage s
 	case asked.Mismatch != nil:
 		return out, asked.Mismatch
 	}
-	value, err := c.Sealer.Open(ctx, envelope.Place{ARN: sec.ARN, VersionID: version.ID}, version.Sealed)
+	value, err := c.sealer.Open(ctx, envelope.Place{ARN: sec.ARN, VersionID: version.ID}, version.Sealed)
 	if err != nil {
 		return out, err
 	}
@@ -79,7 +79,7 @@ func (c *call) reveal(ctx context.Context, sec secret.Secret, versionID, stage s
 // since it was read, its label may have moved on and the version been removed
 // between the two reads; then what stands now is asked for.
 func (c *call) revealAnew(ctx context.Context, sec secret.Secret, versionID, stage string, missing error, may revealing) (out getSecretValueOutput, err error) {
-	now, err := c.Store.Get(ctx, secret.ID{Name: sec.Name, Suffix: sec.Suffix()})
+	now, err := c.store.Get(ctx, secret.ID{Name: sec.Name, Suffix: sec.Suffix()})
 	switch {
 	case err != nil:
 		return out, err
@@ -95,9 +95,9 @@ func (c *call) revealAnew(ctx context.Context, sec secret.Secret, versionID, sta
 // touch notes the day of the read. It never fails a read, and no read waits for it
 // longer than for itself: at midnight, many may write to one secret.
 func (c *call) touch(ctx context.Context, sec secret.Secret, version secret.Version) {
-	ctx, cancel := context.WithTimeout(ctx, max(time.Since(c.began), cmp.Or(c.DatePatience, 20*time.Millisecond)))
+	ctx, cancel := context.WithTimeout(ctx, max(time.Since(c.began), cmp.Or(c.server.DatePatience, 20*time.Millisecond)))
 	defer cancel()
-	if err := c.Store.Touch(ctx, sec, version, c.now()); err != nil && c.Log != nil {
-		c.Log.WarnContext(ctx, "last accessed date not noted", slog.String("secret", sec.Name), slog.String("error", err.Error()))
+	if err := c.store.Touch(ctx, sec, version, c.now()); err != nil && c.server.Log != nil {
+		c.server.Log.WarnContext(ctx, "last accessed date not noted", slog.String("secret", sec.Name), slog.String("error", err.Error()))
 	}
 }

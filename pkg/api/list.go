@@ -131,7 +131,7 @@ func (c *call) taken(ctx context.Context, names []string, asked func(secret.Secr
 // secrets reads secrets by name. What cannot be read is left out and logged.
 func (c *call) secrets(ctx context.Context, names []string) (map[string]secret.Secret, error) {
 	return inBatches(names, func(names []string) (map[string]secret.Secret, error) {
-		return c.Store.Secrets(ctx, names, c.damaged(ctx))
+		return c.store.Secrets(ctx, names, c.damaged(ctx))
 	})
 }
 
@@ -165,7 +165,7 @@ func (c *call) byName(prefixes []string, descending bool) source {
 				}
 				walk.Limit = limit - len(rows)
 				var found []store.Row
-				if found, more, err = c.Store.Directory(ctx, walk); err != nil {
+				if found, more, err = c.store.Directory(ctx, walk); err != nil {
 					return nil, false, err
 				}
 				if rows = append(rows, found...); len(found) > 0 {
@@ -194,7 +194,7 @@ func remaining(prefixes []string, after string, descending bool) []string {
 // others in the directory that is in this order.
 func (c *call) byCreation(ctx context.Context, q query) (source, error) {
 	all := func(ctx context.Context, after string, limit int) ([]store.Row, bool, error) {
-		return c.Store.Directory(ctx, store.Walk{Order: store.ByCreated, Descending: q.descending, After: after, Limit: limit})
+		return c.store.Directory(ctx, store.Walk{Order: store.ByCreated, Descending: q.descending, After: after, Limit: limit})
 	}
 	if slices.Contains(q.prefixes, "") {
 		return all, nil

@@ -36,7 +36,7 @@ func (c *call) listSecretVersionIDs(ctx context.Context, in listSecretVersionIDs
 	}
 	list := c.labelledVersions
 	if in.IncludeDeprecated {
-		list = c.Store.Versions
+		list = c.store.Versions
 	}
 	scope := scopeOf("ListSecretVersionIds", sec.ARN, in.IncludeDeprecated)
 	after, err := c.goOn(ctx, scope, in.NextToken)
@@ -59,7 +59,7 @@ func (c *call) listSecretVersionIDs(ctx context.Context, in listSecretVersionIDs
 
 // labelledVersions is a page of the versions with a label, of which there are few.
 func (c *call) labelledVersions(ctx context.Context, sec secret.Secret, page store.Page) ([]secret.Version, bool, error) {
-	versions, err := c.Store.Labelled(ctx, sec)
+	versions, err := c.store.Labelled(ctx, sec)
 	if err != nil {
 		return nil, false, err
 	}

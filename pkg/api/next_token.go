@@ -56,7 +56,7 @@ const overhead = 12 + 16
 var errNextToken = secret.Errorf(secret.InvalidNextToken, "The NextToken value is invalid.")
 
 func (c *call) tokens(ctx context.Context) (cipher.AEAD, error) {
-	key, err := c.Store.TokenKey(ctx)
+	key, err := c.store.TokenKey(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -31,7 +31,7 @@ func (c *call) putResourcePolicy(ctx context.Context, in putResourcePolicyInput)
 		if in.BlockPublicPolicy && len(document.Broad()) > 0 {
 			return change, policy.Public
 		}
-		if c.Policies.LocksOut(c.request(c.operation, c.named, sec.ARN, c.keysWith(sec)), document) {
+		if c.server.Policies.LocksOut(c.request(c.operation, c.named, sec.ARN, c.keysWith(sec)), document) {
 			return change, policy.LockedOut
 		}
 		return change, nil
@@ -40,6 +40,6 @@ func (c *call) putResourcePolicy(ctx context.Context, in putResourcePolicyInput)
 		return out, err
 	}
 	// The next call about the secret need not read what is known here.
-	_, _ = c.Resources.Policy(sec.PolicyHash, func() (string, error) { return in.ResourcePolicy, nil })
+	_, _ = c.server.Resources.Policy(sec.PolicyHash, func() (string, error) { return in.ResourcePolicy, nil })
 	return putResourcePolicyOutput{sec.ARN, sec.Name}, nil
 }

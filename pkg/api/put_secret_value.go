@@ -22,7 +22,7 @@ type putSecretValueOutput struct {
 }
 
 func (c *call) putSecretValue(ctx context.Context, in putSecretValueInput) (out putSecretValueOutput, err error) {
-	id, err := c.ARNs.Parse(in.SecretId)
+	id, err := c.server.ARNs.Parse(in.SecretId)
 	if err != nil {
 		return out, err
 	}

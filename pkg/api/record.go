@@ -20,7 +20,7 @@ const patience = 3 * time.Second
 // keep keeps the record of a call, and those that go with it, before it is answered;
 // also when the caller has gone meanwhile.
 func (c *call) keep(ctx context.Context, out any, err error) (lost error) {
-	if c.Trail == nil {
+	if c.server.Trail == nil {
 		return nil
 	}
 	defer func() {
@@ -30,7 +30,7 @@ func (c *call) keep(ctx context.Context, out any, err error) (lost error) {
 	}()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer cancel()
-	return c.Trail.Keep(ctx, append([]audit.Record{c.record(out, err)}, c.more...)...)
+	return c.server.Trail.Keep(ctx, append([]audit.Record{c.record(out, err)}, c.more...)...)
 }
 
 // record is the record of a call, of which out or err is the answer.
@@ -60,7 +60,7 @@ var known = regexp.MustCompile(`^[A-Za-z]{1,64}$`)
 func (c *call) recordOf(operation string, err error) audit.Record {
 	r := audit.Call(operation, uuid.NewString(), c.at)
 	r.UserIdentity = audit.IdentityOf(c.caller.ARN, c.caller.Account, c.caller.UserID, c.caller.AccessKey)
-	r.AWSRegion, r.RecipientAccountID = c.ARNs.Region, c.ARNs.Account
+	r.AWSRegion, r.RecipientAccountID = c.server.ARNs.Region, c.server.ARNs.Account
 	r.SourceIPAddress, r.UserAgent = c.caller.SourceIP, c.caller.UserAgent
 	r.RequestID = c.id
 	if err != nil {
@@ -108,7 +108,7 @@ func (c *call) recordRead(item batchItem, version string) {
 		r.Resources = audit.Secrets(item.secret.ARN)
 	}
 	r.AdditionalEventData = additional(item.statement, item.denial, version)
-	c.tell(r)
+	c.addEvent(r)
 }
 
 // elements are the members of an answer. It is asked for operations that change

@@ -22,7 +22,7 @@ func (c *call) restoreSecret(ctx context.Context, in restoreSecretInput) (out re
 		return out, err
 	}
 	if sec.Commit == c.commit { // and not one that was not deleted
-		c.tellVersions(audit.CancelSecretVersionDelete, sec)
+		c.addVersionEvents(audit.CancelSecretVersionDelete, sec)
 	}
 	return restoreSecretOutput{sec.ARN, sec.Name}, nil
 }

@@ -46,7 +46,7 @@ type Rotator interface {
 }
 
 func (c *call) rotateSecret(ctx context.Context, in rotateSecretInput) (out rotateSecretOutput, err error) {
-	id, err := c.ARNs.Parse(in.SecretId)
+	id, err := c.server.ARNs.Parse(in.SecretId)
 	if err != nil {
 		return out, err
 	}
@@ -89,7 +89,7 @@ func (c *call) newRotation(in rotateSecretInput) *rotation {
 	least := schedule.Shortest // rules that are stored were taken once
 	rules := in.RotationRules.rules()
 	if rules != nil {
-		least = cmp.Or(c.MinRotationInterval, schedule.Least)
+		least = cmp.Or(c.server.MinRotationInterval, schedule.Least)
 	}
 	return &rotation{
 		asked: secret.Rotate{
@@ -139,7 +139,7 @@ func (c *call) emptyVersion(ctx context.Context, sec secret.Secret) (string, err
 	if version == "" {
 		return "", nil
 	}
-	_, found, err := c.Store.Version(ctx, sec, version)
+	_, found, err := c.store.Version(ctx, sec, version)
 	if err != nil || found {
 		return "", err
 	}
@@ -152,8 +152,8 @@ func (c *call) invokable() func(context.Context, string) error {
 	var asked string
 	var answer error
 	return func(ctx context.Context, function string) error {
-		if c.Rotator != nil && asked != function {
-			asked, answer = function, c.Rotator.Check(ctx, function)
+		if c.server.Rotator != nil && asked != function {
+			asked, answer = function, c.server.Rotator.Check(ctx, function)
 		}
 		return answer
 	}
@@ -167,14 +167,14 @@ func (c *call) copyOnce(token string) func(context.Context, secret.Secret) (secr
 	return func(ctx context.Context, sec secret.Secret) (secret.Sealed, error) {
 		current := sec.Stages[secret.Current]
 		if of != sec.ARN+current {
-			version, found, err := c.Store.Version(ctx, sec, current)
+			version, found, err := c.store.Version(ctx, sec, current)
 			if err != nil {
 				return secret.Sealed{}, err
 			}
 			if !found {
 				return secret.Sealed{}, secret.NoSuchStage(secret.Current)
 			}
-			value, err := c.Sealer.Open(ctx, envelope.Place{ARN: sec.ARN, VersionID: current}, version.Sealed)
+			value, err := c.sealer.Open(ctx, envelope.Place{ARN: sec.ARN, VersionID: current}, version.Sealed)
 			if err != nil {
 				return secret.Sealed{}, err
 			}
@@ -185,11 +185,11 @@ func (c *call) copyOnce(token string) func(context.Context, secret.Secret) (secr
 }
 
 func (c *call) startRotation(ctx context.Context, sec secret.Secret) {
-	if c.Rotator == nil || sec.RotationDue().IsZero() || sec.RotationDue().After(c.now()) {
+	if c.server.Rotator == nil || sec.RotationDue().IsZero() || sec.RotationDue().After(c.now()) {
 		return
 	}
-	if err := c.Rotator.Start(ctx, sec.ARN); err != nil && c.Log != nil {
-		c.Log.WarnContext(ctx, "rotation is left to the schedule", slog.String("secret", sec.Name), slog.String("error", err.Error()))
+	if err := c.server.Rotator.Start(ctx, sec.ARN); err != nil && c.server.Log != nil {
+		c.server.Log.WarnContext(ctx, "rotation is left to the schedule", slog.String("secret", sec.Name), slog.String("error", err.Error()))
 	}
 }
 

@@ -10,35 +10,35 @@ import (
 // find reads the secret that a request names, when the caller may make this call
 // about it.
 func (c *call) find(ctx context.Context, secretID string) (secret.Secret, error) {
-	id, err := c.ARNs.Parse(secretID)
+	id, err := c.server.ARNs.Parse(secretID)
 	if err != nil {
 		return secret.Secret{}, err
 	}
-	sec, err := c.Store.Get(ctx, id)
+	sec, err := c.store.Get(ctx, id)
 	if err == nil {
-		err = c.settle(ctx, &sec, func() error { return c.may(ctx, sec) })
+		err = c.onStablePolicy(ctx, &sec, func() error { return c.authorize(ctx, sec) })
 	}
 	if isNotFound(err) {
-		return sec, c.missing(ctx, id)
+		return sec, c.missingOrDenied(ctx, id)
 	}
 	return sec, err
 }
 
 // update changes the secret that a request names, as decide says.
 func (c *call) update(ctx context.Context, secretID string, decide decision) (secret.Secret, error) {
-	id, err := c.ARNs.Parse(secretID)
+	id, err := c.server.ARNs.Parse(secretID)
 	if err != nil {
 		return secret.Secret{}, err
 	}
-	return c.change(ctx, id, c.watched(decide))
+	return c.change(ctx, id, c.notingPruning(decide))
 }
 
-// watched has the prune function look at a secret that a change leaves with more
+// notingPruning has the prune function look at a secret that a change leaves with more
 // versions than it keeps.
-func (c *call) watched(decide decision) decision {
+func (c *call) notingPruning(decide decision) decision {
 	return func(sec secret.Secret) (secret.Change, error) {
 		change, err := decide(sec)
-		if change.Pruning == secret.AsNoted && change.Secret.Overfull(c.Retention) {
+		if change.Pruning == secret.AsNoted && change.Secret.Overfull(c.server.Retention) {
 			change.Pruning = secret.Soon
 		}
 		return change, err
@@ -49,8 +49,8 @@ func (c *call) watched(decide decision) decision {
 // trouble of that secret alone: lists leave it out.
 func (c *call) damaged(ctx context.Context) func(error) {
 	return func(err error) {
-		if c.Log != nil {
-			c.Log.ErrorContext(ctx, "a secret is left out of a list; verify the table", slog.String("error", err.Error()))
+		if c.server.Log != nil {
+			c.server.Log.ErrorContext(ctx, "a secret is left out of a list; verify the table", slog.String("error", err.Error()))
 		}
 	}
 }

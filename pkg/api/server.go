@@ -6,7 +6,7 @@
 // limits of the service model before an operation sees it; the rules of state
 // are in package secret.
 //
-// Whether the caller may make a call is decided before he learns whether the secret
+// Whether the caller may make a call is decided before they learn whether the secret
 // exists, and anew for every state of it that a change is decided on. Each call
 // leaves a record before it is answered.
 //
@@ -103,7 +103,7 @@ const (
 	jsonType = "application/x-amz-json-1.1"
 )
 
-// Answer answers one call. The caller is whom those in front have found him to be;
+// Answer answers one call. The caller is as the authentication in front has found;
 // id is the name of the request, theirs if they have one.
 func (s *Server) Answer(w http.ResponseWriter, r *http.Request, id string, caller policy.Caller) {
 	began := time.Now()
@@ -130,7 +130,7 @@ func (c *call) answer(r *http.Request) (out any, err error) {
 	if c.operation = name; !known.MatchString(name) { // a caller may send anything
 		c.operation = "UnknownOperation"
 	}
-	c.at = c.clock()
+	c.at = c.server.clock()
 	body, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, maxBody))
 	if err != nil {
 		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
@@ -162,15 +162,15 @@ func (c *call) keepRecord(ctx context.Context, out any, err error) error {
 	if lost == nil {
 		return nil
 	}
-	if c.AuditRequired {
+	if c.server.AuditRequired {
 		lost = fmt.Errorf("the audit record is not kept: %w", lost)
 		if _, isRefusal := errors.AsType[secret.Error](err); isRefusal {
 			return lost
 		}
 		return errors.Join(lost, err)
 	}
-	if c.Log != nil {
-		c.Log.ErrorContext(ctx, "the audit record is not kept", slog.String("request", c.id), slog.String("error", lost.Error()))
+	if c.server.Log != nil {
+		c.server.Log.ErrorContext(ctx, "the audit record is not kept", slog.String("request", c.id), slog.String("error", lost.Error()))
 	}
 	return nil
 }
@@ -193,7 +193,7 @@ func handle[In, Out any](about right, method func(*call, context.Context, In) (O
 			return nil, violations.error()
 		}
 		if about == onAny {
-			if err := c.mayAtAll(c.operation); err != nil {
+			if err := c.authorizeAny(c.operation); err != nil {
 				return nil, err
 			}
 		}
@@ -244,7 +244,7 @@ func encode(v any) ([]byte, error) {
 }
 
 func (c *call) log(ctx context.Context, status int, took time.Duration, err error) {
-	if c.Log == nil {
+	if c.server.Log == nil {
 		return
 	}
 	attrs := []slog.Attr{
@@ -270,7 +270,7 @@ func (c *call) log(ctx context.Context, status int, took time.Duration, err erro
 	if denial := c.denial(); denial != "" {
 		attrs = append(attrs, slog.String("denied", denial))
 	}
-	c.Log.LogAttrs(ctx, level, "request", attrs...)
+	c.server.Log.LogAttrs(ctx, level, "request", attrs...)
 }
 
 // clock is the time, to the millisecond that is stored.

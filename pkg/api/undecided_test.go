@@ -21,7 +21,7 @@ func TestUndecided(t *testing.T) { //nolint:paralleltest // it adds operations, 
 	run := func(right right, decide bool) (int, string) {
 		operations["Undecided"] = handle(right, func(c *call, ctx context.Context, _ input) (string, error) {
 			if decide {
-				return answer, c.may(ctx, secret.Secret{Name: "s"})
+				return answer, c.authorize(ctx, secret.Secret{Name: "s"})
 			}
 			return answer, nil
 		})

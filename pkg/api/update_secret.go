@@ -26,7 +26,7 @@ type updateSecretOutput struct {
 }
 
 func (c *call) updateSecret(ctx context.Context, in updateSecretInput) (out updateSecretOutput, err error) {
-	id, err := c.ARNs.Parse(in.SecretId)
+	id, err := c.server.ARNs.Parse(in.SecretId)
 	if err != nil {
 		return out, err
 	}
@@ -45,7 +45,7 @@ func (c *call) updateSecret(ctx context.Context, in updateSecretInput) (out upda
 			return change, err
 		}
 		if in.KmsKeyId != nil {
-			err = cmp.Or(c.ARNs.CheckKey(*in.KmsKeyId), c.crossAccount(change.Secret))
+			err = cmp.Or(c.server.ARNs.CheckKey(*in.KmsKeyId), c.crossAccount(change.Secret))
 		}
 		if err != nil || change.Secret.SealingKey() == sec.SealingKey() {
 			return change, err
@@ -72,7 +72,7 @@ func (c *call) rewrapOnce() func(context.Context, secret.Secret, secret.Change) 
 	type task struct{ arn, id, dataKey, to string }
 	done := map[task]secret.Sealed{}
 	return func(ctx context.Context, sec secret.Secret, change secret.Change) (secret.Change, error) {
-		versions, err := c.Store.Labelled(ctx, withoutMade(change))
+		versions, err := c.store.Labelled(ctx, withoutMade(change))
 		if err != nil {
 			return change, err
 		}
@@ -111,13 +111,13 @@ func withoutMade(change secret.Change) secret.Secret {
 // rewrap puts a data key under another KMS key, or leaves it where its own key cannot
 // be used any more: a secret can always be moved to a key that works.
 func (c *call) rewrap(ctx context.Context, place envelope.Place, sealed secret.Sealed, key string) (secret.Sealed, error) {
-	next, err := c.Sealer.Rewrap(ctx, place, sealed, key)
+	next, err := c.sealer.Rewrap(ctx, place, sealed, key)
 	refused, ok := errors.AsType[secret.Error](err)
 	if !ok || refused.Code != secret.EncryptionFailure {
 		return next, err
 	}
 	// KMS does not say which of the two keys it refuses.
-	if _, err := c.Sealer.Seal(ctx, place, key, secret.NewValue(secret.String, nil)); err != nil {
+	if _, err := c.sealer.Seal(ctx, place, key, secret.NewValue(secret.String, nil)); err != nil {
 		return next, err
 	}
 	return sealed, nil

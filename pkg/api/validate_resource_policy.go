@@ -18,9 +18,9 @@ type validateResourcePolicyOutput struct {
 
 func (c *call) validateResourcePolicy(ctx context.Context, in validateResourcePolicyInput) (out validateResourcePolicyOutput, err error) {
 	if in.SecretId == "" {
-		err = c.mayAtAll(c.operation)
+		err = c.authorizeAny(c.operation)
 	} else {
-		err = c.mayHavePolicy(ctx, in.SecretId)
+		err = c.checkPolicyTarget(ctx, in.SecretId)
 	}
 	if err != nil {
 		return out, err
@@ -32,8 +32,8 @@ func (c *call) validateResourcePolicy(ctx context.Context, in validateResourcePo
 	return validateResourcePolicyOutput{len(findings) == 0, findings}, nil
 }
 
-// mayHavePolicy refuses a secret that cannot be given one.
-func (c *call) mayHavePolicy(ctx context.Context, secretID string) error {
+// checkPolicyTarget refuses a secret that cannot be given one.
+func (c *call) checkPolicyTarget(ctx context.Context, secretID string) error {
 	sec, err := c.find(ctx, secretID)
 	if err != nil {
 		return err

@@ -37,7 +37,7 @@ func (c *call) put(ctx context.Context, id secret.ID, token string, value secret
 	c.byToken()
 	seal := c.sealOnce(token, value)
 	var seen secret.Secret
-	decide = c.watched(decide)
+	decide = c.notingPruning(decide)
 	sec, err := c.change(ctx, id, func(sec secret.Secret) (change secret.Change, err error) {
 		seen = sec
 		if change, err = decide(sec); err != nil {
@@ -46,7 +46,7 @@ func (c *call) put(ctx context.Context, id secret.ID, token string, value secret
 		if err := c.crossAccount(sec); err != nil {
 			return change, err
 		}
-		change.Quota = sec.Quota(c.VersionQuota, c.Retention)
+		change.Quota = sec.Quota(c.server.VersionQuota, c.server.Retention)
 		change.Version.Sealed, err = seal(ctx, change.Secret)
 		return change, err
 	})
@@ -62,7 +62,7 @@ func (c *call) put(ctx context.Context, id secret.ID, token string, value secret
 // putBefore takes a refusal for a limit back when the version was put by an
 // earlier try: a repeat answers as the first, whatever has come since.
 func (c *call) putBefore(ctx context.Context, sec secret.Secret, token string, value secret.Value, refusal error) error {
-	version, found, err := c.Store.Version(ctx, sec, token)
+	version, found, err := c.store.Version(ctx, sec, token)
 	if err != nil {
 		return err
 	}
@@ -74,7 +74,7 @@ func (c *call) putBefore(ctx context.Context, sec secret.Secret, token string, v
 
 // sameValue refuses a token whose version has another value.
 func (c *call) sameValue(ctx context.Context, sec secret.Secret, version secret.Version, value secret.Value) error {
-	had, err := c.Sealer.Open(ctx, envelope.Place{ARN: sec.ARN, VersionID: version.ID}, version.Sealed)
+	had, err := c.sealer.Open(ctx, envelope.Place{ARN: sec.ARN, VersionID: version.ID}, version.Sealed)
 	if err != nil {
 		return err
 	}
@@ -93,7 +93,7 @@ func (c *call) sealOnce(token string, value secret.Value) func(context.Context, 
 		if arn == sec.ARN && key == sec.SealingKey() {
 			return sealed, nil
 		}
-		sealed, err = c.Sealer.Seal(ctx, envelope.Place{ARN: sec.ARN, VersionID: token}, sec.SealingKey(), value)
+		sealed, err = c.sealer.Seal(ctx, envelope.Place{ARN: sec.ARN, VersionID: token}, sec.SealingKey(), value)
 		if err == nil {
 			arn, key = sec.ARN, sec.SealingKey()
 		}
