@@ -528,7 +528,7 @@ func (c *contract) pruneAtOnce() {
 		return err == nil && len(page)+len(rest) == n
 	})
 	if removed, err := s.Prune(c.Context(), look, oldest, store.Then{}); len(removed) != 50 || err != nil {
-		c.Errorf("removed %d, %v, want 50", removed, err)
+		c.Errorf("removed %d, %v, want 50", len(removed), err)
 	}
 	sec, err := c.process().Get(c.Context(), c.id())
 	if err != nil || sec.Versions != n-50 {
@@ -555,7 +555,7 @@ func (c *contract) touch() {
 		}
 	}
 	today := noon.Truncate(24 * time.Hour)
-	sec.Accessed = today
+	sec.Accessed, sec.AccessedVersion = today, "v1"
 	c.wantStored(sec)
 	if got, _, err := c.process().Version(c.Context(), sec, "v1"); err != nil || !got.Accessed.Equal(today) {
 		c.Errorf("version accessed %v, %v, want %v", got.Accessed, err, today)
