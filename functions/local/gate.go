@@ -45,15 +45,14 @@ func newReloadingGate(server *api.Server, w who, set settings) *reloadingGate {
 
 // reloadOnHangup reads the files of access keys and policies again whenever the
 // process gets SIGHUP, which Windows does not have. The signal also comes when the
-// terminal is closed: then the server stops.
+// terminal is closed: then the server stops, and ignores further ones.
 func (g *reloadingGate) reloadOnHangup(ctx context.Context, stop func()) {
-	if g.set.credentials == "" && g.set.policies == "" {
-		return // SIGHUP ends the process
+	if !g.set.reloads() {
+		return
 	}
 	hadTerminal := isTerminal(os.Stderr)
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)
-	defer signal.Stop(hangups)
 	for {
 		select {
 		case <-ctx.Done():
@@ -66,6 +65,20 @@ func (g *reloadingGate) reloadOnHangup(ctx context.Context, stop func()) {
 		}
 		g.reload()
 	}
+}
+
+// stopOnHangup stops a process that has nothing to reload when its terminal is closed.
+// More than one SIGHUP may come then: the others are ignored.
+func stopOnHangup(stop func()) {
+	if signal.Ignored(syscall.SIGHUP) {
+		return // by nohup, for a process that outlives its terminal
+	}
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	go func() {
+		<-hangups
+		stop()
+	}()
 }
 
 // reload takes both files or, when one cannot be used, leaves both as they were.

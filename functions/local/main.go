@@ -49,15 +49,21 @@ func run(args []string, getenv func(string) string, out io.Writer, log *slog.Log
 	if err != nil {
 		return err
 	}
-	debug.SetGCPercent(400) // what lives is small, and each call leaves tens of kilobytes behind
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
 	switch {
 	case set.version:
 		_, err := fmt.Fprintln(out, version())
 		return err
 	case set.show.Last > 0:
 		return audit.Show(out, set.audit, set.show)
+	}
+	debug.SetGCPercent(400) // what lives is small, and each call leaves tens of kilobytes behind
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the process
+	if !set.reloads() {
+		stopOnHangup(stop)
+	}
+	switch {
 	case set.pruneOnce:
 		return pruneOnce(ctx, set, out, log)
 	case set.verifyOnce:

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"time"
@@ -52,6 +53,9 @@ func newPruner(server *api.Server) *prune.Pruner {
 
 // pruneOnce does what is due, says how far it is on a terminal, and ends.
 func pruneOnce(ctx context.Context, set settings, out io.Writer, log *slog.Logger) error {
+	if err := checkDataFolder("--prune", set.engines); err != nil {
+		return err
+	}
 	engines, err := local.Start(ctx, set.engines)
 	if err != nil {
 		return err
@@ -68,6 +72,17 @@ func pruneOnce(ctx context.Context, set settings, out io.Writer, log *slog.Logge
 	file, isFile := out.(*os.File)
 	err = show(ctx, newPruner(server), out, isFile && isTerminal(file))
 	return errors.Join(err, engines.Close(), trail.Close())
+}
+
+// checkDataFolder refuses a folder that does not exist, which local.Start would create.
+func checkDataFolder(flag string, engines local.Options) error {
+	if engines.DynamoDB != "" && engines.KMS != "" {
+		return nil // the folder is not used
+	}
+	if _, err := os.Stat(engines.Data); errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%s: the data folder %s does not exist; name the server's with --data", flag, engines.Data)
+	}
+	return nil
 }
 
 // show runs the pruner and writes a line that says what was done; on a terminal it

@@ -3,7 +3,9 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -92,6 +94,24 @@ func TestPruneByHand(t *testing.T) {
 		t.Errorf("got %q, want the last value", got)
 	}
 	r.interrupt(t)
+}
+
+// A mistyped folder is refused and not created.
+func TestNoDataFolder(t *testing.T) {
+	t.Parallel()
+	data := filepath.Join(t.TempDir(), "typo")
+	for want, args := range map[string][]string{
+		"--prune: the data folder " + data + " does not exist; name the server's with --data\n":  {"--prune"},
+		"--verify: the data folder " + data + " does not exist; name the server's with --data\n": {"--verify"},
+		"there is no audit log yet": {"--show-audit", "5"},
+	} {
+		if got := refused(t, append(args, "--data", data)...); !strings.Contains(got, want) {
+			t.Errorf("%v: got %s, want %s", args, got, want)
+		}
+		if _, err := os.Lstat(data); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%v: got %v, want no folder", args, err)
+		}
+	}
 }
 
 // The server does what is due when it starts, and then now and then.

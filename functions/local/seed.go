@@ -6,9 +6,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"os"
+	"sync"
 
 	"github.com/google/uuid"
 
@@ -34,23 +36,48 @@ func readSeed(path string) ([]seedSecret, error) {
 }
 
 // seed puts secrets in place: those that are missing are created, those with another
-// value get a new version, and others stay as they are. It says how many of each. The
-// calls are recorded like any others.
-func seed(ctx context.Context, server *api.Server, secrets []seedSecret) error {
-	if len(secrets) == 0 {
+// value get a new version, and others stay as they are. It says how many of each, and
+// on a terminal also how far it is. The calls are recorded like any others.
+//
+// When ctx ends, seed completes the secret under way: a call that is cut off would be
+// logged and recorded as a failure of the server.
+func seed(ctx context.Context, server *api.Server, path string, secrets []seedSecret, out io.Writer) error {
+	if path == "" {
 		return nil
 	}
+	if len(secrets) == 0 {
+		server.Log.Warn("the seed file holds no secrets", slog.String("file", path))
+		return nil
+	}
+	server.Log.Info("seeding", slog.Int("secrets", len(secrets)))
+	file, isFile := out.(*os.File)
+	tell, end := seedProgress(out, isFile && isTerminal(file), len(secrets))
+	defer end()
 	s := newSeeder(server)
 	var count [3]int
-	for _, wanted := range secrets {
-		did, err := s.put(ctx, wanted)
+	for i, wanted := range secrets {
+		if ctx.Err() != nil {
+			return fmt.Errorf("--seed: stopped after %d of %d secrets; start again to go on", i, len(secrets))
+		}
+		did, err := s.put(context.WithoutCancel(ctx), wanted)
 		if err != nil {
 			return fmt.Errorf("--seed: secret %q: %w", wanted.Name, err)
 		}
 		count[did]++
+		tell(i + 1)
 	}
+	end()
 	server.Log.Info("seeded", slog.Int("created", count[created]), slog.Int("changed", count[changed]), slog.Int("unchanged", count[unchanged]))
 	return nil
+}
+
+// seedProgress writes a line on a terminal that grows in its place, until its end.
+func seedProgress(out io.Writer, terminal bool, of int) (tell func(done int), end func()) {
+	if !terminal {
+		return func(int) {}, func() {}
+	}
+	tell = func(done int) { _, _ = fmt.Fprintf(out, "\rsecrets seeded: %d of %d", done, of) }
+	return tell, sync.OnceFunc(func() { _, _ = fmt.Fprintln(out) })
 }
 
 // What was done to a secret.

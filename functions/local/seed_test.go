@@ -1,6 +1,11 @@
 package main
 
 import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -9,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
+	"github.com/strongroom/strongroom/pkg/audit"
 	"github.com/strongroom/strongroom/pkg/local/localtest"
 )
 
@@ -88,16 +94,97 @@ func TestSeedOfEmptySecret(t *testing.T) {
 
 func TestSeedIsRefused(t *testing.T) {
 	t.Parallel()
+	const envError = ": line 2: the value of B has a quote, backslash, $ or ` in it; put it in single quotes"
+	if got := refused(t, "--memory", "--addr", "127.0.0.1:0", "--seed", seedFile(t, "A=x\nB=$QXZ")); !strings.Contains(got, envError) {
+		t.Errorf("got %s, want %s", got, envError)
+	}
 	for text, want := range map[string]string{
-		"A=x\nB=$QXZ": ": line 2: the value of B has a quote, backslash, $ or ` in it; put it in single quotes",
-		`{"a b":"x"}`: `--seed: secret "a b": ValidationException: Invalid name.`,
-		`{"a":""}`:    `--seed: secret "a": ValidationException: `,
+		`{"a b":"x"}`: `secret "a b": ValidationException: Invalid name.`,
+		`{"a":""}`:    `secret "a": ValidationException: `,
 	} {
-		if got := refused(t, "--memory", "--addr", "127.0.0.1:0", "--seed", seedFile(t, text)); !strings.Contains(got, want) {
-			t.Errorf("%s: got %s, want %s", text, got, want)
+		secrets, err := parseSeed([]byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := seed(t.Context(), memory(t), "f", secrets, io.Discard); err == nil || !strings.HasPrefix(err.Error(), "--seed: "+want) {
+			t.Errorf("%s: got %v, want %s", text, err, want)
 		}
 	}
 	if got := refused(t, "--memory", "--addr", "127.0.0.1:0", "--seed", filepath.Join(t.TempDir(), "none")); !strings.Contains(got, "no such file") {
 		t.Errorf("got %s", got)
+	}
+}
+
+// An interrupt lets the secret under way be completed and says how many there are. No
+// failure is logged or recorded, and the next start goes on.
+func TestSeedIsInterrupted(t *testing.T) {
+	t.Parallel()
+	server, log := memory(t), new(bytes.Buffer)
+	server.Log = slog.New(slog.NewJSONHandler(log, nil))
+	ctx, cancel := context.WithCancel(t.Context())
+	trail := &cancellingTrail{cancel: cancel, after: 7} // in GetSecretValue of the fourth
+	server.Trail = trail
+	secrets := make([]seedSecret, 10)
+	for i := range secrets {
+		secrets[i] = seedSecret{Name: fmt.Sprint("seed-", i), SecretString: aws.String("v")}
+	}
+	err := seed(ctx, server, "f", secrets, io.Discard)
+	if want := "--seed: stopped after 4 of 10 secrets; start again to go on"; err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+	if got := log.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, `"msg":"seeding","secrets":10`) {
+		t.Errorf("it logged %s, want how many there are, and no more", got)
+	}
+	if trail.failed > 0 {
+		t.Errorf("%d calls are recorded as failures of the server", trail.failed)
+	}
+	if err := seed(t.Context(), server, "f", secrets, io.Discard); err != nil {
+		t.Error(err)
+	}
+	if got := log.String(); !strings.Contains(got, `"msg":"seeded","created":6,"changed":0,"unchanged":4`) {
+		t.Errorf("it logged %s, want 6 more", got)
+	}
+}
+
+// A cancellingTrail ends a context during a call, and refuses records of ended ones.
+type cancellingTrail struct {
+	cancel        func()
+	after, failed int
+}
+
+func (c *cancellingTrail) Keep(ctx context.Context, records ...audit.Record) error {
+	for _, r := range records {
+		if c.after--; c.after == 0 {
+			c.cancel()
+		}
+		if r.ErrorCode == "InternalFailure" || r.ErrorCode == "InternalServiceError" {
+			c.failed++
+		}
+	}
+	return ctx.Err()
+}
+
+func TestSeedProgress(t *testing.T) {
+	t.Parallel()
+	for terminal, want := range map[bool]string{true: "\rsecrets seeded: 1 of 2\rsecrets seeded: 2 of 2\n", false: ""} {
+		var out bytes.Buffer
+		tell, end := seedProgress(&out, terminal, 2)
+		tell(1)
+		tell(2)
+		end()
+		end()
+		if got := out.String(); got != want {
+			t.Errorf("terminal %t: got %q, want %q", terminal, got, want)
+		}
+	}
+}
+
+func TestSeedFileIsEmpty(t *testing.T) {
+	t.Parallel()
+	path := seedFile(t, "# nothing yet\n")
+	r := start(t, "--memory", "--seed", path)
+	r.interrupt(t)
+	if want := `"level":"WARN","msg":"the seed file holds no secrets","file":"` + path + `"`; !strings.Contains(r.errors.String(), want) {
+		t.Errorf("it logged %s, want %s", r.errors, want)
 	}
 }

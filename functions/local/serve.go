@@ -32,7 +32,7 @@ func serve(ctx context.Context, stop func(), set settings, out io.Writer, log *s
 	if err != nil {
 		return err
 	}
-	if err := removeURLFile(set.urlFile); err != nil {
+	if err := (urlFile{path: set.urlFile}).check(); err != nil {
 		return err
 	}
 	listener, err := net.Listen("tcp", set.addr)
@@ -44,22 +44,27 @@ func serve(ctx context.Context, stop func(), set settings, out io.Writer, log *s
 	if err != nil {
 		return err
 	}
-	if err := seed(ctx, s.server, secrets); err != nil {
-		return errors.Join(err, s.close())
-	}
-	wait := s.background(ctx)
 	gate := newReloadingGate(s.server, who, set)
 	go gate.reloadOnHangup(ctx, stop)
 	go stopWithParent(ctx, stop, set.parent, log)
-	url := urlOf(listener.Addr())
-	err = writeURLFile(set.urlFile, url)
+	// Only now is it certain that no other server has the address or the data, and
+	// so the URL that may be in the file.
+	file := urlFile{path: set.urlFile, url: urlOf(listener.Addr())}
+	if err := file.claim(); err != nil {
+		return errors.Join(err, s.close())
+	}
+	if err := seed(ctx, s.server, set.seed, secrets, out); err != nil {
+		return errors.Join(err, s.close())
+	}
+	wait := s.background(ctx)
+	err = file.write()
 	if err == nil {
-		greet(out, listener.Addr(), url, set)
-		err = answer(ctx, stop, listener, front(gate, set), log)
+		greet(out, listener.Addr(), file.url, set)
+		err = answer(ctx, stop, listener, front(gate, set), file, log)
 	}
 	stop()
 	wait()
-	return errors.Join(err, removeURLFile(set.urlFile), s.close())
+	return errors.Join(err, s.close())
 }
 
 // A service is what answers and works behind the listener.
@@ -110,26 +115,27 @@ func front(gate http.Handler, set settings) http.Handler {
 	return local.NoBrowsers(withHealth(gate))
 }
 
-// answer answers until the first interrupt, and then lets the requests under way
-// end. A second interrupt ends the process.
-func answer(ctx context.Context, stop func(), listener net.Listener, handler http.Handler, log *slog.Logger) error {
+// answer answers until the first interrupt, and then removes the URL file and lets the
+// requests under way end. A second interrupt ends the process.
+func answer(ctx context.Context, stop func(), listener net.Listener, handler http.Handler, file urlFile, log *slog.Logger) error {
 	requests := &counter{next: handler}
 	server := &http.Server{Handler: requests, ReadHeaderTimeout: 10 * time.Second}
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()
 	select {
 	case err := <-failed:
-		return err
+		return errors.Join(err, file.remove())
 	case <-ctx.Done():
 	}
+	removed := file.remove()
 	stop()
 	log.Info(fmt.Sprintf("stopping; requests under way (%d) may take %s; Ctrl-C again ends it at once", requests.underWay.Load(), patience))
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	if err := server.Shutdown(ctx); err != nil {
-		return errors.Join(fmt.Errorf("requests under way (%d) took longer than %s and were cut off", requests.underWay.Load(), patience), server.Close())
+		return errors.Join(removed, fmt.Errorf("requests under way (%d) took longer than %s and were cut off", requests.underWay.Load(), patience), server.Close())
 	}
-	return nil
+	return removed
 }
 
 // A counter knows how many requests are under way.

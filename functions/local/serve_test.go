@@ -266,7 +266,7 @@ func TestStopDoesNotWaitForever(t *testing.T) {
 		stop()
 	}()
 	began := time.Now()
-	err = answer(ctx, stop, listener, handler, slog.New(slog.DiscardHandler))
+	err = answer(ctx, stop, listener, handler, urlFile{}, slog.New(slog.DiscardHandler))
 	if err == nil || !strings.Contains(err.Error(), "requests under way (1) took longer than 5s and were cut off") {
 		t.Errorf("got %v", err)
 	}

@@ -126,6 +126,9 @@ func (s settings) checkAddr() error {
 	return nil
 }
 
+// reloads says whether there are files that SIGHUP reads again.
+func (s settings) reloads() bool { return s.credentials != "" || s.policies != "" }
+
 // isLoopback says whether only programs on this machine reach the address.
 func (s settings) isLoopback() bool {
 	host, _, err := net.SplitHostPort(s.addr)

@@ -19,6 +19,9 @@ import (
 // verifyOnce verifies the table, says what is wrong and how far it is on a terminal, and
 // ends.
 func verifyOnce(ctx context.Context, set settings, out io.Writer, log *slog.Logger) error {
+	if err := checkDataFolder("--verify", set.engines); err != nil {
+		return err
+	}
 	engines, err := local.Start(ctx, set.engines)
 	if err != nil {
 		return err
