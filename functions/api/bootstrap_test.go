@@ -81,6 +81,9 @@ func TestEvents(t *testing.T) {
 		{"scheduled.json", answer{
 			Failure: "this function answers API Gateway REST proxy events, and the event it was given is none",
 		}},
+		{"verify.json", answer{ // for functions/prune
+			Failure: "this function answers API Gateway REST proxy events, and the event it was given is none",
+		}},
 		{"create.json", answer{Status: 200, Body: map[string]any{
 			"ARN":       arn + "example/app/database-SUFFIX",
 			"Name":      "example/app/database",

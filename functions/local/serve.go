@@ -18,8 +18,12 @@ import (
 	"github.com/strongroom/strongroom/pkg/rotate"
 )
 
-// patience is how long requests under way may take when the server stops.
-const patience = 5 * time.Second
+// patience is how long requests under way may take when the server stops, and settle
+// how long a new connection may take to send one.
+const (
+	patience = 5 * time.Second
+	settle   = 500 * time.Millisecond
+)
 
 // serve answers until it is interrupted. It reads files and listens before it starts
 // anything, so that a mistake costs nothing, and answers when everything is ready.
@@ -130,12 +134,24 @@ func answer(ctx context.Context, stop func(), listener net.Listener, handler htt
 	removed := file.remove()
 	stop()
 	log.Info(fmt.Sprintf("stopping; requests under way (%d) may take %s; Ctrl-C again ends it at once", requests.underWay.Load(), patience))
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	if err := server.Shutdown(ctx); err != nil {
-		return errors.Join(removed, fmt.Errorf("requests under way (%d) took longer than %s and were cut off", requests.underWay.Load(), patience), server.Close())
+	return errors.Join(removed, shutdown(server, requests))
+}
+
+// shutdown lets the requests under way end. A connection on which no request has come
+// for a moment is closed: a client may hold some ready.
+func shutdown(server *http.Server, requests *counter) error {
+	for _, wait := range []time.Duration{settle, patience - settle} {
+		ctx, cancel := context.WithTimeout(context.Background(), wait)
+		err := server.Shutdown(ctx)
+		cancel()
+		if err == nil {
+			return nil
+		}
+		if requests.underWay.Load() == 0 {
+			return server.Close()
+		}
 	}
-	return removed
+	return errors.Join(fmt.Errorf("requests under way (%d) took longer than %s and were cut off", requests.underWay.Load(), patience), server.Close())
 }
 
 // A counter knows how many requests are under way.

@@ -342,3 +342,21 @@ func TestVersion(t *testing.T) {
 		t.Errorf("got %q, %v", out, err)
 	}
 }
+
+// A connection that a client holds ready, and on which no request comes, does not hold
+// up the end and is no error.
+func TestStopBesideIdleConnection(t *testing.T) {
+	t.Parallel()
+	r := start(t, "--memory")
+	conn, err := net.Dial("tcp", strings.TrimPrefix(r.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	create(t, r.url, "s", "v") // the server has accepted both by now
+	began := time.Now()
+	r.interrupt(t)
+	if took := time.Since(began); took > 4*time.Second {
+		t.Errorf("it took %s to stop", took)
+	}
+}
