@@ -36,7 +36,7 @@ func newRotator(ctx context.Context, engines *local.Engines, server *api.Server)
 			RetryDelay:  time.Minute,
 			Parallel:    rotateAtOnce,
 			Log:         server.Log,
-			Tell:        rotate.Record(server.Trail, server.Log),
+			OnEvent:     rotate.Recorder(server.Trail, server.Log),
 		},
 		Context: ctx,
 		ARNs:    server.ARNs,

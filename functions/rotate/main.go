@@ -55,7 +55,7 @@ func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (*
 		RetryDelay:  time.Minute,
 		Parallel:    parallel,
 		Log:         log,
-		Tell:        rotate.Record(audit.To(cfg, group), log),
+		OnEvent:     rotate.Recorder(audit.To(cfg, group), log),
 	}, arns}, nil
 }
 

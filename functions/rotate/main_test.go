@@ -214,7 +214,7 @@ func (e *engines) make(t *testing.T, name string) string {
 	now := time.Now().UTC().Truncate(time.Millisecond)
 	sec := secret.New(name, arns.Of(name, "abcdef"), "", now)
 	sec.Rotation = secret.Rotation{
-		Enabled: true, Lambda: rotation, Rules: secret.RotationRules{ScheduleExpression: "rate(1 day)"}, Anchor: now.AddDate(0, 0, -2),
+		Enabled: true, Lambda: rotation, Rules: secret.RotationRules{ScheduleExpression: "rate(24 hours)"}, Anchor: now.AddDate(0, 0, -2),
 		Next: secret.Window{Opens: now.Add(-time.Minute), Closes: now.Add(time.Hour)},
 	}
 	change, err := put(sec, "v0", now)
@@ -240,7 +240,7 @@ func (e *engines) get(t *testing.T, name string) secret.Secret {
 func (e *engines) wantRotated(t *testing.T, name string, want bool) {
 	t.Helper()
 	sec := e.get(t, name)
-	if got := sec.Stages[secret.Previous] == "v0" && sec.Rotation.Run == (secret.Run{}) && !sec.Rotation.Last.IsZero(); got != want {
+	if got := sec.Stages[secret.Previous] == "v0" && sec.Rotation.State == nil && !sec.Rotation.Last.IsZero(); got != want {
 		t.Errorf("%s: stages %v, rotation %+v, want it rotated: %t", name, sec.Stages, sec.Rotation, want)
 	}
 }
@@ -519,8 +519,8 @@ func TestKilled(t *testing.T) {
 		e.took()
 		e.on = nil
 		before := e.get(t, name)
-		if run := before.Rotation.Run; run.Attempts != 1 || run.Runner == "" || before.Stages[secret.Pending] != run.Token || before.Stages[secret.Current] != "v0" {
-			t.Errorf("%s: stages %v, run %+v, want a lease", step, before.Stages, run)
+		if l, _ := before.Rotation.State.(secret.Leased); l.Attempts != 1 || before.Stages[secret.Pending] != l.Version || before.Stages[secret.Current] != "v0" {
+			t.Errorf("%s: stages %v, state %+v, want a lease", step, before.Stages, before.Rotation.State)
 		}
 		api, p = e.process(t)
 		wantAnswer(t, invoke(t, api, p, "{}"), "null")
@@ -528,7 +528,9 @@ func TestKilled(t *testing.T) {
 			t.Errorf("%s: calls %q before the lease is over, want none", step, got)
 		}
 		if _, err := e.store.Update(t.Context(), secret.ID{Name: name}, func(sec secret.Secret) (secret.Change, error) {
-			sec.Rotation.Run.Due = time.Now().UTC().Truncate(time.Millisecond).Add(-time.Second) // it is over
+			l, _ := sec.Rotation.State.(secret.Leased)
+			l.Until = time.Now().UTC().Truncate(time.Millisecond).Add(-time.Second) // it has expired
+			sec.Rotation.State = l
 			return secret.Change{Secret: sec}, nil
 		}); err != nil {
 			t.Fatal(err)
@@ -539,8 +541,8 @@ func TestKilled(t *testing.T) {
 		if got := e.took(); !slices.Equal(got, stepsOf(name, all...)) {
 			t.Errorf("%s: calls %q, want all steps", step, got)
 		}
-		if got := e.get(t, name).Stages[secret.Current]; got != before.Rotation.Run.Token {
-			t.Errorf("%s: version %s is current, want %s", step, got, before.Rotation.Run.Token)
+		if got := e.get(t, name).Stages[secret.Current]; got != before.Rotation.Run().Version {
+			t.Errorf("%s: version %s is current, want %s", step, got, before.Rotation.Run().Version)
 		}
 	}
 }

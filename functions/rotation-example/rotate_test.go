@@ -81,8 +81,8 @@ func (tr *trial) rotate(t *testing.T, immediately bool) event {
 		t.Fatal(err)
 	}
 	_, err = tr.room.Store.Update(t.Context(), secret.ID{Name: name}, func(sec secret.Secret) (secret.Change, error) {
-		now := time.Now().Add(time.Second) // later than any clock had it
-		sec = sec.Left("runner").Secret    // of the rotation before, if there was one
+		now := time.Now().Add(time.Second)   // later than any clock had it
+		sec = sec.CallEnded("runner").Secret // of the rotation before, if there was one
 		return sec.Lease(secret.Lease{Runner: "runner", Proof: secret.ProofOf(rotationToken), Until: now.Add(time.Hour)}, now), nil
 	})
 	if err != nil {

@@ -131,7 +131,7 @@ func (c *call) change(ctx context.Context, id secret.ID, decide decision) (secre
 	if isNotFound(err) {
 		return sec, c.missingOrDenied(ctx, id)
 	}
-	if err == nil && sec.Ended(before) && c.operation != "CancelRotateSecret" {
+	if err == nil && sec.Abandoned(before) {
 		c.addEvent(audit.Event(audit.RotationAbandoned, uuid.NewString(), c.at, sec.ARN, ""))
 	}
 	return sec, err

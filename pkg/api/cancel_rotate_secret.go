@@ -13,20 +13,18 @@ type cancelRotateSecretInput struct {
 
 type cancelRotateSecretOutput struct {
 	ARN, Name string
-	// VersionId is the version of the rotation under way, or of one that was cancelled
-	// and left its label.
+	// VersionId is the version of the rotation that was cancelled, now or before, or
+	// one that has AWSPENDING.
 	VersionId string `json:",omitempty"`
 }
 
 func (c *call) cancelRotateSecret(ctx context.Context, in cancelRotateSecretInput) (out cancelRotateSecretOutput, err error) {
 	now := c.now()
-	var version string
 	sec, err := c.update(ctx, in.SecretId, func(sec secret.Secret) (secret.Change, error) {
-		version = cmp.Or(sec.Rotation.Run.Token, sec.Unfinished())
 		return sec.CancelRotation(now)
 	})
 	if err != nil {
 		return out, err
 	}
-	return cancelRotateSecretOutput{sec.ARN, sec.Name, version}, nil
+	return cancelRotateSecretOutput{sec.ARN, sec.Name, cmp.Or(sec.Rotation.Run().Version, sec.Unfinished())}, nil
 }

@@ -604,7 +604,7 @@ func (s *spy) rotations() {
 	now := time.Now()
 	rotator := &rotating.Rotator{
 		Store: s.Store, Lambda: &leakyFunction{spy: s}, StepTimeout: time.Minute, RetryDelay: time.Second, Parallel: 1,
-		Now: func() time.Time { return now }, Log: s.Server.Log, Tell: rotating.Record(s.Server.Trail, s.Server.Log),
+		Now: func() time.Time { return now }, Log: s.Server.Log, OnEvent: rotating.Recorder(s.Server.Trail, s.Server.Log),
 	}
 	s.Server.Now = func() time.Time { return now }
 	for range secret.MaxAttempts + 1 {

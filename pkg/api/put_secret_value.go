@@ -41,10 +41,8 @@ func (c *call) putSecretValue(ctx context.Context, in putSecretValueInput) (out 
 		return sec.IsRotating(in.RotationToken, in.ClientRequestToken, now)
 	}
 	sec, err := c.put(ctx, id, in.ClientRequestToken, value, func(sec secret.Secret) (secret.Change, error) {
-		if in.RotationToken != "" {
-			if err := sec.CheckRotationToken(in.RotationToken, in.ClientRequestToken, now); err != nil {
-				return secret.Change{}, err
-			}
+		if in.RotationToken != "" && sec.Rotation.State != nil && !c.isRotating(sec) {
+			return secret.Change{}, secret.ErrRotationToken
 		}
 		return sec.Put(in.ClientRequestToken, in.VersionStages, now)
 	})

@@ -66,7 +66,7 @@ func (c *call) rotateSecret(ctx context.Context, in rotateSecretInput) (out rota
 		return out, err
 	}
 	c.startRotation(ctx, sec)
-	if rotation.incomplete {
+	if sec.Rotation.Asked != in.ClientRequestToken { // another one is reattempted
 		return out, secret.ErrIncomplete
 	}
 	return rotateSecretOutput{sec.ARN, sec.Name, in.ClientRequestToken}, nil
@@ -80,8 +80,6 @@ type rotation struct {
 	invokable func(context.Context, string) error
 	copied    func(context.Context, secret.Secret) (secret.Sealed, error)
 	empty     func(context.Context, secret.Secret) (string, error)
-	// incomplete is that another one has not come to its end; that one is reattempted.
-	incomplete bool
 }
 
 func (c *call) newRotation(in rotateSecretInput) *rotation {
@@ -114,9 +112,9 @@ func (r *rotation) decide(ctx context.Context, sec secret.Secret) (secret.Change
 		return secret.Change{}, err
 	}
 	change, err := sec.Rotate(asked, r.now)
-	// The refusal says that the other one is reattempted. One that is to wait for its
-	// schedule is not what was asked for.
-	if r.incomplete = errors.Is(err, secret.ErrIncomplete) && !r.asked.Test; r.incomplete {
+	// The refusal says that the other one is reattempted. A request that leaves the
+	// rotation to its schedule does not ask for that.
+	if errors.Is(err, secret.ErrIncomplete) && !r.asked.Test {
 		return sec.Reattempt(r.now), nil
 	}
 	if err != nil || change.IsUnchanged() {
@@ -135,8 +133,8 @@ func (r *rotation) decide(ctx context.Context, sec secret.Secret) (secret.Change
 // value; empty for none. A put of a value makes another revision of the secret, so
 // that no change decided on this is committed.
 func (c *call) emptyVersion(ctx context.Context, sec secret.Secret) (string, error) {
-	version := sec.Cancelled()
-	if version == "" {
+	version := sec.Unfinished()
+	if version == "" || sec.Rotation.Enabled {
 		return "", nil
 	}
 	_, found, err := c.store.Version(ctx, sec, version)

@@ -122,11 +122,11 @@ func runs(t testing.TB, room *localtest.Room, name string, decide func(secret.Se
 // lease takes the lease of a rotation, under rotationToken.
 func lease(t testing.TB, room *localtest.Room, now time.Time, d time.Duration) {
 	t.Helper()
-	run := runs(t, room, "s", func(sec secret.Secret) (secret.Change, error) {
+	state := runs(t, room, "s", func(sec secret.Secret) (secret.Change, error) {
 		return sec.Lease(secret.Lease{Runner: "runner", Proof: secret.ProofOf(rotationToken), Until: now.Add(d), Next: sec.Rotation.Next}, now), nil
-	}).Run
-	if run.Runner != "runner" {
-		t.Fatalf("got no lease of %+v at %s", run, now)
+	}).State
+	if l, _ := state.(secret.Leased); l.Runner != "runner" {
+		t.Fatalf("got no lease of %+v at %s", state, now)
 	}
 }
 
@@ -554,7 +554,7 @@ func TestRotateSecretIncomplete(t *testing.T) {
 				}
 				want := before
 				if test.tried {
-					want.Rotation.Run = secret.Run{Token: token(test.pending), Due: now.now}
+					want.Rotation.State = secret.Waiting{Run: secret.Run{Version: token(test.pending), From: token("v1")}, Due: now.now}
 					want.Revision = before.Revision + 1
 				}
 				got := must(room.Store.Get(t.Context(), secret.ID{Name: "s"}))(t)
@@ -1189,7 +1189,7 @@ func TestRotateSecretAtOnce(t *testing.T) {
 			}
 			checkStages(t, first, "s", map[string]string{"v1": "AWSCURRENT", short(winners[0]): "AWSPENDING"})
 			sec := must(first.Store.Get(t.Context(), secret.ID{Name: "s"}))(t)
-			if run := sec.Rotation.Run; run.Token != winners[0] || run.Attempts != 0 || sec.Versions != 1 {
+			if run := sec.Rotation.Run(); run.Version != winners[0] || run.Attempts != 0 || sec.Versions != 1 {
 				t.Errorf("got %+v and %d versions, want the rotation of %s", run, sec.Versions, winners[0])
 			}
 		})
@@ -1237,8 +1237,8 @@ func TestRotateSecretAmongPuts(t *testing.T) {
 	if got, want := sec.Stages[secret.Current], token(fmt.Sprint("p", rounds-1)); got != want {
 		t.Errorf("got AWSCURRENT on %s, want %s", got, want)
 	}
-	if run := sec.Rotation.Run; run.Token != "" && run.Token != sec.Stages[secret.Pending] {
-		t.Errorf("got a rotation of %s with AWSPENDING on %s", run.Token, sec.Stages[secret.Pending])
+	if run := sec.Rotation.Run(); run.Version != "" && run.Version != sec.Stages[secret.Pending] {
+		t.Errorf("got a rotation of %s with AWSPENDING on %s", run.Version, sec.Stages[secret.Pending])
 	}
 	listed := 0
 	in := &secretsmanager.ListSecretVersionIdsInput{SecretId: aws.String("s"), IncludeDeprecated: aws.Bool(true)}
@@ -1284,8 +1284,8 @@ func TestRotateSecretAbandoned(t *testing.T) {
 			_, err := room.Store.Update(t.Context(), secret.ID{Name: "s"}, func(sec secret.Secret) (secret.Change, error) {
 				return sec.Rotated("runner", sec.Rotation.Next, now.now)
 			})
-			if !errors.Is(err, secret.ErrNotTheirs) {
-				t.Errorf("got %v, want the runner to learn that it is over", err)
+			if !errors.Is(err, secret.ErrLeaseLost) {
+				t.Errorf("got %v, want the runner to learn that its lease is lost", err)
 			}
 			rotate(t, room, rotateInput("s", "M"))
 		})
@@ -1352,7 +1352,7 @@ func TestPutSecretValueRotationToken(t *testing.T) {
 			t.Helper()
 			begin(t, room, now)
 			cancel(t, room, "s")
-		}, foreign, "N", refusal{}},
+		}, foreign, "N", notItsToken},
 		{"none running: abandoned", func(t *testing.T, room *localtest.Room, now *clock) {
 			t.Helper()
 			begin(t, room, now)
@@ -1405,4 +1405,85 @@ func TestPutSecretValueRotationTokenElsewhere(t *testing.T) {
 	runs(t, room, "s", func(sec secret.Secret) (secret.Change, error) { return sec.Failed("runner", "why", 0, now.now) })
 	_, err := other.SDK.PutSecretValue(t.Context(), in, once)
 	checkRefused(t, err, notItsToken)
+}
+
+// A late put without a RotationToken is that of any caller; the schedule does not make it
+// current over a value that was put since.
+func TestRotateSecretScheduledAfterLatePut(t *testing.T) {
+	t.Parallel()
+	room := localtest.New(t)
+	now := withClock(room, noonInNovember)
+	create(t, room, "s", "v1", "one")
+	rotate(t, room, byRules("s", "N", types.RotationRulesType{ScheduleExpression: aws.String("cron(0 2 * * ? *)")}))
+	lease(t, room, now.now, time.Minute)
+	put(t, room, "s", "v2", "two")
+	put(t, room, "s", "N", "made from one", "AWSPENDING")
+	checkStages(t, room, "s", map[string]string{"v1": "AWSPREVIOUS", "v2": "AWSCURRENT", "N": "AWSPENDING"})
+	now.now = time.Date(2026, 11, 22, 2, 0, 0, 0, time.UTC)
+	runs(t, room, "s", func(sec secret.Secret) (secret.Change, error) {
+		return sec.Lease(secret.Lease{Runner: "runner", Until: now.now.Add(time.Minute), Token: token("fresh")}, now.now), nil
+	})
+	checkStages(t, room, "s", map[string]string{"v1": "AWSPREVIOUS", "v2": "AWSCURRENT", "N": "", "fresh": "AWSPENDING"})
+}
+
+// Whatever ends a test discards its copy in the same change, unless somebody put another
+// label on it.
+func TestRotateSecretTestEnds(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		end  func(*testing.T, *localtest.Room)
+		want map[string]string
+	}{
+		"a put": {
+			func(t *testing.T, room *localtest.Room) { t.Helper(); put(t, room, "s", "v2", "two") },
+			map[string]string{"v1": "AWSPREVIOUS", "v2": "AWSCURRENT"},
+		},
+		"a put with AWSPENDING": {
+			func(t *testing.T, room *localtest.Room) { t.Helper(); put(t, room, "s", "v2", "two", "AWSPENDING") },
+			map[string]string{"v1": "AWSCURRENT", "v2": "AWSPENDING"},
+		},
+		"an update": {func(t *testing.T, room *localtest.Room) {
+			t.Helper()
+			must(room.SDK.UpdateSecret(t.Context(), &secretsmanager.UpdateSecretInput{
+				SecretId: aws.String("s"), ClientRequestToken: aws.String(token("v2")), SecretString: aws.String("two"),
+			}))(t)
+		}, map[string]string{"v1": "AWSPREVIOUS", "v2": "AWSCURRENT"}},
+		"a move": {func(t *testing.T, room *localtest.Room) {
+			t.Helper()
+			must(room.SDK.UpdateSecretVersionStage(t.Context(), stageInput("s", "AWSPENDING", "copy", "v1")))(t)
+		}, map[string]string{"v1": "AWSCURRENT AWSPENDING"}},
+		"a label taken off": {func(t *testing.T, room *localtest.Room) {
+			t.Helper()
+			must(room.SDK.UpdateSecretVersionStage(t.Context(), stageInput("s", "AWSPENDING", "copy", "")))(t)
+		}, map[string]string{"v1": "AWSCURRENT"}},
+		"a cancellation": {
+			func(t *testing.T, room *localtest.Room) { t.Helper(); cancel(t, room, "s") },
+			map[string]string{"v1": "AWSCURRENT"},
+		},
+		"a deletion": {func(t *testing.T, room *localtest.Room) {
+			t.Helper()
+			schedule(t, room, "s")
+			must(room.SDK.RestoreSecret(t.Context(), restoreInput("s")))(t)
+		}, map[string]string{"v1": "AWSCURRENT"}},
+		"a put, and it has a label": {func(t *testing.T, room *localtest.Room) {
+			t.Helper()
+			must(room.SDK.UpdateSecretVersionStage(t.Context(), stageInput("s", "mine", "", "copy")))(t)
+			put(t, room, "s", "v2", "two")
+		}, map[string]string{"v1": "AWSPREVIOUS", "v2": "AWSCURRENT", "copy": "mine"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			room := localtest.New(t)
+			create(t, room, "s", "v1", "one")
+			rotate(t, room, onlyTest(byFunction("s", "copy")))
+			test.end(t, room)
+			for _, room := range []*localtest.Room{room, room.Another(t)} {
+				checkStages(t, room, "s", test.want) // which has deprecated versions too
+				if sec := must(room.Store.Get(t.Context(), secret.ID{Name: "s"}))(t); sec.Versions != len(test.want) {
+					t.Errorf("got a count of %d versions, want %d", sec.Versions, len(test.want))
+				}
+			}
+			put(t, room, "s", "v3", "three")
+		})
+	}
 }

@@ -116,7 +116,7 @@ func (h *house) wantRetried(t *testing.T, timeout, wait time.Duration, parallel 
 		if got := stepsOf(calls, name); !slices.Equal(got, want) {
 			t.Errorf("%s: steps %q, want %q", name, got, want)
 		}
-		h.wantRun(t, name, secret.Run{Token: token("v1"), Attempts: 1, Due: epoch.Add(time.Minute), Failure: failureOf(step)})
+		h.wantState(t, name, waits(1, epoch.Add(time.Minute), failureOf(step)))
 		h.wantSound(t, name)
 		current := token("v0")
 		if ran && step == "finishSecret" {
@@ -136,8 +136,8 @@ func (h *house) wantRetried(t *testing.T, timeout, wait time.Duration, parallel 
 		if got := stepsOf(calls, name); !slices.Equal(got, steps) {
 			t.Errorf("%s: steps %q in the next attempt, want all", name, got)
 		}
-		if got := h.told(name); !slices.Equal(got, []string{"RotationStarted", "RotationFailed", "RotationStarted", "RotationSucceeded"}) {
-			t.Errorf("%s: told %q", name, got)
+		if got := h.recorded(name); !slices.Equal(got, []string{"RotationStarted", "RotationFailed", "RotationStarted", "RotationSucceeded"}) {
+			t.Errorf("%s: recorded %q", name, got)
 		}
 	}
 }
@@ -179,7 +179,7 @@ func TestNotFinished(t *testing.T) {
 	h.rotate(t, "s")
 	h.lambda.breaks("s", "finishSecret", before(succeeded))
 	wantOutcomes(t, h.run(t), outcomes{rotate.Failed: 1})
-	h.wantRun(t, "s", secret.Run{Token: token("v1"), Attempts: 1, Due: epoch.Add(delay), Failure: secret.ErrNotCurrent.Message})
+	h.wantState(t, "s", waits(1, epoch.Add(delay), secret.ErrNotCurrent.Message))
 	if got := h.get(t, "s").Stages[secret.Current]; got != token("v0") {
 		t.Errorf("current is %s, want v0", got)
 	}
@@ -240,18 +240,18 @@ func TestStoreFails(t *testing.T) {
 				case c.seen && (err == nil || outcome != rotate.Unknown):
 					t.Errorf("%s: %s, %v, want an error", name, outcome, err)
 				}
-				run := secret.Run{Token: token("v1"), Due: epoch}
+				state := waits(0, epoch, "")
 				began := i > 1 || i == 1 && operation == write && c.done
 				ended := !c.seen || i == len(calls)-1 && c.done
 				switch {
 				case ended && kind == "good":
-					run = secret.Run{}
+					state = nil
 				case ended:
-					run = secret.Run{Token: token("v1"), Attempts: 1, Due: epoch.Add(delay), Failure: failureOf("testSecret")}
+					state = waits(1, epoch.Add(delay), failureOf("testSecret"))
 				case began:
-					run = secret.Run{Token: token("v1"), Attempts: 1, Due: epoch.Add(r.Lease())}
+					state = isLeased(1, epoch.Add(r.Lease()))
 				}
-				h.wantRun(t, name, run)
+				h.wantState(t, name, state)
 				h.wantSound(t, name)
 			}
 		}
@@ -280,8 +280,8 @@ func TestLostAndChanged(t *testing.T) {
 			t.Errorf("%s: %s, %v, want it rotated", name, outcome, err)
 		}
 		h.wantRotated(t, name, token("v1"), token("v0"))
-		if got := h.told(name); !slices.Equal(got, []string{"RotationStarted", "RotationSucceeded"}) {
-			t.Errorf("%s: told %q", name, got)
+		if got := h.recorded(name); !slices.Equal(got, []string{"RotationStarted", "RotationSucceeded"}) {
+			t.Errorf("%s: recorded %q", name, got)
 		}
 		if got := h.get(t, name).Tags; len(got) != 1 {
 			t.Errorf("%s: tags %v, want the one that came in between", name, got)
@@ -349,14 +349,14 @@ func TestRetries(t *testing.T) {
 	h.lambda.breaks("s", "setSecret", slices.Repeat([]mishap{before(failedWith("x"))}, 11)...)
 	fail := func(attempts int, wait time.Duration) {
 		t.Helper()
-		outcome, due := rotate.Failed, h.clock.Now().Add(wait)
+		outcome, state := rotate.Failed, waits(attempts, h.clock.Now().Add(wait), failureOf("setSecret"))
 		if attempts == secret.MaxAttempts {
-			outcome, due = rotate.GivenUp, time.Time{}
+			outcome, state = rotate.GivenUp, isGivenUp(failureOf("setSecret"))
 		}
 		wantOutcomes(t, h.run(t), outcomes{outcome: 1})
-		h.wantRun(t, "s", secret.Run{Token: token("v1"), Attempts: attempts, Due: due, Failure: failureOf("setSecret")})
-		if got := h.told("s"); !slices.Equal(got, []string{"RotationStarted", "RotationFailed"}) {
-			t.Errorf("told %q", got)
+		h.wantState(t, "s", state)
+		if got := h.recorded("s"); !slices.Equal(got, []string{"RotationStarted", "RotationFailed"}) {
+			t.Errorf("recorded %q", got)
 		}
 		h.wantSound(t, "s")
 		h.clock.add(wait - time.Millisecond)
@@ -371,7 +371,7 @@ func TestRetries(t *testing.T) {
 	all()
 	// Again, as often as before.
 	h.wantIncomplete(t, "s")
-	h.wantRun(t, "s", secret.Run{Token: token("v1"), Due: h.clock.Now()})
+	h.wantState(t, "s", waits(0, h.clock.Now(), ""))
 	all()
 	// Before a retry is due, RotateSecret brings it forward.
 	h.wantIncomplete(t, "s")
@@ -393,7 +393,7 @@ func TestGivenUpUntilNextWindow(t *testing.T) {
 	h := open(t)
 	h.schedule(t, types.RotationRulesType{ScheduleExpression: aws.String("rate(10 days)")})
 	h.lambda.breaks("s", "testSecret", slices.Repeat([]mishap{before(cut)}, 5)...)
-	h.clock.set(at(t, "2026-03-14 07:00"))
+	h.clock.set(at(t, "2026-03-14 12:00"))
 	var version string
 	for i := range secret.MaxAttempts {
 		outcome := rotate.Failed
@@ -405,14 +405,14 @@ func TestGivenUpUntilNextWindow(t *testing.T) {
 		if version == "" {
 			version = sec.Stages[secret.Pending]
 		}
-		if sec.Rotation.Run.Token != version || sec.Stages[secret.Pending] != version || sec.Stages[secret.Current] != token("v2") {
-			t.Errorf("stages %v, run %+v, want %s pending", sec.Stages, sec.Rotation.Run, version)
+		if sec.Rotation.Run().Version != version || sec.Stages[secret.Pending] != version || sec.Stages[secret.Current] != token("v2") {
+			t.Errorf("stages %v, run %+v, want %s pending", sec.Stages, sec.Rotation.State, version)
 		}
 		h.clock.add(time.Hour)
 	}
 	h.wantNext(t, at(t, "2026-03-24 00:00"), day)
 	wantOutcomes(t, h.run(t), outcomes{})
-	h.clock.set(at(t, "2026-03-24 00:00"))
+	h.clock.set(h.get(t, "s").RotationDue())
 	wantOutcomes(t, h.run(t), outcomes{rotate.Succeeded: 1})
 	h.wantRotated(t, "s", version, token("v2"))
 	h.wantNext(t, at(t, "2026-04-03 00:00"), day)
@@ -465,8 +465,8 @@ func TestRunnerDies(t *testing.T) {
 			if r.Lease() != lease {
 				t.Errorf("lease of %v, want %v", r.Lease(), lease)
 			}
-			run := secret.Run{Token: token("v1"), Attempts: 1, Due: epoch.Add(lease)}
-			h.wantRun(t, "s", run)
+			state := isLeased(1, epoch.Add(lease))
+			h.wantState(t, "s", state)
 			h.wantSound(t, "s")
 			h.clock.add(lease - time.Millisecond)
 			wantOutcomes(t, h.run(t), outcomes{})
@@ -475,14 +475,15 @@ func TestRunnerDies(t *testing.T) {
 			}
 			if i < 3 { // or else it is complete
 				h.wantIncomplete(t, "s")
-				h.wantRun(t, "s", run)
+				h.wantState(t, "s", state)
 			}
 			h.wantToken(t, old, true)
 			h.clock.add(time.Millisecond)
 			h.wantToken(t, old, false)
 			var proof string
 			h.lambda.breaks("s", "createSecret", then(func() {
-				proof = h.get(t, "s").Rotation.Run.Proof
+				l, _ := h.get(t, "s").Rotation.State.(secret.Leased)
+				proof = l.Proof
 				h.wantToken(t, old, false)
 			}))
 			wantOutcomes(t, h.run(t), outcomes{rotate.Succeeded: 1})
@@ -510,9 +511,9 @@ func (h *house) wantToken(t testing.TB, rotationToken string, right bool) {
 	wantCode(t, err, code, "")
 }
 
-// A process that has to end gives its attempt back: however many do, the function has
+// A process that is shut down returns its attempt: however many do, the function has
 // not failed. What it called may still be running, so the lease stays until its end.
-func TestStopped(t *testing.T) {
+func TestReturnAttempt(t *testing.T) {
 	t.Parallel()
 	h := open(t)
 	h.rotate(t, "s")
@@ -523,15 +524,15 @@ func TestStopped(t *testing.T) {
 		if outcome, err := r.Rotate(ctx, secret.ID{Name: "s"}); outcome != rotate.Unknown || !errors.Is(err, context.Canceled) {
 			t.Errorf("%s, %v, want it left alone and %v", outcome, err, context.Canceled)
 		}
-		h.wantRun(t, "s", secret.Run{Token: token("v1"), Due: h.clock.Now().Add(r.Lease())})
+		h.wantState(t, "s", isLeased(0, h.clock.Now().Add(r.Lease())))
 		h.clock.add(r.Lease() - time.Millisecond)
 		if outcome, err := r.Rotate(t.Context(), secret.ID{Name: "s"}); outcome != rotate.NotDue || err != nil {
 			t.Errorf("%s, %v before the lease ended, want nothing done", outcome, err)
 		}
 		h.clock.add(time.Millisecond)
 	}
-	if told := h.told("s"); slices.Contains(told, "RotationFailed") {
-		t.Errorf("told %q, want no failure", told)
+	if told := h.recorded("s"); slices.Contains(told, "RotationFailed") {
+		t.Errorf("recorded %q, want no failure", told)
 	}
 	wantOutcomes(t, h.run(t), outcomes{rotate.Succeeded: 1})
 	h.wantRotated(t, "s", token("v1"), token("v0"))
@@ -539,7 +540,7 @@ func TestStopped(t *testing.T) {
 
 // A rotation that has come to its end in the moment in which the process has to stop
 // has come to its end.
-func TestStoppedTooLate(t *testing.T) {
+func TestReturnAttemptTooLate(t *testing.T) {
 	t.Parallel()
 	h := open(t)
 	for name, want := range map[string]rotate.Outcome{"good": rotate.Succeeded, "bad": rotate.Failed} {
@@ -549,7 +550,7 @@ func TestStoppedTooLate(t *testing.T) {
 		}
 		r, _ := h.rotator(t)
 		ctx, cancel := context.WithCancel(t.Context())
-		r.Tell = func(_ context.Context, e rotate.Event) {
+		r.OnEvent = func(_ context.Context, e rotate.Event) {
 			if e.Name != "RotationStarted" {
 				cancel()
 			}
@@ -572,13 +573,13 @@ func TestFailsWhenCurrent(t *testing.T) {
 	h.rotate(t, "s")
 	h.lambda.breaks("s", "finishSecret", slices.Repeat([]mishap{after(failedWith("x"))}, secret.MaxAttempts)...)
 	h.finish(t, "s")
-	h.wantRun(t, "s", secret.Run{Token: token("v1"), Attempts: secret.MaxAttempts, Failure: failureOf("finishSecret")})
+	h.wantState(t, "s", isGivenUp(failureOf("finishSecret")))
 	sec := h.get(t, "s")
 	if sec.Stages[secret.Current] != token("v1") || !sec.Rotation.Last.IsZero() {
 		t.Errorf("stages %v, rotated last %v, want v1 current and never", sec.Stages, sec.Rotation.Last)
 	}
-	if told := h.told("s"); !slices.Equal(told, slices.Repeat([]string{"RotationStarted", "RotationFailed"}, secret.MaxAttempts)) {
-		t.Errorf("told %q, want each failure", told)
+	if told := h.recorded("s"); !slices.Equal(told, slices.Repeat([]string{"RotationStarted", "RotationFailed"}, secret.MaxAttempts)) {
+		t.Errorf("recorded %q, want each failure", told)
 	}
 	if !strings.Contains(h.logged(), "rotation is left to its next window") {
 		t.Errorf("logged %s, want that it is given up", h.logged())
@@ -617,8 +618,8 @@ func TestFirstValue(t *testing.T) {
 	if got := h.value(t, "good", secret.Current); got != h.lambda.password(sec.ARN) || got == "" {
 		t.Errorf("good: the value is %q, and the password %q", got, h.lambda.password(sec.ARN))
 	}
-	if got, want := h.told("bad"), slices.Repeat([]string{"RotationStarted", "RotationFailed"}, secret.MaxAttempts); !slices.Equal(got, want) {
-		t.Errorf("bad: told %q, want %q", got, want)
+	if got, want := h.recorded("bad"), slices.Repeat([]string{"RotationStarted", "RotationFailed"}, secret.MaxAttempts); !slices.Equal(got, want) {
+		t.Errorf("bad: recorded %q, want %q", got, want)
 	}
 	out := must(h.SDK.DescribeSecret(t.Context(), &secretsmanager.DescribeSecretInput{SecretId: aws.String("bad")}))(t)
 	if want := map[string][]string{token("v1"): {"AWSPENDING"}}; !reflect.DeepEqual(out.VersionIdsToStages, want) || out.LastRotatedDate != nil {

@@ -75,14 +75,14 @@ func (h *house) logged() string {
 	return h.log.String()
 }
 
-func (h *house) tell(_ context.Context, e rotate.Event) {
+func (h *house) record(_ context.Context, e rotate.Event) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.events = append(h.events, e)
 }
 
-// told are the events since the last time that are for a secret.
-func (h *house) told(name string) []string {
+// recorded are the events since the last time that are for a secret.
+func (h *house) recorded(name string) []string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	var names []string
@@ -97,7 +97,7 @@ func (h *house) told(name string) []string {
 }
 
 // wantNoLeak looks for values, tokens and what functions answer in all that was logged
-// and told.
+// and recorded.
 func (h *house) wantNoLeak(t testing.TB) {
 	t.Helper()
 	said := h.logged()
@@ -109,7 +109,7 @@ func (h *house) wantNoLeak(t testing.TB) {
 	h.lambda.mu.Unlock()
 	for _, mark := range marks {
 		if at := strings.Index(said, mark); at >= 0 {
-			t.Errorf("it was told: %s", said[max(0, at-200):at+len(mark)])
+			t.Errorf("it is said: %s", said[max(0, at-200):at+len(mark)])
 		}
 	}
 }
@@ -120,7 +120,7 @@ func (h *house) rotator(t testing.TB) (*rotate.Rotator, *localtest.Wire) {
 	other := h.Another(t)
 	return &rotate.Rotator{
 		Store: other.Store, Lambda: h.lambda.client(), StepTimeout: patient, RetryDelay: delay, Parallel: 20,
-		Now: h.clock.Now, Log: slog.New(slog.NewJSONHandler(h, nil)), Tell: h.tell,
+		Now: h.clock.Now, Log: slog.New(slog.NewJSONHandler(h, nil)), OnEvent: h.record,
 	}, other.Wire
 }
 
@@ -140,8 +140,8 @@ func (h *house) run(t testing.TB) rotate.Summary {
 
 func wantOutcomes(t testing.TB, sum rotate.Summary, want map[rotate.Outcome]int) {
 	t.Helper()
-	if !maps.Equal(sum.Outcomes, want) || sum.Left != 0 {
-		t.Errorf("outcomes = %v, and %d left, want %v", sum.Outcomes, sum.Left, want)
+	if !maps.Equal(sum.Outcomes, want) || sum.Skipped != 0 {
+		t.Errorf("outcomes = %v, and %d skipped, want %v", sum.Outcomes, sum.Skipped, want)
 	}
 }
 
@@ -194,7 +194,7 @@ func (h *house) schedule(t testing.TB, rules types.RotationRulesType) {
 	must(h.SDK.RotateSecret(t.Context(), in))(t)
 	wantOutcomes(t, h.run(t), outcomes{rotate.Succeeded: 1})
 	h.lambda.took()
-	h.told(name)
+	h.recorded(name)
 }
 
 func (h *house) get(t testing.TB, name string) secret.Secret {
@@ -202,14 +202,34 @@ func (h *house) get(t testing.TB, name string) secret.Secret {
 	return must(h.Store.Get(t.Context(), secret.ID{Name: name}))(t)
 }
 
-// wantRun says how far the rotation of a secret has come, but for the runner.
-func (h *house) wantRun(t testing.TB, name string, want secret.Run) {
+// wantState says how far the rotation of a secret has come, but for the runner.
+func (h *house) wantState(t testing.TB, name string, want secret.State) {
 	t.Helper()
-	got := h.get(t, name).Rotation.Run
-	got.Runner, got.Proof = "", ""
-	if got != want {
-		t.Errorf("%s: run = %+v\nwant %+v", name, got, want)
+	got := h.get(t, name).Rotation.State
+	if l, ok := got.(secret.Leased); ok {
+		l.Runner, l.Proof = "", ""
+		got = l
 	}
+	if got != want {
+		t.Errorf("%s: state = %+v\nwant %+v", name, got, want)
+	}
+}
+
+// run is the rotation from v0 to v1 after some attempts.
+func run(attempts int, failure string) secret.Run {
+	return secret.Run{Version: token("v1"), From: token("v0"), Attempts: attempts, Failure: failure}
+}
+
+func waits(attempts int, due time.Time, failure string) secret.State {
+	return secret.Waiting{Run: run(attempts, failure), Due: due}
+}
+
+func isLeased(attempts int, until time.Time) secret.State {
+	return secret.Leased{Run: run(attempts, ""), Until: until}
+}
+
+func isGivenUp(failure string) secret.State {
+	return secret.GivenUp{Version: token("v1"), From: token("v0"), Failure: failure}
 }
 
 // value is the value under a label.
@@ -245,8 +265,8 @@ func (h *house) wantRotated(t testing.TB, name, version, previous string) {
 	h.wantSound(t, name)
 	sec := h.get(t, name)
 	want := secret.Stages{secret.Current: version, secret.Previous: previous}
-	if !maps.Equal(sec.Stages, want) || sec.Rotation.Run != (secret.Run{}) {
-		t.Errorf("%s: stages %v, run %+v, want %v and none", name, sec.Stages, sec.Rotation.Run, want)
+	if !maps.Equal(sec.Stages, want) || sec.Rotation.State != nil {
+		t.Errorf("%s: stages %v, state %+v, want %v and none", name, sec.Stages, sec.Rotation.State, want)
 	}
 	if got, password := h.value(t, name, secret.Current), h.lambda.password(sec.ARN); got != password {
 		t.Errorf("%s: the current value is %q, and the password %q", name, got, password)
@@ -264,7 +284,7 @@ func (h *house) finish(t testing.TB, names ...string) {
 		var due time.Time
 		for _, name := range names {
 			sec := h.get(t, name)
-			if at := sec.RotationDue(); sec.Rotation.Run.Token != "" && !at.IsZero() && (due.IsZero() || at.Before(due)) {
+			if at := sec.RotationDue(); sec.Rotation.State != nil && !at.IsZero() && (due.IsZero() || at.Before(due)) {
 				due = at
 			}
 		}

@@ -18,14 +18,14 @@ import (
 // hold makes the indexes of a house's table answer from the state of now, until release.
 func (h *house) hold() (release func()) { return localtest.Shared().Tables.HoldIndexes(h.Table) }
 
-// wantQuiet says that no function was called and nothing was told.
+// wantQuiet says that no function was called and nothing was recorded.
 func (h *house) wantQuiet(t testing.TB) {
 	t.Helper()
 	if got := h.lambda.took(); len(got) > 0 {
 		t.Errorf("calls %+v, want none", got)
 	}
-	if got := h.told("s"); len(got) > 0 {
-		t.Errorf("told %q, want nothing", got)
+	if got := h.recorded("s"); len(got) > 0 {
+		t.Errorf("recorded %q, want nothing", got)
 	}
 }
 
@@ -48,35 +48,35 @@ func TestIndexShowsRotation(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		since func(*testing.T, *house)
-		run   secret.Run // of the secret, after it was looked at
+		state secret.State // of the secret, after it was looked at
 	}{
 		"over": {func(t *testing.T, h *house) {
 			t.Helper()
 			wantOutcomes(t, h.run(t), outcomes{rotate.Succeeded: 1})
-		}, secret.Run{}},
+		}, nil},
 		"cancelled": {func(t *testing.T, h *house) {
 			t.Helper()
 			must(h.SDK.CancelRotateSecret(t.Context(), &secretsmanager.CancelRotateSecretInput{SecretId: aws.String("s")}))(t)
-		}, secret.Run{}},
+		}, secret.Cancelled{Version: token("v1")}},
 		"failed": {func(t *testing.T, h *house) {
 			t.Helper()
 			h.lambda.breaks("s", "setSecret", before(failedWith("x")))
 			wantOutcomes(t, h.run(t), outcomes{rotate.Failed: 1})
-		}, secret.Run{Token: token("v1"), Attempts: 1, Due: epoch.Add(delay), Failure: failureOf("setSecret")}},
+		}, waits(1, epoch.Add(delay), failureOf("setSecret"))},
 		"deleted": {func(t *testing.T, h *house) {
 			t.Helper()
 			must(h.SDK.DeleteSecret(t.Context(), &secretsmanager.DeleteSecretInput{SecretId: aws.String("s")}))(t)
-		}, secret.Run{Token: token("v1"), Due: epoch}},
+		}, waits(0, epoch, "")},
 		"made again": {func(t *testing.T, h *house) {
 			t.Helper()
 			must(h.SDK.DeleteSecret(t.Context(), &secretsmanager.DeleteSecretInput{SecretId: aws.String("s"), ForceDeleteWithoutRecovery: aws.Bool(true)}))(t)
 			h.create(t, "s")
-		}, secret.Run{}},
+		}, nil},
 		"made again, to be rotated": {func(t *testing.T, h *house) {
 			t.Helper()
 			must(h.SDK.DeleteSecret(t.Context(), &secretsmanager.DeleteSecretInput{SecretId: aws.String("s"), ForceDeleteWithoutRecovery: aws.Bool(true)}))(t)
 			h.rotate(t, "s")
-		}, secret.Run{Token: token("v1"), Due: epoch}},
+		}, waits(0, epoch, "")},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -86,10 +86,10 @@ func TestIndexShowsRotation(t *testing.T) {
 			defer release()
 			c.since(t, h)
 			h.lambda.took()
-			h.told("s")
+			h.recorded("s")
 			wantOutcomes(t, h.run(t), outcomes{rotate.NotDue: 1})
 			h.wantQuiet(t)
-			h.wantRun(t, "s", c.run)
+			h.wantState(t, "s", c.state)
 			if name == "deleted" {
 				must(h.SDK.RestoreSecret(t.Context(), &secretsmanager.RestoreSecretInput{SecretId: aws.String("s")}))(t)
 			}
@@ -97,7 +97,7 @@ func TestIndexShowsRotation(t *testing.T) {
 			// What is due is done when the index has caught up, and once.
 			release()
 			h.finish(t, "s")
-			if c.run.Token != "" {
+			if _, waiting := c.state.(secret.Waiting); waiting {
 				h.wantRotated(t, "s", token("v1"), token("v0"))
 			}
 		})

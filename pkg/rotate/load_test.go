@@ -36,7 +36,7 @@ func (h *house) stuff(t testing.TB, n int, takes time.Duration) {
 			name := fmt.Sprintf("s%04d", i)
 			sec := secret.New(name, localtest.ARNs.Of(name, "abcdef"), "", epoch)
 			sec.Rotation = secret.Rotation{
-				Enabled: true, Lambda: function, Rules: secret.RotationRules{ScheduleExpression: "rate(1 day)"}, Anchor: epoch,
+				Enabled: true, Lambda: function, Rules: secret.RotationRules{ScheduleExpression: "rate(24 hours)"}, Anchor: epoch,
 				Next: secret.Window{Opens: epoch, Closes: epoch.Add(time.Hour)},
 			}
 			change, err := sec.Put(token("v0"), nil, epoch)
@@ -93,7 +93,7 @@ func (h *house) wantOnce(t testing.TB, n int) {
 	for i := range n {
 		name := fmt.Sprintf("s%04d", i)
 		sec := h.get(t, name)
-		if sec.Stages[secret.Previous] != token("v0") || len(sec.Stages) != 2 || sec.Rotation.Run != (secret.Run{}) || !sec.Rotation.Last.Equal(h.clock.Now()) {
+		if sec.Stages[secret.Previous] != token("v0") || len(sec.Stages) != 2 || sec.Rotation.State != nil || !sec.Rotation.Last.Equal(h.clock.Now()) {
 			t.Errorf("%s: stages %v, rotation %+v", name, sec.Stages, sec.Rotation)
 		}
 		for _, step := range steps {
@@ -152,7 +152,7 @@ func TestStopsBeforeDeadline(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), r.Lease()+10*time.Second)
 		defer cancel()
 		sum, err := r.Run(ctx)
-		if err != nil || sum.Outcomes[rotate.Succeeded] != done || sum.Secrets != done || sum.Left != n-done || !sum.OldestDue.Equal(epoch) {
+		if err != nil || sum.Outcomes[rotate.Succeeded] != done || sum.Secrets != done || sum.Skipped != n-done || !sum.OldestDue.Equal(epoch) {
 			t.Errorf("%+v, %v, want %d done and the others left, due since %v", sum, err, done, epoch)
 		}
 	})
@@ -169,7 +169,7 @@ func TestNoTime(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), r.Lease()-time.Second)
 	defer cancel()
 	sum := must(r.Run(ctx))(t)
-	if sum.Secrets != 0 || sum.Left != 20 || !sum.OldestDue.Equal(epoch) || len(sum.Outcomes) != 0 {
+	if sum.Secrets != 0 || sum.Skipped != 20 || !sum.OldestDue.Equal(epoch) || len(sum.Outcomes) != 0 {
 		t.Errorf("%+v, want 20 left", sum)
 	}
 	if got := h.lambda.took(); len(got) > 0 {
@@ -201,8 +201,8 @@ func TestInterrupted(t *testing.T) {
 	h.run(t)
 	for i := range n {
 		sec := h.get(t, fmt.Sprintf("s%04d", i))
-		if labels := sec.Stages.Of(sec.Stages[secret.Current]); !slices.Equal(labels, []string{secret.Current}) || sec.Stages[secret.Previous] != token("v0") || sec.Rotation.Run != (secret.Run{}) {
-			t.Errorf("%s: stages %v, run %+v, want it rotated once", sec.Name, sec.Stages, sec.Rotation.Run)
+		if labels := sec.Stages.Of(sec.Stages[secret.Current]); !slices.Equal(labels, []string{secret.Current}) || sec.Stages[secret.Previous] != token("v0") || sec.Rotation.State != nil {
+			t.Errorf("%s: stages %v, run %+v, want it rotated once", sec.Name, sec.Stages, sec.Rotation.State)
 		}
 	}
 }

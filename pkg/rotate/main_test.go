@@ -104,7 +104,7 @@ func TestKilled(t *testing.T) {
 			if got, want := stepsOf(killed, name), steps[:slices.Index(steps, step)+1]; !slices.Equal(got, want) {
 				t.Errorf("%s: steps %q, want %q", name, got, want)
 			}
-			h.wantRun(t, name, secret.Run{Token: token("v1"), Attempts: 1, Due: h.clock.Now().Add(lease)})
+			h.wantState(t, name, isLeased(1, h.clock.Now().Add(lease)))
 			h.wantSound(t, name)
 			h.clock.add(lease - time.Millisecond)
 			wantOutcomes(t, h.run(t), outcomes{})

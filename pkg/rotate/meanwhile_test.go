@@ -61,7 +61,7 @@ func (h *house) again(t testing.TB, name string) {
 
 // interventions are what is done in the middle of a step, and what is to be said of it
 // afterwards; finished is whether the step has moved AWSCURRENT by then. One that ends a
-// rotation whose version is current has it told that it went well.
+// rotation whose version is current has it recorded that it succeeded.
 var interventions = map[string]struct {
 	do    func(*house, testing.TB, string)
 	check func(h *house, t testing.TB, name string, finished bool)
@@ -136,8 +136,8 @@ var interventions = map[string]struct {
 			if finished {
 				h.wantRotated(t, name, token("v1"), token("v0"))
 			}
-			if sec := h.get(t, name); sec.Stages[secret.Pending] != "" || sec.Rotation.Run != (secret.Run{}) {
-				t.Errorf("%s: stages %v, run %+v, want none under way", name, sec.Stages, sec.Rotation.Run)
+			if sec := h.get(t, name); sec.Stages[secret.Pending] != "" || sec.Rotation.State != nil {
+				t.Errorf("%s: stages %v, run %+v, want none under way", name, sec.Stages, sec.Rotation.State)
 			}
 			h.wantSound(t, name)
 			h.again(t, name)
@@ -154,7 +154,7 @@ var interventions = map[string]struct {
 			if finished {
 				current = token("v1")
 			}
-			if sec.Rotation.Enabled || sec.Rotation.Run != (secret.Run{}) || sec.Stages[secret.Pending] != token("v1") || sec.Stages[secret.Current] != current {
+			if sec.Rotation.Enabled || underWay(sec) || sec.Stages[secret.Pending] != token("v1") || sec.Stages[secret.Current] != current {
 				t.Errorf("%s: stages %v, rotation %+v, want it off and the labels where they were", name, sec.Stages, sec.Rotation)
 			}
 			h.wantSound(t, name)
@@ -225,13 +225,13 @@ func TestMeanwhile(t *testing.T) {
 		if got := stepsOf(calls, name); !slices.Equal(got, called) {
 			t.Errorf("%s: steps %q, want %q", name, got, called)
 		}
-		told := h.told(name)
+		told := h.recorded(name)
 		events := []string{"RotationStarted"}
 		if c.succeeds() {
 			events = append(events, "RotationSucceeded")
 		}
 		if !slices.Equal(told, events) {
-			t.Errorf("%s: told %q, want %q", name, told, events)
+			t.Errorf("%s: recorded %q, want %q", name, told, events)
 		}
 	}
 	wantOutcomes(t, h.run(t), outcomes{})
@@ -278,8 +278,8 @@ func TestTwoRunners(t *testing.T) {
 			t.Errorf("%s: steps %q, want each once", name, got)
 		}
 		h.wantRotated(t, name, token("v1"), token("v0"))
-		if got := h.told(name); !slices.Equal(got, []string{"RotationStarted", "RotationSucceeded"}) {
-			t.Errorf("%s: told %q", name, got)
+		if got := h.recorded(name); !slices.Equal(got, []string{"RotationStarted", "RotationSucceeded"}) {
+			t.Errorf("%s: recorded %q", name, got)
 		}
 	}
 }
@@ -327,15 +327,15 @@ func TestRunnerDiesLast(t *testing.T) {
 		wantOutcomes(t, h.run(t), outcomes{rotate.Failed: 1})
 		h.clock.set(h.get(t, "s").RotationDue())
 	}
-	h.told("s")
+	h.recorded("s")
 	h.dies(t, "setSecret")
 	wantOutcomes(t, h.run(t), outcomes{})
 	h.clock.set(h.get(t, "s").RotationDue())
 	wantOutcomes(t, h.run(t), outcomes{rotate.GivenUp: 1})
-	h.wantRun(t, "s", secret.Run{Token: token("v1"), Attempts: secret.MaxAttempts, Failure: secret.RunnerDied})
+	h.wantState(t, "s", isGivenUp(secret.RunnerDied))
 	h.wantSound(t, "s")
-	if got := h.told("s"); !slices.Equal(got, []string{"RotationStarted", "RotationFailed"}) {
-		t.Errorf("told %q", got)
+	if got := h.recorded("s"); !slices.Equal(got, []string{"RotationStarted", "RotationFailed"}) {
+		t.Errorf("recorded %q", got)
 	}
 	if got := h.lambda.took(); len(got) > 0 {
 		t.Errorf("calls %+v, want none", got)
@@ -355,12 +355,12 @@ func TestRunnerDiesAtTheEnd(t *testing.T) {
 		wantOutcomes(t, h.run(t), outcomes{rotate.Failed: 1})
 		h.clock.set(h.get(t, "s").RotationDue())
 	}
-	h.told("s")
+	h.recorded("s")
 	h.dies(t, "finishSecret")
 	h.clock.set(h.get(t, "s").RotationDue())
 	wantOutcomes(t, h.run(t), outcomes{rotate.Succeeded: 1})
-	if got := h.told("s"); !slices.Equal(got, []string{"RotationStarted", "RotationSucceeded"}) {
-		t.Errorf("told %q", got)
+	if got := h.recorded("s"); !slices.Equal(got, []string{"RotationStarted", "RotationSucceeded"}) {
+		t.Errorf("recorded %q", got)
 	}
 	h.wantRotated(t, "s", token("v1"), token("v0"))
 	if got := h.get(t, "s").Rotation.Last; !got.Equal(h.clock.Now()) {
@@ -398,14 +398,14 @@ func TestRotateDuringFinish(t *testing.T) {
 	h.rotate(t, "s")
 	h.lambda.breaks("s", "finishSecret", then(func() { h.wantNextWaits(t) }))
 	wantOutcomes(t, h.run(t), outcomes{rotate.Succeeded: 1})
-	if got := h.told("s"); !slices.Equal(got, []string{"RotationStarted", "RotationSucceeded"}) {
-		t.Errorf("told %q", got)
+	if got := h.recorded("s"); !slices.Equal(got, []string{"RotationStarted", "RotationSucceeded"}) {
+		t.Errorf("recorded %q", got)
 	}
 	wantOutcomes(t, h.run(t), outcomes{rotate.Succeeded: 1})
 	h.wantAlone(t)
 	h.wantRotated(t, "s", token("v8"), token("v1"))
-	if got := h.told("s"); !slices.Equal(got, []string{"RotationStarted", "RotationSucceeded"}) {
-		t.Errorf("told %q of the second", got)
+	if got := h.recorded("s"); !slices.Equal(got, []string{"RotationStarted", "RotationSucceeded"}) {
+		t.Errorf("recorded %q of the second", got)
 	}
 }
 
@@ -429,17 +429,17 @@ func TestRotateDuringStep(t *testing.T) {
 		return nil
 	}
 	wantOutcomes(t, h.run(t), outcomes{rotate.Abandoned: 1})
-	if got := h.get(t, "s").Rotation.Busy; got != (secret.Busy{}) {
-		t.Errorf("%+v is busy, want nobody", got)
+	if got := h.get(t, "s").Rotation.InFlight; got != (secret.Call{}) {
+		t.Errorf("%+v is in flight, want none", got)
 	}
 	wantOutcomes(t, h.run(t), outcomes{rotate.Succeeded: 1})
 	h.wantAlone(t)
 	h.wantRotated(t, "s", token("v8"), token("v9"))
 }
 
-// A runner that dies when its rotation was ended keeps the next one waiting until its
+// A runner that dies when its rotation was abandoned keeps the next one waiting until its
 // lease has ended.
-func TestBusyRunnerDies(t *testing.T) {
+func TestInFlightRunnerDies(t *testing.T) {
 	t.Parallel()
 	h := open(t)
 	h.rotate(t, "s")

@@ -8,8 +8,8 @@ import (
 )
 
 // The metrics that alarms look at: attempts that failed, rotations that are not
-// tried again before their next window, and for how many seconds the oldest of those
-// that a run left has been due.
+// retried before their next window, and for how many seconds the oldest of those
+// that a run skipped has been due.
 const (
 	FailedMetric  = "RotationsFailed"
 	GivenUpMetric = "RotationsGivenUp"
@@ -26,7 +26,7 @@ func Metrics(table string, sum Summary, now time.Time) []slog.Attr {
 		metrics.Count(GivenUpMetric, sum.Outcomes[GivenUp]),
 		metrics.Count("RotationsAbandoned", sum.Outcomes[Abandoned]),
 		metrics.Count("RotationsPostponed", sum.Outcomes[Postponed]),
-		metrics.Count("RotationsLeftOver", sum.Left),
+		metrics.Count("RotationsLeftOver", sum.Skipped),
 		metrics.Behind(OldestDue, sum.OldestDue, now),
 	)
 }

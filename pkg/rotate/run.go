@@ -17,13 +17,13 @@ import (
 type Summary struct {
 	Secrets  int // looked at
 	Outcomes map[Outcome]int
-	Left     int // that were due and not begun, at least
+	Skipped  int // due and not begun for want of time, at least
 	// OldestDue is since when the oldest of these is due; zero for none.
 	OldestDue time.Time
 }
 
 // Run runs every rotation that is due, some at the same time, and begins none that
-// the context's deadline would cut off. What it leaves, the next run finds. Its error
+// the context's deadline would cut off. What it skips, the next run finds. Its error
 // joins those of single secrets, which do not keep it from the others.
 func (r *Rotator) Run(ctx context.Context) (Summary, error) { return r.run(ctx, nil) }
 
@@ -70,7 +70,7 @@ type pass struct {
 	errs []error
 }
 
-func (p *pass) over(ctx context.Context) bool {
+func (p *pass) stopped(ctx context.Context) bool {
 	return ctx.Err() != nil || !p.stop.IsZero() && time.Now().After(p.stop)
 }
 
@@ -89,7 +89,7 @@ func (p *pass) shard(ctx context.Context, part int) {
 				return nil
 			})
 		}
-		if next == nil || p.over(ctx) {
+		if next == nil || p.stopped(ctx) {
 			return
 		}
 		from = next
@@ -98,9 +98,9 @@ func (p *pass) shard(ctx context.Context, part int) {
 
 func (p *pass) task(ctx context.Context, task store.Task) {
 	defer p.slots.take(ctx)()
-	if p.over(ctx) {
+	if p.stopped(ctx) {
 		p.note(func(s *Summary) {
-			s.Left++
+			s.Skipped++
 			if s.OldestDue.IsZero() || task.Due.Before(s.OldestDue) {
 				s.OldestDue = task.Due
 			}
@@ -125,7 +125,7 @@ func (p *pass) note(change func(*Summary)) {
 
 func (p *pass) fail(ctx context.Context, what string, err error) {
 	if ctx.Err() != nil {
-		return // the time was over
+		return // out of time
 	}
 	p.Log.Error("not rotated", slog.String("secret", what), slog.String("error", err.Error()))
 	p.mu.Lock()

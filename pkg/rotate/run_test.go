@@ -20,7 +20,7 @@ func TestRotation(t *testing.T) {
 	t.Parallel()
 	h := open(t)
 	h.rotate(t, "s")
-	h.wantRun(t, "s", secret.Run{Token: token("v1"), Due: epoch})
+	h.wantState(t, "s", waits(0, epoch, ""))
 	h.clock.add(3 * time.Second)
 	sum := h.run(t)
 	wantOutcomes(t, sum, outcomes{rotate.Succeeded: 1})
@@ -35,8 +35,8 @@ func TestRotation(t *testing.T) {
 			t.Errorf("payload %+v, want the whole ARN, the version, and one token of 36 characters at least", c)
 		}
 	}
-	if got := h.told("s"); !slices.Equal(got, []string{"RotationStarted", "RotationSucceeded"}) {
-		t.Errorf("told %q", got)
+	if got := h.recorded("s"); !slices.Equal(got, []string{"RotationStarted", "RotationSucceeded"}) {
+		t.Errorf("recorded %q", got)
 	}
 	if want := epoch.Add(3 * time.Second); !sec.Rotation.Last.Equal(want) || !sec.RotationDue().IsZero() {
 		t.Errorf("rotated last %v, due %v, want %v and never", sec.Rotation.Last, sec.RotationDue(), want)
@@ -79,12 +79,13 @@ func at(t testing.TB, text string) time.Time {
 func (h *house) wantNext(t testing.TB, opens time.Time, open time.Duration) {
 	t.Helper()
 	sec := h.get(t, "s")
-	if want := (secret.Window{Opens: opens, Closes: opens.Add(open)}); sec.Rotation.Next != want || !sec.RotationDue().Equal(opens) {
-		t.Errorf("the next window is %v, due %v, want %v", sec.Rotation.Next, sec.RotationDue(), want)
+	want := secret.Window{Opens: opens, Closes: opens.Add(open)}
+	if at := sec.RotationDue(); sec.Rotation.Next != want || at.Before(opens) || at.After(opens.Add(open/2)) {
+		t.Errorf("the next window is %v, due %v, want %v", sec.Rotation.Next, at, want)
 	}
 }
 
-// Rotations by schedule begin when their window opens, or later while it is open; and
+// Rotations by schedule begin when they are due, or later while the window is open; and
 // after each the next window is known.
 func TestSchedules(t *testing.T) {
 	t.Parallel()
@@ -94,14 +95,21 @@ func TestSchedules(t *testing.T) {
 			h := open(t)
 			h.schedule(t, c.rules)
 			previous := token("v2")
-			late := time.Duration(0)
+			late := false
 			for _, window := range c.windows {
 				opens := at(t, window)
 				h.wantNext(t, opens, c.open)
-				h.clock.set(opens.Add(-time.Millisecond))
+				start := h.get(t, "s").RotationDue()
+				if !strings.Contains(name, "days") && !start.Equal(opens) {
+					t.Errorf("due %v, want %v", start, opens)
+				}
+				h.clock.set(start.Add(-time.Millisecond))
 				wantOutcomes(t, h.run(t), outcomes{})
-				h.clock.set(opens.Add(late))
-				late = c.open - time.Millisecond
+				h.clock.set(start)
+				if late {
+					h.clock.set(opens.Add(c.open - time.Millisecond))
+				}
+				late = true
 				wantOutcomes(t, h.run(t), outcomes{rotate.Succeeded: 1})
 				if got := h.lambda.took(); !slices.Equal(stepsOf(got, "s"), steps) {
 					t.Fatalf("calls %+v", got)
@@ -129,7 +137,7 @@ func TestMissedWindow(t *testing.T) {
 		opens   string // the window that it finds
 		outcome rotate.Outcome
 	}{
-		"days, the day after":              {"days", "2026-03-15 00:00", "2026-03-15 00:00", rotate.Succeeded},
+		"days, the day after":              {"days", "2026-03-15 12:00", "2026-03-15 00:00", rotate.Succeeded},
 		"days, a week after":               {"days", "2026-03-21 17:30", "2026-03-21 00:00", rotate.Succeeded},
 		"three hours, on the day":          {"days, three hours", "2026-03-14 03:00", "2026-03-15 00:00", rotate.Postponed},
 		"three hours, a week after":        {"days, three hours", "2026-03-21 02:59", "2026-03-21 00:00", rotate.Succeeded},
@@ -156,11 +164,11 @@ func TestMissedWindow(t *testing.T) {
 			if c.outcome == rotate.Postponed {
 				h.wantNext(t, at(t, c.opens), rule.open)
 				wantOutcomes(t, h.run(t), outcomes{})
-				if got := append(h.lambda.took(), call{}); len(got) > 1 || len(h.told("s")) > 0 {
-					t.Errorf("calls %+v, want none, and nothing told", got)
+				if got := append(h.lambda.took(), call{}); len(got) > 1 || len(h.recorded("s")) > 0 {
+					t.Errorf("calls %+v, want none, and nothing recorded", got)
 				}
 				h.wantRotated(t, "s", token("v2"), token("v1"))
-				h.clock.set(at(t, c.opens))
+				h.clock.set(h.get(t, "s").RotationDue())
 				wantOutcomes(t, h.run(t), outcomes{rotate.Succeeded: 1})
 			}
 			h.wantRotated(t, "s", h.get(t, "s").Stages[secret.Current], token("v2"))
@@ -196,12 +204,12 @@ func TestTooManyLabels(t *testing.T) {
 	for n := range others {
 		label(n, secretsmanager.UpdateSecretVersionStageInput{MoveToVersionId: aws.String(token("v2"))})
 	}
-	h.clock.set(at(t, "2026-03-14 10:00"))
+	h.clock.set(at(t, "2026-03-14 12:00"))
 	wantOutcomes(t, h.run(t), outcomes{rotate.GivenUp: 1})
 	h.wantNext(t, at(t, "2026-03-24 00:00"), day)
 	want := rotate.Event{Name: "RotationFailed", ARN: h.get(t, "s").ARN, Failure: "The secret has as many staging labels as it may have."}
 	if !slices.Equal(h.events, []rotate.Event{want}) {
-		t.Errorf("told %+v, want %+v", h.events, want)
+		t.Errorf("recorded %+v, want %+v", h.events, want)
 	}
 	if got := strings.Count(h.logged(), `"level":"WARN","msg":"rotation is left to its next window`); got != 1 {
 		t.Errorf("logged %s, want a warning", h.logged())
@@ -210,10 +218,38 @@ func TestTooManyLabels(t *testing.T) {
 		t.Errorf("calls %+v, want none", got)
 	}
 	wantOutcomes(t, h.run(t), outcomes{})
-	h.clock.set(at(t, "2026-03-24 00:00"))
+	h.clock.set(h.get(t, "s").RotationDue())
 	for n := range others {
 		label(n, secretsmanager.UpdateSecretVersionStageInput{RemoveFromVersionId: aws.String(token("v2"))})
 	}
 	wantOutcomes(t, h.run(t), outcomes{rotate.Succeeded: 1})
 	h.wantRotated(t, "s", h.get(t, "s").Stages[secret.Current], token("v2"))
+}
+
+// A rotation that was given up is not taken up again when AWSCURRENT moved since.
+func TestGivenUpAndMoved(t *testing.T) {
+	t.Parallel()
+	h := open(t)
+	h.schedule(t, rules["cron"].rules)
+	h.lambda.breaks("s", "testSecret", slices.Repeat([]mishap{before(cut)}, secret.MaxAttempts)...)
+	h.clock.set(at(t, "2026-03-06 20:00"))
+	for range secret.MaxAttempts {
+		h.run(t)
+		h.clock.add(time.Hour)
+	}
+	sec := h.get(t, "s")
+	if g, ok := sec.Rotation.State.(secret.GivenUp); !ok || g.From != token("v2") {
+		t.Errorf("state %+v, want it given up", sec.Rotation.State)
+	}
+	must(h.SDK.UpdateSecretVersionStage(t.Context(), &secretsmanager.UpdateSecretVersionStageInput{
+		SecretId: aws.String("s"), VersionStage: aws.String(secret.Current), RemoveFromVersionId: aws.String(token("v2")), MoveToVersionId: aws.String(token("v1")),
+	}))(t)
+	h.lambda.setPassword(sec.ARN, h.value(t, "s", secret.Current))
+	h.clock.set(at(t, "2026-03-13 20:00"))
+	wantOutcomes(t, h.run(t), outcomes{rotate.Succeeded: 1})
+	current := h.get(t, "s").Stages[secret.Current]
+	if current == sec.Stages[secret.Pending] {
+		t.Error("the version that was left unfinished is current")
+	}
+	h.wantRotated(t, "s", current, token("v1"))
 }

@@ -72,7 +72,7 @@ type Background struct {
 
 	mu      sync.Mutex
 	stopped bool
-	busy    int      // how many rotations and sweeps were begun and have not ended
+	active  int      // how many rotations and sweeps were begun and have not ended
 	slots   slots    // of the rotations of all of them
 	waiting []func() // begin when one of those ends
 	running sync.WaitGroup
@@ -101,7 +101,7 @@ func (b *Background) Start(_ context.Context, arn string) error {
 // Sweep begins all that is due, and waits for none of it: a function that hangs does
 // not hold up what comes after it. It does nothing while as many run as may.
 func (b *Background) Sweep() {
-	b.begin(0, func() { _, _ = b.run(b.Context, b.slots) }) // what came of it was told, and its errors are in the log
+	b.begin(0, func() { _, _ = b.run(b.Context, b.slots) }) // its events are recorded, and its errors logged
 }
 
 // begin does something, or has it wait if fewer than so many wait.
@@ -114,8 +114,8 @@ func (b *Background) begin(wait int, do func()) {
 	}
 	switch {
 	case b.stopped:
-	case b.busy < parallel:
-		b.busy++
+	case b.active < parallel:
+		b.active++
 		b.running.Go(func() { b.work(do) })
 	case len(b.waiting) < wait:
 		b.waiting = append(b.waiting, do)
@@ -134,7 +134,7 @@ func (b *Background) next() func() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.stopped || len(b.waiting) == 0 {
-		b.busy--
+		b.active--
 		return nil
 	}
 	do := b.waiting[0]

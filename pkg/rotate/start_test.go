@@ -173,7 +173,9 @@ func TestBackground(t *testing.T) {
 	b = h.background(t.Context(), t)
 	h.rotateAgain(t, "s2", before(missing))
 	b.Wait()
-	h.wantRun(t, "s2", secret.Run{Token: token("v8"), Attempts: 1, Due: epoch.Add(delay), Failure: failureOf("createSecret")})
+	h.wantState(t, "s2", secret.Waiting{
+		Run: secret.Run{Version: token("v8"), From: token("v1"), Attempts: 1, Failure: failureOf("createSecret")}, Due: epoch.Add(delay),
+	})
 
 	if err := b.Start(t.Context(), "arn:aws:secretsmanager:us-east-1:111111111111:secret:s-abcdef"); err == nil {
 		t.Error("no error for a secret of another account")
@@ -186,8 +188,8 @@ func TestBackground(t *testing.T) {
 		return fine(run)
 	})
 	b.Wait()
-	if run := h.get(t, "s").Rotation.Run; run.Token != token("v8") || run.Attempts != 0 || run.Runner == "" {
-		t.Errorf("run %+v, want a lease, and no attempt", run)
+	if l, ok := h.get(t, "s").Rotation.State.(secret.Leased); !ok || l.Version != token("v8") || l.Attempts != 0 {
+		t.Errorf("%+v, want a lease, and no attempt", l)
 	}
 	if strings.Contains(h.logged(), `"not rotated"`) {
 		t.Errorf("logged %s", h.logged())
@@ -218,11 +220,11 @@ func TestBackgroundIsBounded(t *testing.T) {
 	<-begun
 	b.Sweep() // no room for it
 	for _, name := range names[b.Parallel:] {
-		h.wantRun(t, name, secret.Run{Token: token("v1"), Due: epoch})
+		h.wantState(t, name, waits(0, epoch, ""))
 	}
 	close(goOn)
 	until := time.Now().Add(patient)
-	for h.get(t, "c").Rotation.Run.Token != "" || h.get(t, "d").Rotation.Run.Token != "" {
+	for h.get(t, "c").Rotation.State != nil || h.get(t, "d").Rotation.State != nil {
 		if time.Now().After(until) {
 			t.Fatal("what waited is not rotated")
 		}
@@ -285,8 +287,8 @@ func TestStartDuringWait(t *testing.T) {
 			t.Error(err)
 		}
 		b.Wait()
-		if run := h.get(t, name).Rotation.Run; run != (secret.Run{}) && run != (secret.Run{Token: token("v1"), Due: epoch}) {
-			t.Errorf("%s: run %+v, want it at its end, or not begun", name, run)
+		if state := h.get(t, name).Rotation.State; state != nil && state != waits(0, epoch, "") {
+			t.Errorf("%s: state %+v, want it at its end, or not begun", name, state)
 		}
 		b.Sweep()
 		if err := b.Start(t.Context(), arn); err != nil {
@@ -308,8 +310,8 @@ func TestClockBehind(t *testing.T) {
 		b.Now = func() time.Time { return h.clock.Now().Add(-behind) }
 		h.rotate(t, "s")
 		b.Wait()
-		if run := h.get(t, "s").Rotation.Run; (run == secret.Run{}) != begins {
-			t.Errorf("%s behind: run %+v, want it begun and at its end: %t", behind, run, begins)
+		if state := h.get(t, "s").Rotation.State; (state == nil) != begins {
+			t.Errorf("%s behind: state %+v, want it begun and at its end: %t", behind, state, begins)
 		}
 	}
 }
@@ -354,7 +356,7 @@ func TestMetrics(t *testing.T) {
 		{rotate.Summary{}, map[string]float64{}},
 		{
 			rotate.Summary{
-				Secrets: 28, Left: 7, OldestDue: now.Add(-90*time.Second - 500*time.Millisecond),
+				Secrets: 28, Skipped: 7, OldestDue: now.Add(-90*time.Second - 500*time.Millisecond),
 				Outcomes: outcomes{rotate.Succeeded: 1, rotate.Failed: 2, rotate.GivenUp: 3, rotate.Abandoned: 4, rotate.Postponed: 5, rotate.NotDue: 6, rotate.Unknown: 7},
 			},
 			map[string]float64{

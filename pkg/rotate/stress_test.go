@@ -134,8 +134,9 @@ func (c *crowd) wantConsistent(t testing.TB) {
 				t.Errorf("%s: %s is on %s, which is not there", key, label, id)
 			}
 		}
-		if run := sec.Rotation.Run; run.Token != "" && sec.Stages[secret.Pending] != run.Token && sec.Stages[secret.Current] != run.Token {
-			t.Errorf("%s: a rotation of %s, with %v", key, run.Token, sec.Stages)
+		_, cancelled := sec.Rotation.State.(secret.Cancelled)
+		if id := sec.Rotation.Run().Version; id != "" && !cancelled && sec.Stages[secret.Pending] != id && sec.Stages[secret.Current] != id {
+			t.Errorf("%s: a rotation of %s, with %v", key, id, sec.Stages)
 		}
 	}
 	if len(due) > 0 {
@@ -230,8 +231,11 @@ func TestEverythingAtOnce(t *testing.T) {
 	c.wantConsistent(t)
 	for _, name := range c.names {
 		sec := h.get(t, name)
-		if run := sec.Rotation.Run; run.Token != "" && !run.Due.IsZero() && sec.Deletion.IsZero() {
-			t.Errorf("%s: %+v, want nothing under way", name, run)
+		switch state := sec.Rotation.State.(type) {
+		case secret.Waiting, secret.Leased:
+			if sec.Deletion.IsZero() {
+				t.Errorf("%s: %+v, want nothing under way", name, state)
+			}
 		}
 		if sec.Stages[secret.Current] != "" && sec.Deletion.IsZero() {
 			h.wantSound(t, name)

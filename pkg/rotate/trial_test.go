@@ -1,6 +1,7 @@
 package rotate_test
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"testing"
@@ -35,7 +36,7 @@ func (h *house) try(t testing.TB, name string) {
 func (h *house) wantUntouched(t testing.TB, name string) {
 	t.Helper()
 	sec := h.get(t, name)
-	if want := (secret.Stages{secret.Current: token("v0")}); !maps.Equal(sec.Stages, want) || sec.Rotation.Run != (secret.Run{}) || !sec.Rotation.Last.IsZero() {
+	if want := (secret.Stages{secret.Current: token("v0")}); !maps.Equal(sec.Stages, want) || underWay(sec) || !sec.Rotation.Last.IsZero() {
 		t.Errorf("%s: stages %v, rotation %+v, want %v and none", name, sec.Stages, sec.Rotation, want)
 	}
 	if got := h.value(t, name, secret.Current); got != valueMark+"v0" {
@@ -44,6 +45,15 @@ func (h *house) wantUntouched(t testing.TB, name string) {
 	if got := h.copies(t, name); sec.Versions != 1 || got != 0 {
 		t.Errorf("%s: %d versions, and %d copies are there, want the first alone", name, sec.Versions, got)
 	}
+}
+
+// underWay says whether there is a rotation that is neither given up nor cancelled.
+func underWay(sec secret.Secret) bool {
+	switch sec.Rotation.State.(type) {
+	case secret.Waiting, secret.Leased:
+		return true
+	}
+	return false
 }
 
 // copies is how many items there are of the version v1.
@@ -70,7 +80,7 @@ func TestTrial(t *testing.T) {
 		mishaps []mishap
 		first   rotate.Outcome
 		calls   int
-		told    []string
+		events  []string
 	}{
 		"good":             {nil, rotate.Succeeded, 1, []string{"Succeeded"}},
 		"fails":            {failure[:1], rotate.Failed, 2, []string{"Failed", "Succeeded"}},
@@ -88,15 +98,15 @@ func TestTrial(t *testing.T) {
 		if got := stepsOf(h.lambda.took(), name); !slices.Equal(got, slices.Repeat([]string{"testSecret"}, c.calls)) {
 			t.Errorf("%s: steps %q, want testSecret %d times", name, got, c.calls)
 		}
-		var told []string
-		for _, what := range c.told {
-			told = append(told, "TestRotationStarted")
+		var events []string
+		for _, what := range c.events {
+			events = append(events, "TestRotationStarted")
 			if what != "" {
-				told = append(told, "TestRotation"+what)
+				events = append(events, "TestRotation"+what)
 			}
 		}
-		if got := h.told(name); !slices.Equal(got, told) {
-			t.Errorf("%s: told %q, want %q", name, got, told)
+		if got := h.recorded(name); !slices.Equal(got, events) {
+			t.Errorf("%s: recorded %q, want %q", name, got, events)
 		}
 	}
 }
@@ -119,14 +129,40 @@ func TestTrialDies(t *testing.T) {
 	h.wantUntouched(t, "s")
 }
 
-// A new current value ends a test. Its copy has no label any more, and goes as all
-// such versions do.
-func TestTrialOfOldValue(t *testing.T) {
+// Whatever ends a test discards its copy at once: a new current value, a move of
+// labels, or a deletion, whether the function runs or not.
+func TestTrialEnds(t *testing.T) {
 	t.Parallel()
 	h := open(t)
-	h.try(t, "s")
-	h.lambda.breaks("s", "testSecret", then(func() { h.put(t, "s") }))
-	wantOutcomes(t, h.run(t), outcomes{rotate.Abandoned: 1})
-	h.wantRotated(t, "s", token("v9"), token("v0"))
-	h.again(t, "s")
+	for name, end := range map[string]func(string){
+		"put":      func(name string) { h.put(t, name) },
+		"take-off": func(name string) { h.takeOff(t, name) },
+		"delete": func(name string) {
+			must(h.SDK.DeleteSecret(t.Context(), &secretsmanager.DeleteSecretInput{SecretId: &name}))(t)
+		},
+	} {
+		for _, running := range []bool{true, false} {
+			name := fmt.Sprint(name, running)
+			h.try(t, name)
+			do := func() {
+				end(name)
+				if got := h.copies(t, name); got != 0 {
+					t.Errorf("%s: %d copies are there, want none", name, got)
+				}
+			}
+			if running {
+				h.lambda.breaks(name, "testSecret", then(do))
+				wantOutcomes(t, h.run(t), outcomes{rotate.Abandoned: 1})
+			} else {
+				do()
+				wantOutcomes(t, h.run(t), outcomes{})
+			}
+			if sec := h.get(t, name); !sec.Deletion.IsZero() {
+				h.restore(t, name)
+				h.wantUntouched(t, name)
+			}
+			wantOutcomes(t, h.run(t), outcomes{})
+			h.again(t, name)
+		}
+	}
 }

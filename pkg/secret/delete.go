@@ -26,9 +26,13 @@ func (s Secret) Delete(days int, now time.Time) (Change, error) {
 	if !s.Deletion.IsZero() {
 		return Change{}, Errorf(InvalidRequest, "You can't perform this operation on the secret because it was already scheduled for deletion.")
 	}
+	run := s.Rotation.Run()
+	if run.Test {
+		s = s.abandon(now)
+	}
 	s = s.changed(now)
 	s.Deleted, s.Deletion = now, now.UTC().AddDate(0, 0, days) // no clocks are put forward or back in UTC
-	return Change{Secret: s}, nil
+	return s.discard(run), nil
 }
 
 // DeletedAt is the time of the DeleteSecret call that scheduled the secret for

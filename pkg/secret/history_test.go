@@ -18,23 +18,23 @@ const stepLen = 4
 const maxSteps = 64
 
 const (
-	opPut       = iota // version, first label, how many labels
-	opMove             // label, from, to
-	opRotate           // version, 1 for a test, number of rules
-	opTag              // key, value, how many
-	opUntag            // key
-	opDelete           // days
-	opRestore          //
-	opRemove           //
-	opLease            // runner, minutes
-	opRotated          // runner
-	opFailed           // runner, minutes until the next attempt
-	opReattempt        //
-	opCancel           //
-	opPostpone         // minutes
-	opLeft             // runner
-	opStopped          // runner
-	opPass             // minutes
+	opPut           = iota // version, first label, how many labels
+	opMove                 // label, from, to
+	opRotate               // version, 1 for a test, number of rules
+	opTag                  // key, value, how many
+	opUntag                // key
+	opDelete               // days
+	opRestore              //
+	opRemove               //
+	opLease                // runner, minutes
+	opRotated              // runner
+	opFailed               // runner, minutes until the next attempt
+	opReattempt            //
+	opCancel               //
+	opPostpone             // minutes
+	opCallEnded            // runner
+	opReturnAttempt        // runner
+	opPass                 // minutes
 	ops
 )
 
@@ -135,9 +135,10 @@ var histories = []struct {
 		opLease, 1, 1, 0,
 		opPass, 2, 0, 0,
 	}, MaxAttempts+1), []byte{
+		opPass, 20, 0, 0,
 		opLease, 2, 10, 0,
 		opCancel, 0, 0, 0,
-	}), Stages{Current: "v2", Previous: "v1", Pending: "by schedule 17"}},
+	}), Stages{Current: "v2", Previous: "v1", Pending: "by schedule 18"}},
 	{"a test", []byte{
 		opPut, 1, 0, 0,
 		opRotate, 2, 1, 0,
@@ -152,6 +153,31 @@ var histories = []struct {
 		opRotate, 4, 1, 0,
 		opCancel, 0, 0, 0,
 	}, Stages{Current: "v1", "mine0": "v3"}},
+	{"tests that are ended by a put, by moves, and by a deletion", []byte{
+		opPut, 1, 0, 0,
+		opRotate, 2, 1, 0,
+		opLease, 1, 10, 0,
+		opPut, 3, 0, 0,
+		opRotate, 2, 1, 0,
+		opMove, 2, 2, 3,
+		opRotate, 4, 1, 0,
+		opMove, 2, 4, 0,
+		opRotate, 5, 1, 0,
+		opDelete, 7, 0, 0,
+		opRestore, 0, 0, 0,
+		opRotate, 6, 1, 0,
+		opMove, 4, 0, 6,
+		opPut, 2, 0, 0,
+	}, Stages{Current: "v2", Previous: "v3", "mine0": "v6"}},
+	{"a late put of an abandoned rotation", []byte{
+		opPut, 1, 0, 0,
+		opRotate, 2, 0, 3,
+		opLease, 1, 1, 0,
+		opPut, 3, 0, 0,
+		opPut, 2, 2, 1,
+		opPass, 20, 0, 0,
+		opLease, 2, 10, 0,
+	}, Stages{Current: "v3", Previous: "v1", Pending: "by schedule 7"}},
 	{"the same request again, and that of another version", []byte{
 		opPut, 1, 0, 0,
 		opRotate, 2, 0, 2,
@@ -166,14 +192,14 @@ var histories = []struct {
 		opPut, 3, 4, 1,
 		opRotate, 3, 0, 0,
 	}, Stages{Current: "v4", Previous: "v1", "mine0": "v3"}},
-	{"a runner that is busy still", []byte{
+	{"a call that is in flight", []byte{
 		opPut, 1, 0, 0,
 		opRotate, 2, 0, 0,
 		opLease, 1, 20, 0,
 		opPut, 3, 0, 0,
 		opRotate, 4, 0, 0,
 		opLease, 2, 20, 0,
-		opLeft, 1, 0, 0,
+		opCallEnded, 1, 0, 0,
 		opLease, 2, 20, 0,
 		opPut, 4, 2, 1,
 		opMove, 0, 3, 4,
@@ -191,8 +217,8 @@ var histories = []struct {
 		opPut, 2, 2, 1,
 	}, slices.Repeat([]byte{
 		opLease, 1, 2, 0,
-		opStopped, 1, 0, 0,
-		opStopped, 1, 0, 0,
+		opReturnAttempt, 1, 0, 0,
+		opReturnAttempt, 1, 0, 0,
 	}, MaxAttempts+1), []byte{
 		opLease, 2, 10, 0,
 		opMove, 0, 1, 2,
@@ -374,10 +400,11 @@ type history struct {
 	leases map[string]Lease // by their rotation tokens
 	// working are the runners that may be calling the function, with the ends of their
 	// leases: those that had a lease and have not been seen to end it.
-	working map[string]time.Time
-	stopped map[string]bool // leases that were given back, by proof
-	asked   string          // token of the last RotateSecret
-	past    []moment
+	working  map[string]time.Time
+	returned map[string]bool // attempts that were returned, by proof
+	copies   map[string]bool // of tests, until they have another label
+	asked    string          // token of the last RotateSecret
+	past     []moment
 }
 
 // A moment is a secret as a step found it, and a copy that shares nothing.
@@ -394,7 +421,8 @@ func (h *history) begin() {
 	h.put = map[string]bool{}
 	h.leases = map[string]Lease{}
 	h.working = map[string]time.Time{}
-	h.stopped = map[string]bool{}
+	h.returned = map[string]bool{}
+	h.copies = map[string]bool{}
 	h.asked = ""
 }
 
@@ -434,10 +462,10 @@ func (h *history) play(op, a, b, c byte) {
 		h.playCancel()
 	case opPostpone:
 		h.settleRotation(h.secret.Postpone(h.window(h.secret.Rotation.Rules)))
-	case opLeft:
-		h.playLeft(runner(a))
-	case opStopped:
-		h.playStopped(runner(a))
+	case opCallEnded:
+		h.playCallEnded(runner(a))
+	case opReturnAttempt:
+		h.playReturnAttempt(runner(a))
 	case opPass:
 		h.now = h.now.Add(minutes(a))
 	}
@@ -499,11 +527,11 @@ func (h *history) playPut(version string, labels []string) {
 	if !reflect.DeepEqual(change.Version, want) {
 		h.t.Fatalf("got version %+v, want %+v", change.Version, want)
 	}
-	if got, want := change.Secret.Versions, h.secret.Versions+1; got != want {
+	if got, want := change.Secret.Versions, h.secret.Versions+1-len(change.IDs(Discard)); got != want {
 		h.t.Fatalf("got a count of %d versions, want %d", got, want)
 	}
 	_, began := h.secret.Stages[Current]
-	byRotation := version == h.secret.Rotation.Run.Token // which says itself when it is current
+	byRotation := version == h.secret.Rotation.Run().Version // which says itself when it is current
 	if len(labels) == 0 || !began && !byRotation && !slices.Contains(labels, Current) {
 		labels = append(labels, Current)
 	}
@@ -586,7 +614,7 @@ func (h *history) playRotate(version string, test bool, rules *RotationRules) {
 		}
 	}
 	if change.Version != nil {
-		h.put[version] = true
+		h.put[version], h.copies[version] = true, true
 	}
 	h.asked = version
 	h.checkRoom(change)
@@ -598,7 +626,7 @@ func (h *history) playRotate(version string, test bool, rules *RotationRules) {
 func (h *history) checkRoom(change Change) {
 	h.t.Helper()
 	after := change.Secret.Stages
-	if change.Secret.Rotation.Run.Token == "" {
+	if change.Secret.Rotation.State == nil {
 		return
 	}
 	for _, label := range []string{Current, Previous} {
@@ -617,15 +645,17 @@ func (h *history) playLease(runner string, d time.Duration) {
 	lease := Lease{
 		Runner: runner, Proof: ProofOf(token), Until: h.now.Add(d), Token: fmt.Sprint("by schedule ", len(h.past)), Next: h.window(h.secret.Rotation.Rules),
 	}
-	before, due := h.secret.Rotation.Run, h.secret.RotationDue()
+	before, due := h.secret.Rotation, h.secret.RotationDue()
 	change := h.secret.Lease(lease, h.now)
 	if change.IsUnchanged() == h.secret.IsRotationDue(h.now) {
 		h.t.Fatalf("got nothing %t of what is due at %s", change.IsUnchanged(), due)
 	}
-	if early := due.Sub(h.now); !change.IsUnchanged() && early > 0 && (early > Skew || before.Runner != "" || !before.underWay()) {
-		h.t.Fatalf("got %+v, %s before it was due", change.Secret.Rotation.Run, early)
+	if early := due.Sub(h.now); !change.IsUnchanged() && early > 0 {
+		if _, waiting := before.State.(Waiting); !waiting || early > Skew {
+			h.t.Fatalf("got %+v, %s before it was due", change.Secret.Rotation.State, early)
+		}
 	}
-	if run := change.Secret.Rotation.Run; !change.IsUnchanged() && run.Runner == runner {
+	if l, err := change.Secret.LeaseOf(runner); !change.IsUnchanged() && err == nil {
 		for other, until := range h.working {
 			if h.now.Before(until) {
 				h.t.Fatalf("got a lease for %s while %s may be at work until %s", runner, other, until)
@@ -633,9 +663,10 @@ func (h *history) playLease(runner string, d time.Duration) {
 		}
 		h.leases[token] = lease
 		h.working[runner] = lease.Until
-		if run.Proof != lease.Proof || !run.Due.Equal(lease.Until) {
-			h.t.Fatalf("got %+v for the lease %+v", run, lease)
+		if l.Proof != lease.Proof || !l.Until.Equal(lease.Until) {
+			h.t.Fatalf("got %+v for the lease %+v", l, lease)
 		}
+		h.checkBegun(l.Run, lease.Token)
 		if !before.underWay() {
 			h.checkRoom(change)
 		}
@@ -645,19 +676,19 @@ func (h *history) playLease(runner string, d time.Duration) {
 
 func (h *history) playRotated(runner string) {
 	h.t.Helper()
-	run := h.secret.Rotation.Run
+	run, lost := h.secret.LeaseOf(runner)
 	change, err := h.secret.Rotated(runner, h.window(h.secret.Rotation.Rules), h.now)
-	if run.Runner != runner && err == nil {
-		h.t.Fatalf("got no refusal for %s of what %s runs", runner, run.Runner)
+	if lost != nil && err == nil {
+		h.t.Fatalf("got no refusal for %s of %+v", runner, h.secret.Rotation.State)
 	}
 	if h.refusedRunner(change, err) {
 		return
 	}
 	switch {
-	case !run.Test && h.secret.Stages[Current] != run.Token:
-		h.t.Fatalf("got rotated to %s with %v", run.Token, h.secret.Stages)
-	case change.Secret.Stages[Pending] == run.Token:
-		h.t.Fatalf("got AWSPENDING left on %s", run.Token)
+	case !run.Test && h.secret.Stages[Current] != run.Version:
+		h.t.Fatalf("got rotated to %s with %v", run.Version, h.secret.Stages)
+	case change.Secret.Stages[Pending] == run.Version:
+		h.t.Fatalf("got AWSPENDING left on %s", run.Version)
 	case !run.Test && !change.Secret.Rotation.Last.Equal(h.now):
 		h.t.Fatalf("got rotated at %s, want %s", change.Secret.Rotation.Last, h.now)
 	}
@@ -667,16 +698,16 @@ func (h *history) playRotated(runner string) {
 
 func (h *history) playFailed(runner string, retry time.Duration) {
 	h.t.Helper()
-	run := h.secret.Rotation.Run
+	_, lost := h.secret.LeaseOf(runner)
 	change, err := h.secret.Failed(runner, "why", retry, h.now)
-	if run.Runner != runner && err == nil {
-		h.t.Fatalf("got no refusal for %s of what %s runs", runner, run.Runner)
+	if lost != nil && err == nil {
+		h.t.Fatalf("got no refusal for %s of %+v", runner, h.secret.Rotation.State)
 	}
 	if h.refusedRunner(change, err) {
 		return
 	}
-	if change.Secret.Rotation.Run.Runner != "" {
-		h.t.Fatalf("got %+v, want the lease to be given back", change.Secret.Rotation.Run)
+	if _, leased := change.Secret.Rotation.State.(Leased); leased {
+		h.t.Fatalf("got %+v, want the lease to be returned", change.Secret.Rotation.State)
 	}
 	if !change.Secret.Rotation.Last.Equal(h.secret.Rotation.Last) {
 		h.t.Fatalf("got rotated at %s of a failure", change.Secret.Rotation.Last)
@@ -685,44 +716,44 @@ func (h *history) playFailed(runner string, retry time.Duration) {
 	h.settleRotation(change)
 }
 
-// playLeft has a runner look for its rotation; when that is not its own, it says so.
-func (h *history) playLeft(runner string) {
+// playCallEnded has a runner look for its lease; when that is lost, its call has ended.
+func (h *history) playCallEnded(runner string) {
 	h.t.Helper()
-	if _, err := h.secret.RunBy(runner); err == nil {
+	if _, err := h.secret.LeaseOf(runner); err == nil {
 		return
 	}
-	change := h.secret.Left(runner)
+	change := h.secret.CallEnded(runner)
 	want := h.secret
-	if want.Rotation.Busy.Runner == runner {
-		want.Rotation.Busy = Busy{}
+	if want.Rotation.InFlight.Runner == runner {
+		want.Rotation.InFlight = Call{}
 	}
 	if !reflect.DeepEqual(change.Secret, want) || change.IsUnchanged() != (want.Rotation == h.secret.Rotation) {
-		h.t.Fatalf("got %+v when %s left, want %+v", change.Secret.Rotation, runner, want.Rotation)
+		h.t.Fatalf("got %+v when the call of %s ended, want %+v", change.Secret.Rotation, runner, want.Rotation)
 	}
-	if h.secret.Rotation.Run.Runner != runner { // or else it is deleted, and restored it goes on
+	if l, _ := h.secret.Rotation.State.(Leased); l.Runner != runner { // or else it is deleted, and restored it goes on
 		delete(h.working, runner)
 	}
 	h.settleRotation(change)
 }
 
-// playStopped ends the process of a runner in good order; what it called may go on.
-func (h *history) playStopped(runner string) {
+// playReturnAttempt shuts down the process of a runner; what it called may go on.
+func (h *history) playReturnAttempt(runner string) {
 	h.t.Helper()
-	run := h.secret.Rotation.Run
-	if h.stopped[run.Proof] {
+	l, lost := h.secret.LeaseOf(runner)
+	if lost == nil && h.returned[l.Proof] {
 		return // once
 	}
-	change, err := h.secret.Stopped(runner)
-	if run.Runner != runner && err == nil {
-		h.t.Fatalf("got no refusal for %s of what %s runs", runner, run.Runner)
+	change, err := h.secret.ReturnAttempt(runner)
+	if lost != nil && err == nil {
+		h.t.Fatalf("got no refusal for %s of %+v", runner, h.secret.Rotation.State)
 	}
 	if h.refusedRunner(change, err) {
 		return
 	}
-	h.stopped[run.Proof] = true
-	run.Attempts--
-	if got := change.Secret.Rotation.Run; got != run {
-		h.t.Fatalf("got %+v, want the attempt back alone: %+v", got, run)
+	h.returned[l.Proof] = true
+	l.Attempts--
+	if got := change.Secret.Rotation.State; got != l {
+		h.t.Fatalf("got %+v, want the attempt returned and nothing else: %+v", got, l)
 	}
 	h.settleRotation(change)
 }
@@ -733,7 +764,7 @@ func (h *history) playCancel() {
 	if h.refused(change, err, true) {
 		return
 	}
-	if r := change.Secret.Rotation; r.Enabled || r.Run != (Run{}) || r.Next != (Window{}) {
+	if r := change.Secret.Rotation; r.Enabled || r.underWay() || r.Next != (Window{}) {
 		h.t.Fatalf("got %+v, want it off", r)
 	}
 	h.settleRotation(change)
@@ -763,17 +794,9 @@ func (h *history) settleRotation(change Change) {
 	if len(after) > MaxLabels && len(after) > len(before) {
 		h.t.Fatalf("got %d labels, want %d at most", len(after), MaxLabels)
 	}
-	if ids := change.IDs(Discard); len(ids) > 0 {
-		id := ids[0]
-		if labels := after.Of(id); len(labels) > 0 || !h.put[id] || change.Secret.Prunings != h.secret.Prunings+1 {
-			h.t.Fatalf("got version %s discarded, there %t, with labels %q and %d prunings", id, h.put[id], labels, change.Secret.Prunings)
-		}
-		delete(h.put, id)
-	} else if change.Secret.Prunings != h.secret.Prunings {
-		h.t.Fatal("got a pruning counted, and none was")
-	}
-	if last := change.Secret.Rotation.Last; !last.Equal(h.secret.Rotation.Last) && before[Current] != h.secret.Rotation.Run.Token {
-		h.t.Fatalf("got rotated at %s, and %s was not current", last, h.secret.Rotation.Run.Token)
+	h.checkDiscard(change)
+	if last := change.Secret.Rotation.Last; !last.Equal(h.secret.Rotation.Last) && before[Current] != h.secret.Rotation.Run().Version {
+		h.t.Fatalf("got rotated at %s, and %s was not current", last, h.secret.Rotation.Run().Version)
 	}
 	same := change.Secret
 	same.Stages, same.Versions, same.Prunings = h.secret.Stages, h.secret.Versions, h.secret.Prunings
@@ -789,6 +812,34 @@ func (h *history) settleRotation(change Change) {
 	h.secret.Revision++
 }
 
+// checkDiscard says whether what is discarded is the copy of a test without a label.
+func (h *history) checkDiscard(change Change) {
+	h.t.Helper()
+	ids := change.IDs(Discard)
+	if len(ids) > 1 || change.Secret.Prunings != h.secret.Prunings+int64(len(ids)) {
+		h.t.Fatalf("got %q discarded, and %d prunings after %d", ids, change.Secret.Prunings, h.secret.Prunings)
+	}
+	for _, id := range ids {
+		if labels := change.Secret.Stages.Of(id); len(labels) > 0 || !h.put[id] || !h.copies[id] {
+			h.t.Fatalf("got version %s discarded, there %t, a copy %t, with labels %q", id, h.put[id], h.copies[id], labels)
+		}
+		delete(h.put, id)
+		delete(h.copies, id)
+	}
+}
+
+// checkBegun says whether a rotation that is leased makes a version of its own, or one that may be taken up
+// again: the one under way, or one that was given up with the current version as it was.
+func (h *history) checkBegun(run Run, fresh string) {
+	h.t.Helper()
+	before := h.secret.Rotation
+	g, givenUp := before.State.(GivenUp)
+	again := givenUp && g.Version == run.Version && g.From == h.secret.Stages[Current]
+	if !before.underWay() && !again && (run.Version != fresh || run.From != h.secret.Stages[Current]) {
+		h.t.Fatalf("got a rotation of %+v by schedule, after %+v with %v", run, before.State, h.secret.Stages)
+	}
+}
+
 // checkRun checks what holds for the rotation after every step.
 func (h *history) checkRun() {
 	h.t.Helper()
@@ -797,42 +848,45 @@ func (h *history) checkRun() {
 	if s.Versions != len(h.put) {
 		h.t.Fatalf("got a count of %d versions, want %d", s.Versions, len(h.put))
 	}
-	if r.Run.Token != "" && s.Stages[Pending] != r.Run.Token && s.Stages[Current] != r.Run.Token {
-		h.t.Fatalf("got a rotation of %s with %v, want its version under AWSPENDING or AWSCURRENT", r.Run.Token, s.Stages)
+	run := r.Run()
+	_, cancelled := r.State.(Cancelled)
+	if r.State != nil && !cancelled && s.Stages[Pending] != run.Version && s.Stages[Current] != run.Version {
+		h.t.Fatalf("got a rotation of %s with %v, want its version under AWSPENDING or AWSCURRENT", run.Version, s.Stages)
 	}
 	if r.Asked != h.asked {
 		h.t.Fatalf("got %s asked for, want %s", r.Asked, h.asked)
 	}
-	if r.Busy.Runner == "" && r.Busy != (Busy{}) || r.Busy.Until.After(h.now) && r.Busy.Runner == r.Run.Runner {
-		h.t.Fatalf("got %+v busy beside %+v", r.Busy, r.Run)
+	l, leased := r.State.(Leased)
+	if r.InFlight.Runner == "" && r.InFlight != (Call{}) || leased && r.InFlight.Until.After(h.now) && r.InFlight.Runner == l.Runner {
+		h.t.Fatalf("got %+v in flight beside %+v", r.InFlight, r.State)
 	}
-	if due := s.RotationDue(); !due.IsZero() && due.Before(r.Busy.Until) {
-		h.t.Fatalf("got it due at %s, want nothing done before %+v is over", due, r.Busy)
+	if due := s.RotationDue(); !due.IsZero() && due.Before(r.InFlight.Until) {
+		h.t.Fatalf("got it due at %s, want nothing done before %+v has ended", due, r.InFlight)
 	}
-	if r.Run.Token != "" && !r.Enabled || r.Run.Attempts > MaxAttempts || r.Run.Attempts < 0 || r.Run.Test && !h.put[r.Run.Token] {
+	if r.State != nil && cancelled == r.Enabled || run.Attempts > MaxAttempts || run.Attempts < 0 || run.Test && !h.put[run.Version] {
 		h.t.Fatalf("got rotation %+v", r)
 	}
-	if r.Run.Token == "" && r.Run != (Run{}) || r.Run.Runner != "" && r.Run.Due.IsZero() {
-		h.t.Fatalf("got a rest of a rotation: %+v", r.Run)
-	}
-	if r.Run.Runner == "" && r.Run.Proof != "" {
-		h.t.Fatalf("got the proof of nobody's lease: %+v", r.Run)
+	for copied := range h.copies {
+		labels := s.Stages.Of(copied)
+		if len(labels) == 0 || !run.Test && slices.Equal(labels, []string{Pending}) {
+			h.t.Fatalf("got the copy %s of a test left with the labels %q", copied, labels)
+		}
+		if !slices.Equal(labels, []string{Pending}) {
+			delete(h.copies, copied)
+		}
 	}
 	for token, lease := range h.leases {
-		valid := r.Run.Proof == lease.Proof && r.Run.Runner == lease.Runner && h.now.Before(lease.Until)
+		valid := leased && l.Proof == lease.Proof && l.Runner == lease.Runner && h.now.Before(lease.Until)
 		for _, version := range append(s.Stages.Versions(), "none") {
-			want := valid && version == r.Run.Token
+			want := valid && version == run.Version
 			if got := s.IsRotating(token, version, h.now); got != want {
-				h.t.Fatalf("got rotating %t by %s for %s, want %t: %+v", got, token, version, want, r.Run)
-			}
-			if err := s.CheckRotationToken(token, version, h.now); (err == nil) != (want || r.Run.Token == "") {
-				h.t.Fatalf("got %v of %s for %s: %+v", err, token, version, r.Run)
+				h.t.Fatalf("got rotating %t by %s for %s, want %t: %+v", got, token, version, want, r.State)
 			}
 		}
 	}
-	for _, token := range []string{"", "foreign", r.Run.Proof} {
-		if s.IsRotating(token, r.Run.Token, h.now) {
-			h.t.Fatalf("got rotating by the token %q: %+v", token, r.Run)
+	for _, token := range []string{"", "foreign", l.Proof} {
+		if s.IsRotating(token, run.Version, h.now) {
+			h.t.Fatalf("got rotating by the token %q: %+v", token, r.State)
 		}
 	}
 }
@@ -971,26 +1025,27 @@ func (h *history) rotationAfter(change Change) Rotation {
 	if maps.Equal(h.secret.Stages, change.Secret.Stages) && change.Version == nil {
 		return after
 	}
-	on := before.Run.Token
-	kept := change.Secret.Stages[Pending] == on || change.Secret.Stages[Current] == on
-	if on != "" && kept != (after.Run == before.Run) || !kept && after.Run != (Run{}) {
-		h.t.Fatalf("got rotation %+v with %v, before %+v with %v", after.Run, change.Secret.Stages, before.Run, h.secret.Stages)
+	run := before.Run()
+	kept := change.Secret.Stages[Pending] == run.Version || change.Secret.Stages[Current] == run.Version
+	kept = kept && (!run.Test || change.Secret.Deletion.IsZero()) // a deletion ends a test
+	if before.State != nil && kept != (after.State == before.State) || !kept && after.State != nil {
+		h.t.Fatalf("got rotation %+v with %v, before %+v with %v", after.State, change.Secret.Stages, before.State, h.secret.Stages)
 	}
-	made := before.Run.underWay() && !before.Run.Test && h.secret.Stages[Current] == on
+	made := before.underWay() && !run.Test && h.secret.Stages[Current] == run.Version
 	if !after.Last.Equal(before.Last) && (kept || !made || !after.Last.Equal(h.now)) {
-		h.t.Fatalf("got rotated at %s of %+v", after.Last, before.Run)
+		h.t.Fatalf("got rotated at %s of %+v", after.Last, run)
 	}
 	if after.Next != before.Next && (change.Version == nil || change.Secret.Stages[Current] != change.Version.ID || before.Next.Opens.IsZero()) {
 		h.t.Fatalf("got window %+v, want %+v", after.Next, before.Next)
 	}
-	busy := before.Busy
-	if !kept && before.Run.held(h.now) {
-		busy = Busy{before.Run.Runner, before.Run.Due}
+	call := before.InFlight
+	if l, held := before.lease(h.now); !kept && held {
+		call = Call{l.Runner, l.Until}
 	}
-	if after.Busy != busy {
-		h.t.Fatalf("got %+v busy of %+v, want %+v", after.Busy, before, busy)
+	if after.InFlight != call {
+		h.t.Fatalf("got %+v in flight of %+v, want %+v", after.InFlight, before, call)
 	}
-	after.Run, after.Last, after.Next, after.Busy = before.Run, before.Last, before.Next, before.Busy
+	after.State, after.Last, after.Next, after.InFlight = before.State, before.Last, before.Next, before.InFlight
 	return after
 }
 
@@ -1019,12 +1074,13 @@ func (h *history) settle(change Change, err error) {
 	same := next
 	same.Stages, same.Versions, same.Tags = h.secret.Stages, h.secret.Versions, h.secret.Tags
 	same.Changed, same.Deletion, same.Deleted = h.secret.Changed, h.secret.Deletion, h.secret.Deleted
-	same.Moves = h.secret.Moves
+	same.Moves, same.Prunings = h.secret.Moves, h.secret.Prunings
 	same.Rotation = h.rotationAfter(change)
 	if !reflect.DeepEqual(same, h.secret) {
 		h.t.Fatalf("got %+v, want no more to change of %+v", next, h.secret)
 	}
 	h.checkMoves(change)
+	h.checkDiscard(change)
 	h.secret = next
 	h.secret.Revision++
 }

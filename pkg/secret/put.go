@@ -13,17 +13,18 @@ func (s Secret) Put(version string, labels []string, now time.Time) (Change, err
 	if err := s.Active(); err != nil {
 		return Change{}, err
 	}
-	byRotation := version == s.Rotation.Run.Token
+	byRotation := version == s.Rotation.Run().Version
 	stages, err := s.Stages.put(version, labels, byRotation)
 	if err != nil {
 		return Change{}, err
 	}
-	s = s.changed(now).restaged(stages, now)
 	if stages[Current] == version {
 		s = s.counted(now)
 	}
 	s.Versions++
-	return Change{Secret: s, Version: &Version{ID: version, Created: now}}, nil
+	change := s.restage(stages, now)
+	change.Version = &Version{ID: version, Created: now}
+	return change, nil
 }
 
 // New is a secret as CreateSecret begins it, without a version. The caller fills

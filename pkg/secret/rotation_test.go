@@ -26,32 +26,32 @@ var (
 func scheduled(stages Stages) Secret {
 	s := having(stages)
 	s.Versions = 2
-	s.Rotation = Rotation{Enabled: true, Lambda: function, Rules: monthly, Anchor: born, Last: born, Next: april}
+	s.Rotation = Rotation{Enabled: true, Lambda: function, Rules: nightly, Anchor: born, Last: born, Next: april}
 	return s
 }
 
 // rotating is a secret whose version N is being made, as RotateSecret asked.
-func rotating(stages Stages, run Run) Secret {
-	s := scheduled(stages)
-	run.Token = "N"
-	s.Rotation.Run, s.Rotation.Asked = run, "N"
+func rotating(state State) Secret {
+	s := scheduled(Stages{Current: "v1", Pending: "N"})
+	s.Rotation.State, s.Rotation.Asked = state, "N"
 	return s
 }
 
+// made is the rotation from v1 to N, after some attempts.
+func made(attempts int, failure string) Run {
+	return Run{Version: "N", From: "v1", Attempts: attempts, Failure: failure}
+}
+
 // What becomes of a rotation. The version N has no value yet until it is tested.
-func begun() Secret { return rotating(Stages{Current: "v1", Pending: "N"}, Run{Due: now}) }
+func begun() Secret { return rotating(Waiting{made(0, ""), now}) }
 
 func leased() Secret {
-	return rotating(Stages{Current: "v1", Pending: "N"}, Run{Attempts: 1, Due: now.Add(time.Minute), Runner: "me", Proof: ProofOf(rotationToken)})
+	return rotating(Leased{made(1, ""), "me", ProofOf(rotationToken), now.Add(time.Minute)})
 }
 
-func waiting() Secret {
-	return rotating(Stages{Current: "v1", Pending: "N"}, Run{Attempts: 2, Due: now.Add(time.Minute), Failure: "why"})
-}
+func waiting() Secret { return rotating(Waiting{made(2, "why"), now.Add(time.Minute)}) }
 
-func givenUp() Secret {
-	return rotating(Stages{Current: "v1", Pending: "N"}, Run{Attempts: MaxAttempts, Failure: "why"})
-}
+func givenUp() Secret { return rotating(GivenUp{"N", "v1", "why"}) }
 
 // finished is a rotation whose function has done all, and whose runner has not said so.
 func finished() Secret {
@@ -61,20 +61,24 @@ func finished() Secret {
 }
 
 func underTest() Secret {
-	s := leased()
-	s.Rotation.Run.Test = true
-	return s
+	return becomes(leased(), leaseIs(func(l *Leased) { l.Test = true }))
 }
 
 func cancelled() Secret {
 	s := scheduled(Stages{Current: "v1", Pending: "N"})
 	s.Rotation.Enabled, s.Rotation.Next, s.Rotation.Asked = false, Window{}, "N"
+	s.Rotation.State = Cancelled{"N"}
 	return s
 }
 
 // expired is s when its lease, or its wait, ends.
 func expired(s Secret) Secret {
-	s.Rotation.Run.Due = now
+	switch r := s.Rotation.State.(type) {
+	case Waiting:
+		s.Rotation.State = Waiting{r.Run, now}
+	case Leased:
+		s.Rotation.State = Leased{r.Run, r.Runner, r.Proof, now}
+	}
 	return s
 }
 
@@ -91,18 +95,41 @@ func becomes(s Secret, steps ...step) Secret {
 }
 
 func stagesAre(stages Stages) step { return func(s *Secret) { s.Stages = stages } }
-func runIs(run Run) step           { return func(s *Secret) { s.Rotation.Run = run } }
+func stateIs(state State) step     { return func(s *Secret) { s.Rotation.State = state } }
 func nextIs(w Window) step         { return func(s *Secret) { s.Rotation.Next = w } }
 func enabledIs(enabled bool) step  { return func(s *Secret) { s.Rotation.Enabled = enabled } }
 func changedNow(s *Secret)         { s.Changed = now }
-func noRun(s *Secret)              { s.Rotation.Run = Run{} }
+func idle(s *Secret)               { s.Rotation.State = nil }
 func rotatedNow(s *Secret)         { s.Rotation.Last = now }
 func askedIs(token string) step    { return func(s *Secret) { s.Rotation.Asked = token } }
-func busyIs(busy Busy) step        { return func(s *Secret) { s.Rotation.Busy = busy } }
+func callIs(call Call) step        { return func(s *Secret) { s.Rotation.InFlight = call } }
 func withoutVersion(s *Secret)     { s.Versions--; s.Prunings++ }
 
-// busyMe is the runner of leased, when somebody else ended its rotation.
-func busyMe(s *Secret) { s.Rotation.Busy = Busy{"me", now.Add(time.Minute)} }
+// callOfMe is that of the runner of leased, when somebody else ended its rotation.
+func callOfMe(s *Secret) { s.Rotation.InFlight = Call{"me", now.Add(time.Minute)} }
+
+// leaseIs changes the lease of a secret that is leased.
+func leaseIs(change func(*Leased)) step {
+	return func(s *Secret) {
+		l := s.Rotation.State.(Leased)
+		change(&l)
+		s.Rotation.State = l
+	}
+}
+
+// fromCurrent says that the rotation began from the version that is current.
+func fromCurrent(s *Secret) {
+	switch r := s.Rotation.State.(type) {
+	case Waiting:
+		r.From = s.Stages[Current]
+		s.Rotation.State = r
+	case Leased:
+		r.From = s.Stages[Current]
+		s.Rotation.State = r
+	}
+}
+
+func lastAttempt(l *Leased) { l.Attempts = MaxAttempts }
 
 // checkChange compares a change with what is wanted, or its refusal, and the secret
 // it was decided on with what it was.
@@ -124,8 +151,7 @@ var (
 	incomplete = Error{"InvalidRequestException", "A previous rotation isn't complete. That rotation will be reattempted."}
 	markedText = Error{"InvalidRequestException", "You can't perform this operation on the secret because it was marked for deletion."}
 	limitText  = Error{"LimitExceededException", "The request failed because it would exceed one of the Secrets Manager quotas."}
-	notTheirs  = Error{"InvalidRequestException", "The rotation is not under way any more."}
-	badToken   = Error{"AccessDeniedException", "The rotation token is not valid for this version of the secret."}
+	leaseLost  = Error{"InvalidRequestException", "The rotation is not under way any more."}
 	badRules   = Error{"InvalidParameterException", "bad rules"}
 )
 
@@ -136,11 +162,12 @@ func inUse(token string) Error {
 func TestRotate(t *testing.T) {
 	t.Parallel()
 	placeholder := func(s Secret, steps ...step) Change {
-		steps = append([]step{changedNow, askedIs("T"), runIs(Run{Token: "T", Due: now}), nextIs(tomorrow)}, steps...)
+		steps = append([]step{changedNow, askedIs("T"), stateIs(Waiting{Run{Version: "T"}, now}), nextIs(tomorrow)}, steps...)
+		steps = append(steps, fromCurrent)
 		return Change{Secret: becomes(s, steps...)}.With(RequireAbsent, "T")
 	}
 	copied := func(s Secret, steps ...step) Change {
-		change := placeholder(s, append([]step{runIs(Run{Token: "T", Test: true, Due: now}), func(s *Secret) { s.Versions++ }}, steps...)...)
+		change := placeholder(s, append([]step{stateIs(Waiting{Run{Version: "T", Test: true}, now}), func(s *Secret) { s.Versions++ }}, steps...)...)
 		change.Effects, change.Version = nil, &Version{ID: "T", Created: now}
 		return change
 	}
@@ -182,9 +209,9 @@ func TestRotate(t *testing.T) {
 		{"turned off, and its version has no value", cancelled(), Rotate{Empty: "N"}, placeholder(cancelled(), enabledIs(true), stagesAre(Stages{Current: "v1", Pending: "T"})), nil},
 		{"turned off, and its version has no value, for a test", cancelled(), Rotate{Empty: "N", Test: true}, copied(cancelled(), enabledIs(true), stagesAre(Stages{Current: "v1", Pending: "T"})), nil},
 		{"turned off before the first value", becomes(cancelled(), stagesAre(Stages{Pending: "N"})), Rotate{Empty: "N"}, placeholder(cancelled(), enabledIs(true), stagesAre(Stages{Pending: "T"})), nil},
-		{"the one before is finished, and its runner has not said so", finished(), Rotate{}, placeholder(finished(), rotatedNow, busyMe, stagesAre(Stages{Current: "N", Previous: "v1", Pending: "T"})), nil},
+		{"the one before is finished, and its runner has not said so", finished(), Rotate{}, placeholder(finished(), rotatedNow, callOfMe, stagesAre(Stages{Current: "N", Previous: "v1", Pending: "T"})), nil},
 		{"the one before is finished, and its runner's lease has ended", expired(finished()), Rotate{}, placeholder(finished(), rotatedNow, stagesAre(Stages{Current: "N", Previous: "v1", Pending: "T"})), nil},
-		{"a runner may be busy still", becomes(scheduled(Stages{Current: "v1"}), busyMe), Rotate{}, placeholder(scheduled(nil), busyMe, stagesAre(Stages{Current: "v1", Pending: "T"})), nil},
+		{"a call may be in flight", becomes(scheduled(Stages{Current: "v1"}), callOfMe), Rotate{}, placeholder(scheduled(nil), callOfMe, stagesAre(Stages{Current: "v1", Pending: "T"})), nil},
 		{"the 20th label", scheduled(full(MaxLabels - 1)), Rotate{}, placeholder(scheduled(full(MaxLabels-1)), stagesAre(and(full(MaxLabels-1), Pending, "T"))), nil},
 		{"the 20th label is AWSPREVIOUS", scheduled(without(full(MaxLabels-1), Previous)), Rotate{}, placeholder(scheduled(nil), stagesAre(and(without(full(MaxLabels-1), Previous), Pending, "T"))), nil},
 		{"the 20th label is AWSPENDING, before the first value", scheduled(without(full(MaxLabels), Current)), Rotate{}, Change{}, limitText},
@@ -266,24 +293,25 @@ func TestRotate(t *testing.T) {
 
 func TestReattempt(t *testing.T) {
 	t.Parallel()
-	again := Run{Token: "N", Due: now}
+	again := Waiting{made(0, ""), now}
 	nothing := func(s Secret) Change { return Change{Secret: s, Outcome: Unchanged} }
 	byHand := scheduled(Stages{Current: "v1", Pending: "N"})
-	testCopy := expired(underTest())
-	testCopy.Rotation.Run.Runner, testCopy.Rotation.Run.Due = "", now.Add(time.Minute)
+	ofTest := underTest().Rotation.Run()
+	testCopy := becomes(underTest(), stateIs(Waiting{ofTest, now.Add(time.Minute)}))
+	ofTest.Attempts = 0
 	moved := becomes(testCopy, stagesAre(Stages{Current: "N", Previous: "v1", Pending: "v9"}))
-	other := becomes(finished(), stagesAre(Stages{Current: "N", Pending: "v9"}), func(s *Secret) { s.Rotation.Run.Runner = "" })
+	other := becomes(finished(), stagesAre(Stages{Current: "N", Pending: "v9"}), stateIs(Waiting{made(1, ""), now.Add(time.Minute)}))
 	for _, tt := range []struct {
 		name   string
 		before Secret
 		want   Change
 	}{
-		{"given up", givenUp(), Change{Secret: becomes(givenUp(), runIs(again))}},
-		{"waiting", waiting(), Change{Secret: becomes(waiting(), runIs(again))}},
-		{"AWSPENDING put by hand", byHand, Change{Secret: becomes(byHand, runIs(again))}},
-		{"a test that waits", testCopy, Change{Secret: becomes(testCopy, runIs(Run{Token: "N", Test: true, Due: now}))}},
-		{"of another version than the one that was made", other, Change{Secret: becomes(other, rotatedNow, runIs(Run{Token: "v9", Due: now}))}},
-		{"of another version than the copy of a test", moved, Change{Secret: becomes(moved, runIs(Run{Token: "v9", Due: now}))}},
+		{"given up", givenUp(), Change{Secret: becomes(givenUp(), stateIs(again))}},
+		{"waiting", waiting(), Change{Secret: becomes(waiting(), stateIs(again))}},
+		{"AWSPENDING put by hand", byHand, Change{Secret: becomes(byHand, stateIs(again))}},
+		{"a test that waits", testCopy, Change{Secret: becomes(testCopy, stateIs(Waiting{ofTest, now}))}},
+		{"of another version than the one that was made", other, Change{Secret: becomes(other, rotatedNow, stateIs(Waiting{Run{Version: "v9", From: "N"}, now}))}},
+		{"of another version than the copy of a test", moved, Change{Secret: becomes(moved, stateIs(Waiting{Run{Version: "v9", From: "N"}, now}))}},
 		{"begun", begun(), nothing(begun())},
 		{"due again", expired(waiting()), nothing(expired(waiting()))},
 		{"a runner has it", leased(), nothing(leased())},
@@ -306,8 +334,14 @@ func TestReattempt(t *testing.T) {
 
 func TestCancelRotation(t *testing.T) {
 	t.Parallel()
+	cancelledIs := func(s Secret) step {
+		if s.Rotation.State == nil {
+			return idle
+		}
+		return stateIs(Cancelled{"N"})
+	}
 	off := func(s Secret, steps ...step) Change {
-		return Change{Secret: becomes(s, append([]step{changedNow, enabledIs(false), nextIs(Window{}), noRun}, steps...)...)}
+		return Change{Secret: becomes(s, append([]step{changedNow, enabledIs(false), nextIs(Window{}), cancelledIs(s)}, steps...)...)}
 	}
 	discarding := func(change Change) Change {
 		return change.With(Discard, "N")
@@ -323,16 +357,16 @@ func TestCancelRotation(t *testing.T) {
 		err    error
 	}{
 		{"none under way", scheduled(Stages{Current: "v1"}), off(scheduled(Stages{Current: "v1"})), nil},
-		{"under way: its labels stay", leased(), off(leased(), busyMe), nil},
+		{"under way: its labels stay", leased(), off(leased(), callOfMe), nil},
 		{"its runner died", expired(leased()), off(leased()), nil},
 		{"begun", begun(), off(begun()), nil},
 		{"waiting", waiting(), off(waiting()), nil},
 		{"given up", givenUp(), off(givenUp()), nil},
-		{"finished: it was rotated", finished(), off(finished(), rotatedNow, busyMe), nil},
-		{"a test: its copy goes", underTest(), discarding(off(underTest(), busyMe, stagesAre(Stages{Current: "v1"}), withoutVersion)), nil},
-		{"a test whose copy somebody has a label on", labelled, off(labelled, busyMe, stagesAre(Stages{Current: "v1", "mine": "N"})), nil},
-		{"a test whose copy became current", current, off(current, busyMe, stagesAre(Stages{Current: "N", Previous: "v1"})), nil},
-		{"a test whose copy became current, and AWSPENDING went on", unlabelled, off(unlabelled, busyMe), nil},
+		{"finished: it was rotated", finished(), off(finished(), rotatedNow, callOfMe), nil},
+		{"a test: its copy goes", underTest(), discarding(off(underTest(), callOfMe, stagesAre(Stages{Current: "v1"}), withoutVersion)), nil},
+		{"a test whose copy somebody has a label on", labelled, off(labelled, callOfMe, stagesAre(Stages{Current: "v1", "mine": "N"})), nil},
+		{"a test whose copy became current", current, off(current, callOfMe, stagesAre(Stages{Current: "N", Previous: "v1"})), nil},
+		{"a test whose copy became current, and AWSPENDING went on", unlabelled, off(unlabelled, callOfMe), nil},
 		{"turned off already", cancelled(), Change{Secret: cancelled(), Outcome: Unchanged}, nil},
 		{"never configured", having(Stages{Current: "v1"}), Change{}, noFunction},
 		{"deleted", deleted(leased()), Change{}, markedText},
@@ -352,23 +386,24 @@ func TestLease(t *testing.T) {
 	lease := Lease{Runner: "you", Proof: "proof", Until: now.Add(time.Hour), Token: "T", Next: tomorrow}
 	nothing := func(s Secret) Change { return Change{Secret: s, Outcome: Unchanged} }
 	taken := func(s Secret, attempts int, failure string) Change {
-		return Change{Secret: becomes(s, runIs(Run{Token: "N", Attempts: attempts, Due: lease.Until, Runner: "you", Proof: "proof", Failure: failure}))}
+		return Change{Secret: becomes(s, stateIs(Leased{made(attempts, failure), "you", "proof", lease.Until}))}
 	}
 	begins := func(s Secret, token string, steps ...step) Change {
-		run := Run{Token: token, Attempts: 1, Due: lease.Until, Runner: "you", Proof: "proof"}
-		return Change{Secret: becomes(s, append([]step{nextIs(tomorrow), runIs(run)}, steps...)...)}
+		leased := stateIs(Leased{Run{Version: token, Attempts: 1}, "you", "proof", lease.Until})
+		return Change{Secret: becomes(s, append(append([]step{nextIs(tomorrow), leased}, steps...), fromCurrent)...)}
 	}
 	open := func(s Secret) Secret { return becomes(s, nextIs(Window{now, now.Add(time.Hour)})) }
-	died := func(s Secret) Secret {
-		return becomes(expired(s), func(s *Secret) { s.Rotation.Run.Attempts = MaxAttempts })
-	}
-	ofTest := func(s Secret) Secret { return becomes(s, func(s *Secret) { s.Rotation.Run.Test = true }) }
-	idle := open(scheduled(Stages{Current: "v1"}))
+	died := func(s Secret) Secret { return becomes(expired(s), leaseIs(lastAttempt)) }
+	testBegun := rotating(Waiting{Run{Version: "N", From: "v1", Test: true}, now})
+	windowed := open(scheduled(Stages{Current: "v1"}))
+	rolledBack := becomes(givenUp(), stagesAre(Stages{Current: "v0", Previous: "v1", Pending: "N"}))
+	fromUnknown := rotating(GivenUp{"N", "", "why"})
+	byHand := becomes(givenUp(), stagesAre(Stages{Current: "N", Previous: "v1", Pending: "N"}))
 	ahead := func(s Secret, d time.Duration) Secret {
-		return becomes(s, func(s *Secret) { s.Rotation.Run.Due = now.Add(d) })
+		return becomes(s, stateIs(Waiting{made(0, ""), now.Add(d)}))
 	}
-	becomesBusy := func(change Change) Change {
-		change.Secret.Rotation.Busy = Busy{"me", now}
+	withCall := func(change Change) Change {
+		change.Secret.Rotation.InFlight = Call{"me", now}
 		return change
 	}
 	brimful := open(scheduled(full(MaxLabels)))
@@ -382,35 +417,39 @@ func TestLease(t *testing.T) {
 		{"one that was begun", begun(), taken(begun(), 1, "")},
 		{"one that failed", expired(waiting()), taken(waiting(), 3, "why")},
 		{"one whose runner died", expired(leased()), taken(leased(), 2, "")},
-		{"a test", ofTest(begun()), Change{Secret: ofTest(taken(begun(), 1, "").Secret)}},
+		{"a test", testBegun, Change{Secret: becomes(taken(begun(), 1, "").Secret, leaseIs(func(l *Leased) { l.Test = true }))}},
 		{"one whose version is current", expired(finished()), taken(finished(), 2, "")},
 		{"one that a runner has", leased(), nothing(leased())},
 		{"one that waits", waiting(), nothing(waiting())},
 		{"one that waits, and the window is open", open(waiting()), nothing(open(waiting()))},
-		{"runner died at the last attempt", died(leased()), Change{Secret: becomes(leased(), runIs(Run{Token: "N", Attempts: MaxAttempts, Failure: RunnerDied}))}},
-		{"runner died at the last attempt of a test", died(underTest()), Change{Secret: becomes(underTest(), stagesAre(Stages{Current: "v1"}), noRun, withoutVersion)}.With(Discard, "N")},
-		{"runner died at the last attempt, and the version is current", died(finished()), Change{Secret: becomes(finished(), runIs(Run{Token: "N", Attempts: MaxAttempts, Failure: RunnerDied}))}},
+		{"runner died at the last attempt", died(leased()), Change{Secret: becomes(leased(), stateIs(GivenUp{"N", "v1", RunnerDied}))}},
+		{"runner died at the last attempt of a test", died(underTest()), Change{Secret: becomes(underTest(), stagesAre(Stages{Current: "v1"}), idle, withoutVersion)}.With(Discard, "N")},
+		{"runner died at the last attempt, and the version is current", died(finished()), Change{Secret: becomes(finished(), changedNow, idle, rotatedNow, nextIs(tomorrow), stagesAre(Stages{Current: "N", Previous: "v1"}))}},
 		{"one that was begun a moment ahead", ahead(begun(), Skew), taken(begun(), 1, "")},
 		{"one that was begun too far ahead", ahead(begun(), Skew+1), nothing(ahead(begun(), Skew+1))},
-		{"a runner may be busy still", becomes(begun(), busyMe), nothing(becomes(begun(), busyMe))},
-		{"a runner may have been busy until now", becomes(begun(), busyIs(Busy{"me", now})), becomesBusy(taken(begun(), 1, ""))},
+		{"a call may be in flight", becomes(begun(), callOfMe), nothing(becomes(begun(), callOfMe))},
+		{"a call may have been in flight until now", becomes(begun(), callIs(Call{"me", now})), withCall(taken(begun(), 1, ""))},
 
-		{"the window opens", idle, begins(idle, "T", stagesAre(Stages{Current: "v1", Pending: "T"}))},
+		{"the window opens", windowed, begins(windowed, "T", stagesAre(Stages{Current: "v1", Pending: "T"}))},
 		{"the window is not open yet", scheduled(Stages{Current: "v1"}), nothing(scheduled(Stages{Current: "v1"}))},
-		{"no windows", becomes(idle, nextIs(Window{})), nothing(becomes(idle, nextIs(Window{})))},
+		{"no windows", becomes(windowed, nextIs(Window{})), nothing(becomes(windowed, nextIs(Window{})))},
 		{"the window opens on one that was given up", open(givenUp()), begins(givenUp(), "N")},
 		{"given up, and the window is not open yet", givenUp(), nothing(givenUp())},
-		{"the window opens on AWSPENDING put by hand", open(scheduled(Stages{Current: "v1", Pending: "v2"})), begins(idle, "v2", stagesAre(Stages{Current: "v1", Pending: "v2"}))},
-		{"the window opens on AWSPENDING of the current version", open(scheduled(Stages{Current: "v1", Pending: "v1"})), begins(idle, "T", stagesAre(Stages{Current: "v1", Pending: "T"}))},
-		{"the window opens before the first value", open(scheduled(nil)), begins(idle, "T", stagesAre(Stages{Pending: "T"}))},
+		{"given up, and AWSCURRENT moved since", open(rolledBack), begins(rolledBack, "T", stagesAre(Stages{Current: "v0", Previous: "v1", Pending: "T"}))},
+		{"given up before it was stored what it began from", open(fromUnknown), begins(fromUnknown, "T", stagesAre(Stages{Current: "v1", Pending: "T"}))},
+		{"given up, and made current by hand", open(byHand), begins(byHand, "T", stagesAre(Stages{Current: "N", Previous: "v1", Pending: "T"}))},
+		{"given up before the first value", open(becomes(rotating(GivenUp{"N", "", "why"}), stagesAre(Stages{Pending: "N"}))), begins(scheduled(nil), "N", stagesAre(Stages{Pending: "N"}), askedIs("N"))},
+		{"the window opens on AWSPENDING put by hand", open(scheduled(Stages{Current: "v1", Pending: "v2"})), begins(windowed, "T", stagesAre(Stages{Current: "v1", Pending: "T"}))},
+		{"the window opens on AWSPENDING of the current version", open(scheduled(Stages{Current: "v1", Pending: "v1"})), begins(windowed, "T", stagesAre(Stages{Current: "v1", Pending: "T"}))},
+		{"the window opens before the first value", open(scheduled(nil)), begins(windowed, "T", stagesAre(Stages{Pending: "T"}))},
 		{"the window opens, and there is no room for a label", brimful, Change{Secret: becomes(brimful, nextIs(tomorrow))}},
 		{"the window opens, and there will be no room for AWSPREVIOUS", unprevious, Change{Secret: becomes(unprevious, nextIs(tomorrow))}},
-		{"the window opens, and a runner may be busy still", becomes(idle, busyMe), nothing(becomes(idle, busyMe))},
-		{"the window opens in a moment", becomes(idle, nextIs(Window{now.Add(1), now.Add(time.Hour)})), nothing(becomes(idle, nextIs(Window{now.Add(1), now.Add(time.Hour)})))},
+		{"the window opens, and a call may be in flight", becomes(windowed, callOfMe), nothing(becomes(windowed, callOfMe))},
+		{"the window opens in a moment", becomes(windowed, nextIs(Window{now.Add(1), now.Add(time.Hour)})), nothing(becomes(windowed, nextIs(Window{now.Add(1), now.Add(time.Hour)})))},
 		{"the window opens, with more labels than may be, and none is added", overfull, begins(overfull, "T", stagesAre(and(full(MaxLabels+1), Pending, "T")))},
 		{"turned off", cancelled(), nothing(cancelled())},
 		{"never configured", having(Stages{Current: "v1"}), nothing(having(Stages{Current: "v1"}))},
-		{"deleted", deleted(idle), nothing(deleted(idle))},
+		{"deleted", deleted(windowed), nothing(deleted(windowed))},
 		{"deleted while it was begun", deleted(begun()), nothing(deleted(begun()))},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -421,27 +460,27 @@ func TestLease(t *testing.T) {
 	}
 }
 
-func TestOverslept(t *testing.T) {
+func TestMissedWindow(t *testing.T) {
 	t.Parallel()
 	windowed := func(s Secret, opens, closes time.Duration) Secret {
 		return becomes(s, nextIs(Window{now.Add(opens), now.Add(closes)}))
 	}
-	idle := scheduled(Stages{Current: "v1"})
+	none := scheduled(Stages{Current: "v1"})
 	for _, tt := range []struct {
 		name   string
 		before Secret
 		want   bool
 	}{
-		{"the window closed", windowed(idle, -2, -1), true},
-		{"the window closes", windowed(idle, -1, 0), true},
-		{"the window is open", windowed(idle, -1, 1), false},
-		{"the window opens", windowed(idle, 0, 1), false},
-		{"the window is to come", windowed(idle, 1, 2), false},
-		{"no window", becomes(idle, nextIs(Window{})), false},
+		{"the window closed", windowed(none, -2, -1), true},
+		{"the window closes", windowed(none, -1, 0), true},
+		{"the window is open", windowed(none, -1, 1), false},
+		{"the window opens", windowed(none, 0, 1), false},
+		{"the window is to come", windowed(none, 1, 2), false},
+		{"no window", becomes(none, nextIs(Window{})), false},
 		{"one is under way", windowed(expired(leased()), -2, -1), false},
 		{"one was given up", windowed(givenUp(), -2, -1), true},
 	} {
-		if got := tt.before.Overslept(now); got != tt.want {
+		if got := tt.before.MissedWindow(now); got != tt.want {
 			t.Errorf("%s: got %t, want %t", tt.name, got, tt.want)
 		}
 	}
@@ -454,7 +493,7 @@ func TestPostpone(t *testing.T) {
 	checkChange(t, s, before, s.Postpone(tomorrow), nil, Change{Secret: becomes(givenUp(), nextIs(tomorrow))}, nil)
 }
 
-func TestRunBy(t *testing.T) {
+func TestLeaseOf(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name   string
@@ -465,21 +504,21 @@ func TestRunBy(t *testing.T) {
 		{"theirs", leased(), "me", nil},
 		{"theirs, though the time is over", expired(leased()), "me", nil},
 		{"a test", underTest(), "me", nil},
-		{"another runner's", leased(), "you", notTheirs},
-		{"nobody's", waiting(), "me", notTheirs},
-		{"nobody's, and nobody asks", waiting(), "", notTheirs},
-		{"given up, and nobody asks", givenUp(), "", notTheirs},
-		{"cancelled", cancelled(), "me", notTheirs},
-		{"never configured, and nobody asks", having(nil), "", notTheirs},
-		{"deleted", deleted(leased()), "me", notTheirs},
+		{"another runner's", leased(), "you", leaseLost},
+		{"nobody's", waiting(), "me", leaseLost},
+		{"nobody's, and nobody asks", waiting(), "", leaseLost},
+		{"given up, and nobody asks", givenUp(), "", leaseLost},
+		{"cancelled", cancelled(), "me", leaseLost},
+		{"never configured, and nobody asks", having(nil), "", leaseLost},
+		{"deleted", deleted(leased()), "me", leaseLost},
 	} {
-		run, err := tt.before.RunBy(tt.runner)
-		want := tt.before.Rotation.Run
+		got, err := tt.before.LeaseOf(tt.runner)
+		want, _ := tt.before.Rotation.State.(Leased)
 		if tt.err != nil {
-			want = Run{}
+			want = Leased{}
 		}
-		if !errors.Is(err, tt.err) || run != want {
-			t.Errorf("%s: got %+v, %v, want %+v, %v", tt.name, run, err, want, tt.err)
+		if !errors.Is(err, tt.err) || got != want {
+			t.Errorf("%s: got %+v, %v, want %+v, %v", tt.name, got, err, want, tt.err)
 		}
 	}
 }
@@ -487,7 +526,7 @@ func TestRunBy(t *testing.T) {
 func TestRotated(t *testing.T) {
 	t.Parallel()
 	notCurrent := Error{"InvalidRequestException", "The rotation function did not move AWSCURRENT to the new version."}
-	ended := []step{changedNow, noRun}
+	ended := []step{changedNow, idle}
 	well := func(s Secret, stages Stages) Change {
 		return Change{Secret: becomes(s, append(ended, rotatedNow, nextIs(tomorrow), stagesAre(stages))...)}
 	}
@@ -515,11 +554,11 @@ func TestRotated(t *testing.T) {
 		{"the copy goes", underTest(), "me", gone, nil},
 		{"the copy has another label", with(underTest(), Stages{Current: "v1", Pending: "N", "mine": "N"}), "me", tested(underTest(), Stages{Current: "v1", "mine": "N"}), nil},
 		{"the copy became current", with(underTest(), Stages{Current: "N", Previous: "v1", Pending: "N"}), "me", tested(underTest(), Stages{Current: "N", Previous: "v1"}), nil},
-		{"another runner's", finished(), "you", Change{}, notTheirs},
-		{"another runner's test", underTest(), "you", Change{}, notTheirs},
-		{"nobody's", becomes(waiting(), stagesAre(Stages{Current: "N"})), "", Change{}, notTheirs},
-		{"cancelled", cancelled(), "me", Change{}, notTheirs},
-		{"deleted", deleted(finished()), "me", Change{}, notTheirs},
+		{"another runner's", finished(), "you", Change{}, leaseLost},
+		{"another runner's test", underTest(), "you", Change{}, leaseLost},
+		{"nobody's", becomes(waiting(), stagesAre(Stages{Current: "N"})), "", Change{}, leaseLost},
+		{"cancelled", cancelled(), "me", Change{}, leaseLost},
+		{"deleted", deleted(finished()), "me", Change{}, leaseLost},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -533,15 +572,13 @@ func TestRotated(t *testing.T) {
 func TestFailed(t *testing.T) {
 	t.Parallel()
 	const retry = 4 * time.Minute
-	last := func(s Secret) Secret {
-		return becomes(s, func(s *Secret) { s.Rotation.Run.Attempts = MaxAttempts })
-	}
-	lastButOne := becomes(leased(), func(s *Secret) { s.Rotation.Run.Attempts = MaxAttempts - 1 })
+	last := func(s Secret) Secret { return becomes(s, leaseIs(lastAttempt)) }
+	lastButOne := becomes(leased(), leaseIs(func(l *Leased) { l.Attempts = MaxAttempts - 1 }))
 	again := func(s Secret, attempts int) Change {
-		return Change{Secret: becomes(s, runIs(Run{Token: "N", Attempts: attempts, Due: now.Add(retry), Failure: "broken"}))}
+		run := made(attempts, "broken")
+		run.Test = s.Rotation.Run().Test
+		return Change{Secret: becomes(s, stateIs(Waiting{run, now.Add(retry)}))}
 	}
-	testAgain := again(underTest(), 1)
-	testAgain.Secret.Rotation.Run.Test = true
 	for _, tt := range []struct {
 		name   string
 		before Secret
@@ -552,15 +589,15 @@ func TestFailed(t *testing.T) {
 		{"first attempt", leased(), "me", again(leased(), 1), nil},
 		{"last attempt but one", lastButOne, "me", again(lastButOne, MaxAttempts-1), nil},
 		{"after its time", expired(leased()), "me", again(leased(), 1), nil},
-		{"last attempt", last(leased()), "me", Change{Secret: becomes(leased(), runIs(Run{Token: "N", Attempts: MaxAttempts, Failure: "broken"}))}, nil},
-		{"last attempt, and the version is current", last(finished()), "me", Change{Secret: becomes(finished(), runIs(Run{Token: "N", Attempts: MaxAttempts, Failure: "broken"}))}, nil},
+		{"last attempt", last(leased()), "me", Change{Secret: becomes(leased(), stateIs(GivenUp{"N", "v1", "broken"}))}, nil},
+		{"last attempt, and the version is current", last(finished()), "me", Change{Secret: becomes(finished(), stateIs(GivenUp{"N", "v1", "broken"}))}, nil},
 		{"first attempt, and the version is current", finished(), "me", again(finished(), 1), nil},
-		{"a test", underTest(), "me", testAgain, nil},
-		{"a test, last attempt", last(underTest()), "me", Change{Secret: becomes(underTest(), stagesAre(Stages{Current: "v1"}), noRun, withoutVersion)}.With(Discard, "N"), nil},
-		{"another runner's", leased(), "you", Change{}, notTheirs},
-		{"nobody's", waiting(), "", Change{}, notTheirs},
-		{"cancelled", cancelled(), "me", Change{}, notTheirs},
-		{"deleted", deleted(leased()), "me", Change{}, notTheirs},
+		{"a test", underTest(), "me", again(underTest(), 1), nil},
+		{"a test, last attempt", last(underTest()), "me", Change{Secret: becomes(underTest(), stagesAre(Stages{Current: "v1"}), idle, withoutVersion)}.With(Discard, "N"), nil},
+		{"another runner's", leased(), "you", Change{}, leaseLost},
+		{"nobody's", waiting(), "", Change{}, leaseLost},
+		{"cancelled", cancelled(), "me", Change{}, leaseLost},
+		{"deleted", deleted(leased()), "me", Change{}, leaseLost},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -581,7 +618,8 @@ func TestAttempts(t *testing.T) {
 			if change.IsUnchanged() {
 				break
 			}
-			if s = change.Secret; s.Rotation.Run.Runner == "me" {
+			s = change.Secret
+			if _, ok := s.Rotation.State.(Leased); ok {
 				begun++
 			}
 			if at = at.Add(time.Minute); dies {
@@ -593,8 +631,8 @@ func TestAttempts(t *testing.T) {
 			}
 			s, at = change.Secret, at.Add(time.Hour)
 		}
-		if begun != MaxAttempts || s.Rotation.Run.underWay() || s.Stages[Pending] != "N" {
-			t.Errorf("dies %t: got %d attempts and %+v with %v, want %d and a rotation that was given up", dies, begun, s.Rotation.Run, s.Stages, MaxAttempts)
+		if begun != MaxAttempts || s.Rotation.underWay() || s.Stages[Pending] != "N" {
+			t.Errorf("dies %t: got %d attempts and %+v with %v, want %d and a rotation that was given up", dies, begun, s.Rotation.State, s.Stages, MaxAttempts)
 		}
 	}
 }
@@ -602,47 +640,43 @@ func TestAttempts(t *testing.T) {
 func TestRotationTokens(t *testing.T) {
 	t.Parallel()
 	foreign := strings.Repeat("a", len(rotationToken))
-	stale := becomes(leased(), func(s *Secret) { s.Rotation.Run.Proof = ProofOf(foreign) }) // another runner took over
-	unproved := becomes(leased(), func(s *Secret) { s.Rotation.Run.Proof = "" })
-	provedByNone := becomes(leased(), func(s *Secret) { s.Rotation.Run.Proof = ProofOf("") })
-	released := becomes(leased(), func(s *Secret) { s.Rotation.Run.Runner = "" })
+	proofIs := func(proof string) Secret { return becomes(leased(), leaseIs(func(l *Leased) { l.Proof = proof })) }
+	until := func(d time.Duration) Secret {
+		return becomes(leased(), leaseIs(func(l *Leased) { l.Until = now.Add(d) }))
+	}
+	stale, unproved, provedByNone := proofIs(ProofOf(foreign)), proofIs(""), proofIs(ProofOf(""))
 	for _, tt := range []struct {
 		name           string
 		secret         Secret
 		token, version string
 		rotating       bool
-		err            error
 	}{
-		{"right", leased(), rotationToken, "N", true, nil},
-		{"right, after finishSecret", finished(), rotationToken, "N", true, nil},
-		{"right, of a test", underTest(), rotationToken, "N", true, nil},
-		{"wrong", leased(), foreign, "N", false, badToken},
-		{"too long", leased(), rotationToken + "a", "N", false, badToken},
-		{"none", leased(), "", "N", false, badToken},
-		{"the proof itself", leased(), ProofOf(rotationToken), "N", false, badToken},
-		{"none where there is no proof", unproved, "", "N", false, badToken},
-		{"none where that is the proof", provedByNone, "", "N", false, badToken},
-		{"wrong where there is no proof", unproved, foreign, "N", false, badToken},
-		{"for another version", leased(), rotationToken, "v1", false, badToken},
-		{"for no version", leased(), rotationToken, "", false, badToken},
-		{"of the runner before", stale, rotationToken, "N", false, badToken},
-		{"in the last moment", becomes(leased(), func(s *Secret) { s.Rotation.Run.Due = now.Add(1) }), rotationToken, "N", true, nil},
-		{"when the lease ends", expired(leased()), rotationToken, "N", false, badToken},
-		{"when the lease has ended", becomes(leased(), func(s *Secret) { s.Rotation.Run.Due = now.Add(-1) }), rotationToken, "N", false, badToken},
-		{"with nobody's lease", released, rotationToken, "N", false, badToken},
-		{"begun", begun(), rotationToken, "N", false, badToken},
-		{"waiting", waiting(), rotationToken, "N", false, badToken},
-		{"given up", givenUp(), rotationToken, "N", false, badToken},
-		{"cancelled", cancelled(), rotationToken, "N", false, nil},
-		{"scheduled", scheduled(Stages{Current: "v1"}), rotationToken, "T", false, nil},
-		{"never configured", having(Stages{Current: "v1"}), foreign, "T", false, nil},
-		{"never configured, and none", having(nil), "", "", false, nil},
+		{"right", leased(), rotationToken, "N", true},
+		{"right, after finishSecret", finished(), rotationToken, "N", true},
+		{"right, of a test", underTest(), rotationToken, "N", true},
+		{"wrong", leased(), foreign, "N", false},
+		{"too long", leased(), rotationToken + "a", "N", false},
+		{"none", leased(), "", "N", false},
+		{"the proof itself", leased(), ProofOf(rotationToken), "N", false},
+		{"none where there is no proof", unproved, "", "N", false},
+		{"none where that is the proof", provedByNone, "", "N", false},
+		{"wrong where there is no proof", unproved, foreign, "N", false},
+		{"for another version", leased(), rotationToken, "v1", false},
+		{"for no version", leased(), rotationToken, "", false},
+		{"of the runner before", stale, rotationToken, "N", false},
+		{"in the last moment", until(1), rotationToken, "N", true},
+		{"when the lease ends", expired(leased()), rotationToken, "N", false},
+		{"when the lease has ended", until(-1), rotationToken, "N", false},
+		{"begun", begun(), rotationToken, "N", false},
+		{"waiting", waiting(), rotationToken, "N", false},
+		{"given up", givenUp(), rotationToken, "N", false},
+		{"cancelled", cancelled(), rotationToken, "N", false},
+		{"scheduled", scheduled(Stages{Current: "v1"}), rotationToken, "T", false},
+		{"never configured", having(Stages{Current: "v1"}), foreign, "T", false},
+		{"never configured, and none", having(nil), "", "", false},
 	} {
 		if got := tt.secret.IsRotating(tt.token, tt.version, now); got != tt.rotating {
 			t.Errorf("%s: got rotating %t, want %t", tt.name, got, tt.rotating)
-		}
-		if err := tt.secret.CheckRotationToken(tt.token, tt.version, now); !errors.Is(err, tt.err) {
-			t.Errorf("%s: got error %v, want %v", tt.name, err, tt.err)
 		}
 	}
 }
@@ -656,7 +690,7 @@ func TestProofOf(t *testing.T) {
 }
 
 // What puts and moves of labels do to a rotation.
-func TestRestaged(t *testing.T) {
+func TestRestage(t *testing.T) {
 	t.Parallel()
 	put := func(version string, labels ...string) func(Secret) (Change, error) {
 		return func(s Secret) (Change, error) { return s.Put(version, labels, now) }
@@ -670,46 +704,56 @@ func TestRestaged(t *testing.T) {
 	const kept, over, rotated = "kept", "over", "over, and rotated"
 	afterwards := becomes(finished(), stagesAre(Stages{Current: "N", Previous: "v1"}))
 	byHand := becomes(givenUp(), stagesAre(Stages{Current: "N", Previous: "v1"}))
+	labelled := becomes(underTest(), stagesAre(Stages{Current: "v1", Pending: "N", "mine": "N"}))
 	testCurrent := becomes(underTest(), stagesAre(Stages{Current: "N", Previous: "v1"}))
 	for _, tt := range []struct {
 		name   string
 		before Secret
 		do     func(Secret) (Change, error)
 		want   string
-		ended  bool
+		// abandoned rotations have an event of their own; of an abandoned test the copy
+		// is discarded.
+		abandoned, discards bool
 	}{
-		{"its version gets a value", leased(), put("N", Pending), kept, false},
-		{"its version becomes current", leased(), put("N"), kept, false},
-		{"its version gets its value before all others", becomes(leased(), stagesAre(Stages{Pending: "N"})), put("N", Pending), kept, false},
-		{"AWSCURRENT moves to its version", leased(), move(Current, "v1", "N"), kept, false},
-		{"AWSCURRENT moves back, AWSPENDING stays", finished(), move(Current, "N", "v1"), kept, false},
-		{"AWSPENDING comes off the version that is current", finished(), move(Pending, "N", ""), kept, false},
-		{"AWSPENDING goes from the version that is current to another", finished(), move(Pending, "N", "v1"), kept, false},
-		{"another version with a label of its own", leased(), put("v2", "mine"), kept, false},
-		{"AWSPREVIOUS by name", leased(), put("v2", Previous), kept, false},
-		{"a label of its own moves", becomes(leased(), stagesAre(Stages{Current: "v1", Pending: "N", "mine": "v1"})), move("mine", "v1", "N"), kept, false},
+		{"its version gets a value", leased(), put("N", Pending), kept, false, false},
+		{"its version becomes current", leased(), put("N"), kept, false, false},
+		{"its version gets its value before all others", becomes(leased(), stagesAre(Stages{Pending: "N"})), put("N", Pending), kept, false, false},
+		{"AWSCURRENT moves to its version", leased(), move(Current, "v1", "N"), kept, false, false},
+		{"AWSCURRENT moves back, AWSPENDING stays", finished(), move(Current, "N", "v1"), kept, false, false},
+		{"AWSPENDING comes off the version that is current", finished(), move(Pending, "N", ""), kept, false, false},
+		{"AWSPENDING goes from the version that is current to another", finished(), move(Pending, "N", "v1"), kept, false, false},
+		{"another version with a label of its own", leased(), put("v2", "mine"), kept, false, false},
+		{"AWSPREVIOUS by name", leased(), put("v2", Previous), kept, false, false},
+		{"a label of its own moves", becomes(leased(), stagesAre(Stages{Current: "v1", Pending: "N", "mine": "v1"})), move("mine", "v1", "N"), kept, false, false},
 
-		{"another version becomes current", leased(), put("v2"), over, true},
-		{"another version becomes current by name", leased(), put("v2", Current, "mine"), over, true},
-		{"another version becomes current by update", leased(), update("v2"), over, true},
-		{"another version becomes current with AWSPENDING", leased(), put("v2", Current, Pending), over, true},
-		{"another version becomes current when its runner died", expired(leased()), put("v2"), over, true},
-		{"another version becomes current, before it is run", begun(), put("v2"), over, true},
-		{"another version becomes current while it waits", waiting(), put("v2"), over, true},
-		{"another version gets AWSPENDING", leased(), put("v2", Pending), over, true},
-		{"AWSPENDING is taken off", leased(), move(Pending, "N", ""), over, true},
-		{"AWSPENDING is taken off a version with a label of its own", becomes(leased(), stagesAre(Stages{Current: "v1", Pending: "N", "mine": "N"})), move(Pending, "N", ""), over, true},
-		{"AWSPENDING moves to another", leased(), move(Pending, "N", "v1"), over, true},
-		{"given up, and another version becomes current", givenUp(), put("v2"), over, false},
-		{"given up, and AWSPENDING is taken off", givenUp(), move(Pending, "N", ""), over, false},
-		{"given up, made current by hand, and another becomes current", byHand, put("v2"), over, false},
-		{"a test, and another version becomes current", underTest(), put("v2"), over, false},
-		{"a test, and AWSPENDING is taken off", underTest(), move(Pending, "N", ""), over, false},
-		{"a test whose copy was current, and another becomes it", testCurrent, put("v2"), over, false},
+		{"another version becomes current", leased(), put("v2"), over, true, false},
+		{"another version becomes current by name", leased(), put("v2", Current, "mine"), over, true, false},
+		{"another version becomes current by update", leased(), update("v2"), over, true, false},
+		{"another version becomes current with AWSPENDING", leased(), put("v2", Current, Pending), over, true, false},
+		{"another version becomes current when its runner died", expired(leased()), put("v2"), over, true, false},
+		{"another version becomes current, before it is run", begun(), put("v2"), over, true, false},
+		{"another version becomes current while it waits", waiting(), put("v2"), over, true, false},
+		{"another version gets AWSPENDING", leased(), put("v2", Pending), over, true, false},
+		{"AWSPENDING is taken off", leased(), move(Pending, "N", ""), over, true, false},
+		{"AWSPENDING is taken off a version with a label of its own", becomes(leased(), stagesAre(Stages{Current: "v1", Pending: "N", "mine": "N"})), move(Pending, "N", ""), over, true, false},
+		{"AWSPENDING moves to another", leased(), move(Pending, "N", "v1"), over, true, false},
+		{"given up, and another version becomes current", givenUp(), put("v2"), over, false, false},
+		{"given up, and AWSPENDING is taken off", givenUp(), move(Pending, "N", ""), over, false, false},
+		{"given up, made current by hand, and another becomes current", byHand, put("v2"), over, false, false},
+		{"a test, and another version becomes current", underTest(), put("v2"), over, false, true},
+		{"a test, and AWSPENDING is taken off", underTest(), move(Pending, "N", ""), over, false, true},
+		{"a test, and AWSPENDING moves to another", underTest(), move(Pending, "N", "v1"), over, false, true},
+		{"a test, and another version becomes current by update", underTest(), update("v2"), over, false, true},
+		{"a test whose runner died, and another version becomes current", expired(underTest()), put("v2"), over, false, true},
+		{"a test whose copy has another label, and another version becomes current", labelled, put("v2"), over, false, false},
+		{"a test whose copy gets a label of its own", underTest(), move("mine", "", "N"), kept, false, false},
+		{"cancelled, and AWSPENDING is taken off", cancelled(), move(Pending, "N", ""), over, false, false},
+		{"cancelled, and a label of its own", cancelled(), put("v2", "mine"), kept, false, false},
+		{"a test whose copy was current, and another becomes it", testCurrent, put("v2"), over, false, false},
 
-		{"another version becomes current after finishSecret", finished(), put("v2"), rotated, false},
-		{"another version becomes current after finishSecret took AWSPENDING off", afterwards, put("v2"), rotated, false},
-		{"AWSCURRENT moves back after finishSecret took AWSPENDING off", afterwards, move(Current, "N", "v1"), rotated, false},
+		{"another version becomes current after finishSecret", finished(), put("v2"), rotated, false, false},
+		{"another version becomes current after finishSecret took AWSPENDING off", afterwards, put("v2"), rotated, false, false},
+		{"AWSCURRENT moves back after finishSecret took AWSPENDING off", afterwards, move(Current, "N", "v1"), rotated, false, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -723,27 +767,30 @@ func TestRestaged(t *testing.T) {
 			}
 			got, want := change.Secret.Rotation, before.Rotation
 			if tt.want != kept {
-				want.Run = Run{}
+				want.State = nil
 			}
 			if tt.want == rotated {
 				want.Last = now
 			}
-			if tt.want != kept && before.Rotation.Run.held(now) {
-				want.Busy = Busy{"me", now.Add(time.Minute)}
+			if _, held := before.Rotation.lease(now); tt.want != kept && held {
+				want.InFlight = Call{"me", now.Add(time.Minute)}
 			}
 			want.Next = got.Next // a put counts as a rotation
 			if got != want {
 				t.Errorf("got  %+v\nwant %+v", got, want)
 			}
-			if ended := change.Secret.Ended(before); ended != tt.ended {
-				t.Errorf("got ended %t, want %t", ended, tt.ended)
+			if got := change.Secret.Abandoned(before); got != tt.abandoned {
+				t.Errorf("got abandoned %t, want %t", got, tt.abandoned)
+			}
+			if got := len(change.IDs(Discard)) > 0; got != tt.discards {
+				t.Errorf("got a copy discarded %t, want %t", got, tt.discards)
 			}
 		})
 	}
 }
 
-// Who ends a rotation, apart from puts and moves of labels.
-func TestEnded(t *testing.T) {
+// What abandons a rotation, apart from puts and moves of labels.
+func TestAbandoned(t *testing.T) {
 	t.Parallel()
 	done := func(change Change, err error) Secret {
 		t.Helper()
@@ -753,7 +800,7 @@ func TestEnded(t *testing.T) {
 		return change.Secret
 	}
 	rotate := Rotate{Token: "T", Next: func(RotationRules, time.Time) (Window, error) { return april, nil }}
-	lastAttempt := becomes(leased(), func(s *Secret) { s.Rotation.Run.Attempts = MaxAttempts })
+	last := becomes(leased(), leaseIs(lastAttempt))
 	lease := Lease{Runner: "you", Until: now.Add(time.Hour), Token: "T"}
 	open := becomes(givenUp(), nextIs(Window{now, now.Add(time.Hour)}))
 	for _, tt := range []struct {
@@ -761,8 +808,8 @@ func TestEnded(t *testing.T) {
 		before, after Secret
 		want          bool
 	}{
-		{"cancelled", leased(), done(leased().CancelRotation(now)), true},
-		{"cancelled before it was run", begun(), done(begun().CancelRotation(now)), true},
+		{"cancelled", leased(), done(leased().CancelRotation(now)), false},
+		{"cancelled before it was run", begun(), done(begun().CancelRotation(now)), false},
 		{"cancelled when it was finished", finished(), done(finished().CancelRotation(now)), false},
 		{"cancelled when it was given up", givenUp(), done(givenUp().CancelRotation(now)), false},
 		{"a test cancelled", underTest(), done(underTest().CancelRotation(now)), false},
@@ -770,14 +817,14 @@ func TestEnded(t *testing.T) {
 		{"went well", finished(), done(finished().Rotated("me", april, now)), false},
 		{"a test went well", underTest(), done(underTest().Rotated("me", april, now)), false},
 		{"failed", leased(), done(leased().Failed("me", "why", time.Minute, now)), false},
-		{"failed for the last time", lastAttempt, done(lastAttempt.Failed("me", "why", time.Minute, now)), false},
+		{"failed for the last time", last, done(last.Failed("me", "why", time.Minute, now)), false},
 		{"the next begins after it was finished", finished(), done(finished().Rotate(rotate, now)), false},
 		{"tried again", waiting(), waiting().Reattempt(now).Secret, false},
 		{"leased", begun(), begun().Lease(lease, now).Secret, false},
 		{"begun anew after it was given up", open, open.Lease(lease, now).Secret, false},
 		{"begun", scheduled(Stages{Current: "v1"}), begun(), false},
 	} {
-		if got := tt.after.Ended(tt.before); got != tt.want {
+		if got := tt.after.Abandoned(tt.before); got != tt.want {
 			t.Errorf("%s: got %t, want %t", tt.name, got, tt.want)
 		}
 	}
@@ -791,7 +838,7 @@ func TestCounted(t *testing.T) {
 		s.Rotation.Next = Window{opens, opens.Add(open)}
 		return s
 	}
-	monthly := scheduled(Stages{Current: "v1"})
+	monthly := becomes(scheduled(Stages{Current: "v1"}), func(s *Secret) { s.Rotation.Rules = monthly })
 	weekly := becomes(monthly, func(s *Secret) {
 		s.Rotation.Rules = RotationRules{AutomaticallyAfterDays: 7, Duration: "3h"}
 		s.Rotation.Next = Window{april.Opens, april.Opens.Add(3 * time.Hour)}
@@ -857,15 +904,15 @@ func TestRotationDue(t *testing.T) {
 		{"finished", finished(), later},
 		{"given up", givenUp(), april.Opens},
 		{"given up, and without a schedule", becomes(givenUp(), nextIs(Window{})), time.Time{}},
-		{"begun, and a runner may be busy still", becomes(begun(), busyMe), later},
-		{"begun, and a runner may have been busy until then", becomes(begun(), busyIs(Busy{"me", now})), now},
-		{"begun, and a runner was busy before", becomes(begun(), busyIs(Busy{"me", now.Add(-1)})), now},
-		{"a window opens while a runner may be busy", becomes(scheduled(nil), busyMe, nextIs(Window{now, later})), later},
-		{"a window opens when nobody is busy any more", becomes(scheduled(nil), busyMe), april.Opens},
-		{"no schedule, and a runner may be busy still", becomes(scheduled(nil), busyMe, nextIs(Window{})), time.Time{}},
-		{"turned off, and a runner may be busy still", becomes(cancelled(), busyMe), time.Time{}},
+		{"begun, and a call may be in flight", becomes(begun(), callOfMe), later},
+		{"begun, and a call may have been in flight until then", becomes(begun(), callIs(Call{"me", now})), now},
+		{"begun, and a call was in flight before", becomes(begun(), callIs(Call{"me", now.Add(-1)})), now},
+		{"a window opens while a call may be in flight", becomes(scheduled(nil), callOfMe, nextIs(Window{now, later})), later},
+		{"a window opens when no call is in flight any more", becomes(scheduled(nil), callOfMe), april.Opens},
+		{"no schedule, and a call may be in flight", becomes(scheduled(nil), callOfMe, nextIs(Window{})), time.Time{}},
+		{"turned off, and a call may be in flight", becomes(cancelled(), callOfMe), time.Time{}},
 		{"deleted", deleted(scheduled(nil)), time.Time{}},
-		{"deleted, and a runner may be busy still", deleted(becomes(begun(), busyMe)), time.Time{}},
+		{"deleted, and a call may be in flight", deleted(becomes(begun(), callOfMe)), time.Time{}},
 		{"deleted while under way", deleted(leased()), time.Time{}},
 	} {
 		if got := tt.secret.RotationDue(); !got.Equal(tt.want) {
@@ -874,12 +921,12 @@ func TestRotationDue(t *testing.T) {
 	}
 }
 
-// What was asked for is due to a clock that is behind; a lease, a window and who may be
-// busy are taken to the letter.
+// What was asked for is due to a clock that is behind; the end of a lease or of a call, and
+// the start in a window, are exact.
 func TestIsRotationDue(t *testing.T) {
 	t.Parallel()
 	due := now
-	idle := becomes(scheduled(nil), nextIs(Window{due, due.Add(time.Hour)}))
+	opening := becomes(scheduled(nil), nextIs(Window{due, due.Add(time.Hour)}))
 	for _, tt := range []struct {
 		name   string
 		secret Secret
@@ -889,11 +936,11 @@ func TestIsRotationDue(t *testing.T) {
 		{"waiting", expired(waiting()), Skew},
 		{"a runner has it", expired(leased()), 0},
 		{"a runner tests", expired(underTest()), 0},
-		{"a window opens", idle, 0},
-		{"given up, and a window opens", becomes(givenUp(), nextIs(idle.Rotation.Next)), 0},
-		{"begun, and a runner may be busy still", becomes(begun(), func(s *Secret) { s.Rotation.Run.Due = due.Add(-time.Minute) }, busyIs(Busy{"me", due})), 0},
-		{"a window opens while a runner may be busy", becomes(idle, func(s *Secret) { s.Rotation.Next.Opens = due.Add(-time.Minute) }, busyIs(Busy{"me", due})), 0},
-		{"begun, and a runner was busy once", becomes(begun(), busyIs(Busy{"me", due.Add(-time.Hour)})), Skew},
+		{"a window opens", opening, 0},
+		{"given up, and a window opens", becomes(givenUp(), nextIs(opening.Rotation.Next)), 0},
+		{"begun, and a call may be in flight", becomes(begun(), stateIs(Waiting{made(0, ""), due.Add(-time.Minute)}), callIs(Call{"me", due})), 0},
+		{"a window opens while a call may be in flight", becomes(opening, func(s *Secret) { s.Rotation.Next.Opens = due.Add(-time.Minute) }, callIs(Call{"me", due})), 0},
+		{"begun, and a call was in flight once", becomes(begun(), callIs(Call{"me", due.Add(-time.Hour)})), Skew},
 	} {
 		for _, at := range []time.Duration{-time.Hour, -Skew - 1, -Skew, -1, 0, 1, time.Hour} {
 			if got, want := tt.secret.IsRotationDue(due.Add(at)), at >= -tt.from; got != want {
@@ -911,10 +958,10 @@ func TestIsRotationDue(t *testing.T) {
 	}
 }
 
-// A runner says that it has seen the end of its rotation; for another, nothing changes.
-func TestLeft(t *testing.T) {
+// A runner says that its call has ended; for another, nothing changes.
+func TestCallEnded(t *testing.T) {
 	t.Parallel()
-	busy := becomes(begun(), busyMe)
+	calling := becomes(begun(), callOfMe)
 	nothing := func(s Secret) Change { return Change{Secret: s, Outcome: Unchanged} }
 	for _, tt := range []struct {
 		name   string
@@ -922,24 +969,24 @@ func TestLeft(t *testing.T) {
 		runner string
 		want   Change
 	}{
-		{"it was busy", busy, "me", Change{Secret: begun()}},
-		{"it was, and the secret is deleted", deleted(busy), "me", Change{Secret: deleted(begun())}},
-		{"another is", busy, "you", nothing(busy)},
+		{"its call was in flight", calling, "me", Change{Secret: begun()}},
+		{"it was, and the secret is deleted", deleted(calling), "me", Change{Secret: deleted(begun())}},
+		{"that of another is", calling, "you", nothing(calling)},
 		{"nobody is", begun(), "me", nothing(begun())},
 		{"it has the lease", leased(), "me", nothing(leased())},
 	} {
 		before := clone(tt.before)
-		checkChange(t, tt.before, before, tt.before.Left(tt.runner), nil, tt.want, nil)
+		checkChange(t, tt.before, before, tt.before.CallEnded(tt.runner), nil, tt.want, nil)
 	}
 }
 
-// A runner that has to stop gives its attempt back, and the lease stays until it ends.
-func TestStopped(t *testing.T) {
+// A runner that is shut down returns its attempt, and the lease stays until it expires.
+func TestReturnAttempt(t *testing.T) {
 	t.Parallel()
-	stopped := func(s Secret) Change {
-		return Change{Secret: becomes(s, func(s *Secret) { s.Rotation.Run.Attempts-- })}
+	returned := func(s Secret) Change {
+		return Change{Secret: becomes(s, leaseIs(func(l *Leased) { l.Attempts-- }))}
 	}
-	last := becomes(leased(), func(s *Secret) { s.Rotation.Run.Attempts = MaxAttempts })
+	last := becomes(leased(), leaseIs(lastAttempt))
 	for _, tt := range []struct {
 		name   string
 		before Secret
@@ -947,28 +994,28 @@ func TestStopped(t *testing.T) {
 		want   Change
 		err    error
 	}{
-		{"the first attempt", leased(), "me", stopped(leased()), nil},
-		{"the last attempt", last, "me", stopped(last), nil},
-		{"after its time", expired(leased()), "me", stopped(expired(leased())), nil},
-		{"a test", underTest(), "me", stopped(underTest()), nil},
-		{"finished", finished(), "me", stopped(finished()), nil},
-		{"another runner's", leased(), "you", Change{}, notTheirs},
-		{"nobody's", waiting(), "", Change{}, notTheirs},
-		{"ended by somebody else", becomes(begun(), busyMe), "me", Change{}, notTheirs},
-		{"cancelled", cancelled(), "me", Change{}, notTheirs},
-		{"deleted", deleted(leased()), "me", Change{}, notTheirs},
+		{"the first attempt", leased(), "me", returned(leased()), nil},
+		{"the last attempt", last, "me", returned(last), nil},
+		{"after its time", expired(leased()), "me", returned(expired(leased())), nil},
+		{"a test", underTest(), "me", returned(underTest()), nil},
+		{"finished", finished(), "me", returned(finished()), nil},
+		{"another runner's", leased(), "you", Change{}, leaseLost},
+		{"nobody's", waiting(), "", Change{}, leaseLost},
+		{"ended by somebody else", becomes(begun(), callOfMe), "me", Change{}, leaseLost},
+		{"cancelled", cancelled(), "me", Change{}, leaseLost},
+		{"deleted", deleted(leased()), "me", Change{}, leaseLost},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			before := clone(tt.before)
-			got, err := tt.before.Stopped(tt.runner)
+			got, err := tt.before.ReturnAttempt(tt.runner)
 			checkChange(t, tt.before, before, got, err, tt.want, tt.err)
 		})
 	}
 }
 
-// The next rotation waits for the runner of one that was ended under its feet, and no
-// longer than that: until it has seen it, or its lease has ended.
+// The next rotation waits for the call of one that was abandoned, and no
+// longer than that: until the runner says that it has ended, or its lease expires.
 func TestOneRunnerAtATime(t *testing.T) {
 	t.Parallel()
 	next := func(RotationRules, time.Time) (Window, error) { return april, nil }
@@ -991,15 +1038,16 @@ func TestOneRunnerAtATime(t *testing.T) {
 			t.Fatalf("%s: %v, want the next to be begun", name, err)
 		}
 		s := change.Secret
-		until := leased().Rotation.Run.Due
+		until := now.Add(time.Minute)
+		leasedTo := func(c Change) bool { _, err := c.Secret.LeaseOf("you"); return err == nil }
 		if got := s.Lease(lease, until.Add(-1)); !got.IsUnchanged() {
-			t.Errorf("%s: got %+v while the runner may be busy", name, got.Secret.Rotation.Run)
+			t.Errorf("%s: got %+v while the call may be in flight", name, got.Secret.Rotation.State)
 		}
-		if got := s.Lease(lease, until); got.Secret.Rotation.Run.Runner != "you" {
-			t.Errorf("%s: got %+v when the lease has ended, want it leased", name, got.Secret.Rotation.Run)
+		if got := s.Lease(lease, until); !leasedTo(got) {
+			t.Errorf("%s: got %+v when the lease has ended, want it leased", name, got.Secret.Rotation.State)
 		}
-		if got := s.Left("me").Secret.Lease(lease, now); got.Secret.Rotation.Run.Runner != "you" {
-			t.Errorf("%s: got %+v when the runner has seen it, want it leased", name, got.Secret.Rotation.Run)
+		if got := s.CallEnded("me").Secret.Lease(lease, now); !leasedTo(got) {
+			t.Errorf("%s: got %+v when the call has ended, want it leased", name, got.Secret.Rotation.State)
 		}
 	}
 }
@@ -1047,7 +1095,7 @@ func TestFirstValueByRotation(t *testing.T) {
 // A deletion that is taken back leaves the rotation as it was.
 func TestRotationOutlivesDeletion(t *testing.T) {
 	t.Parallel()
-	for _, s := range []Secret{scheduled(nil), leased(), waiting(), givenUp(), underTest(), cancelled()} {
+	for _, s := range []Secret{scheduled(nil), leased(), waiting(), givenUp(), cancelled()} {
 		change, err := s.Delete(7, now)
 		if err != nil {
 			t.Fatal(err)
@@ -1072,15 +1120,15 @@ func TestWholeRotation(t *testing.T) {
 	}
 	check := func(want Stages, under bool) {
 		t.Helper()
-		if !maps.Equal(s.Stages, want) || s.Rotation.Run.underWay() != under {
-			t.Errorf("got %v, under way %t; want %v, %t", s.Stages, s.Rotation.Run.underWay(), want, under)
+		if !maps.Equal(s.Stages, want) || s.Rotation.underWay() != under {
+			t.Errorf("got %v, under way %t; want %v, %t", s.Stages, s.Rotation.underWay(), want, under)
 		}
 	}
 	done(s.Rotate(Rotate{Token: "N", Next: func(RotationRules, time.Time) (Window, error) { return april, nil }}, at))
 	check(Stages{Current: "v1", Previous: "v0", Pending: "N"}, true)
 	done(s.Lease(Lease{Runner: "me", Proof: ProofOf(rotationToken), Until: at.Add(time.Hour)}, at), nil)
-	if err := s.CheckRotationToken(rotationToken, "N", at); err != nil {
-		t.Error(err)
+	if !s.IsRotating(rotationToken, "N", at) {
+		t.Error("got not rotating by the token of the lease")
 	}
 	done(s.Put("N", []string{Pending}, at)) // createSecret
 	check(Stages{Current: "v1", Previous: "v0", Pending: "N"}, true)

@@ -143,7 +143,3 @@ func mayMove(label, holder, from, to string) error {
 	}
 	return nil
 }
-
-func (s Secret) restage(stages Stages, now time.Time) Change {
-	return Change{Secret: s.changed(now).restaged(stages, now)}
-}

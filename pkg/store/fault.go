@@ -183,7 +183,7 @@ func (e *examination) checkVersions() {
 // isPlaceholder says whether a version has AWSPENDING alone, from a rotation that has not
 // put a value yet, or never did.
 func isPlaceholder(sec secret.Secret, id string) bool {
-	return id == sec.Unfinished() && len(sec.Stages.Of(id)) == 1 && sec.Rotation.Lambda != "" && (!sec.Rotation.Run.Test || sec.Rotation.Run.Token != id)
+	return id == sec.Unfinished() && len(sec.Stages.Of(id)) == 1 && sec.Rotation.Lambda != "" && (!sec.Rotation.Run().Test || sec.Rotation.Run().Version != id)
 }
 
 // checkDue checks when pruning has to look at the secret.

@@ -49,12 +49,12 @@ var everything = secret.Rotation{
 	Anchor:  noon.Add(time.Minute),
 	Last:    noon.Add(2 * time.Minute),
 	Next:    secret.Window{Opens: noon.AddDate(0, 0, 30), Closes: noon.AddDate(0, 0, 31)},
-	Run: secret.Run{
-		Token: "v2", Test: true, Attempts: 3, Due: noon.Add(3 * time.Minute),
-		Runner: "runner", Proof: secret.ProofOf("token"), Failure: "why",
+	State: secret.Leased{
+		Run:    secret.Run{Version: "v2", From: "v1", Test: true, Attempts: 3, Failure: "why"},
+		Runner: "runner", Proof: secret.ProofOf("token"), Until: noon.Add(3 * time.Minute),
 	},
-	Asked: "asked",
-	Busy:  secret.Busy{Runner: "busy", Until: noon.Add(4 * time.Minute)},
+	Asked:    "asked",
+	InFlight: secret.Call{Runner: "busy", Until: noon.Add(4 * time.Minute)},
 }
 
 const policyText = `{"Version":"2012-10-17","Statement":[]}`
@@ -289,9 +289,12 @@ func TestEverythingIsSet(t *testing.T) {
 		if v.IsZero() {
 			t.Errorf("%s is not set", name)
 		}
+		if v.Kind() == reflect.Interface {
+			v = v.Elem()
+		}
 		for i := range v.NumField() {
 			field := v.Type().Field(i)
-			if f := v.Field(i); f.Kind() == reflect.Struct && f.Type() != reflect.TypeFor[time.Time]() {
+			if f := v.Field(i); f.Kind() == reflect.Interface || f.Kind() == reflect.Struct && f.Type() != reflect.TypeFor[time.Time]() {
 				unset(f, field.Name)
 			} else if f.IsZero() {
 				t.Errorf("%s.%s is not set", name, field.Name)
@@ -299,6 +302,50 @@ func TestEverythingIsSet(t *testing.T) {
 		}
 	}
 	unset(reflect.ValueOf(everything), "Rotation")
+}
+
+// Every state of a rotation is read as it was written, and one that was written before
+// it was stored what it began from.
+func TestRotationStates(t *testing.T) {
+	t.Parallel()
+	run := secret.Run{Version: "v2", From: "v1", Attempts: 2, Failure: "why"}
+	for _, state := range []secret.State{
+		nil,
+		secret.Waiting{Run: secret.Run{Version: "v2"}, Due: noon},
+		secret.Waiting{Run: run, Due: noon},
+		secret.Leased{Run: run, Runner: "me", Proof: "proof", Until: noon},
+		secret.GivenUp{Version: "v2", From: "v1", Failure: "why"},
+		secret.Cancelled{Version: "v2"},
+	} {
+		room := localtest.New(t)
+		create(t, room, "aaaaaa")
+		update(t, room, func(sec secret.Secret) (secret.Change, error) {
+			_, cancelled := state.(secret.Cancelled)
+			sec.Rotation = secret.Rotation{Enabled: !cancelled, Lambda: "f", State: state}
+			return secret.Change{Secret: sec}, nil
+		})
+		if got := get(t, room.Another(t)).Rotation.State; got != state {
+			t.Errorf("got %+v, want %+v", got, state)
+		}
+	}
+	text, err := os.ReadFile(filepath.Join("testdata", "head_rotating.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	older := stored(t, text)
+	rotation := older["rotation"].(*types.AttributeValueMemberM).Value
+	for _, name := range []string{"from", "runner", "proof", "due", "test"} {
+		if rotation[name] == nil {
+			t.Errorf("the golden head has no %s", name)
+		}
+		delete(rotation, name)
+	}
+	room := localtest.New(t)
+	place(t, room, older)
+	sec, err := room.Store.Get(t.Context(), rotatingID)
+	if want := (secret.GivenUp{Version: "v2", Failure: "why"}); err != nil || sec.Rotation.State != want {
+		t.Errorf("got %+v, %v, want %+v", sec.Rotation.State, err, want)
+	}
 }
 
 // A stored secret that was tagged and untagged is told from one never tagged.

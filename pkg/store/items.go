@@ -118,7 +118,10 @@ type rotationItem struct {
 	Opens      stamp  `dynamodbav:"opens,omitempty"`
 	Closes     stamp  `dynamodbav:"closes,omitempty"`
 
+	// The rotation under way: leased with a runner, waiting with only a due time, and
+	// without either given up or, where rotation is off, cancelled.
 	Token    string `dynamodbav:"token,omitempty"`
+	From     string `dynamodbav:"from,omitempty"`
 	Test     bool   `dynamodbav:"test,omitempty"`
 	Attempts int    `dynamodbav:"attempts,omitempty"`
 	Due      stamp  `dynamodbav:"due,omitempty"`
@@ -259,7 +262,8 @@ func rotationOf(r secret.Rotation) *rotationItem {
 	if r == (secret.Rotation{}) {
 		return nil
 	}
-	return &rotationItem{
+	run := r.Run()
+	item := rotationItem{
 		Enabled:    r.Enabled,
 		Lambda:     r.Lambda,
 		Days:       r.Rules.AutomaticallyAfterDays,
@@ -269,17 +273,22 @@ func rotationOf(r secret.Rotation) *rotationItem {
 		Last:       stamp(r.Last),
 		Opens:      stamp(r.Next.Opens),
 		Closes:     stamp(r.Next.Closes),
-		Token:      r.Run.Token,
-		Test:       r.Run.Test,
-		Attempts:   r.Run.Attempts,
-		Due:        stamp(r.Run.Due),
-		Runner:     r.Run.Runner,
-		Proof:      r.Run.Proof,
-		Failure:    r.Run.Failure,
+		Token:      run.Version,
+		From:       run.From,
+		Test:       run.Test,
+		Attempts:   run.Attempts,
+		Failure:    run.Failure,
 		Asked:      r.Asked,
-		BusyRunner: r.Busy.Runner,
-		BusyUntil:  stamp(r.Busy.Until),
+		BusyRunner: r.InFlight.Runner,
+		BusyUntil:  stamp(r.InFlight.Until),
 	}
+	switch s := r.State.(type) {
+	case secret.Waiting:
+		item.Due = stamp(s.Due)
+	case secret.Leased:
+		item.Due, item.Runner, item.Proof = stamp(s.Until), s.Runner, s.Proof
+	}
+	return &item
 }
 
 func (r rotationItem) rotation() secret.Rotation {
@@ -290,18 +299,26 @@ func (r rotationItem) rotation() secret.Rotation {
 		Anchor:  time.Time(r.Anchor),
 		Last:    time.Time(r.Last),
 		Next:    secret.Window{Opens: time.Time(r.Opens), Closes: time.Time(r.Closes)},
-		Run: secret.Run{
-			Token:    r.Token,
-			Test:     r.Test,
-			Attempts: r.Attempts,
-			Due:      time.Time(r.Due),
-			Runner:   r.Runner,
-			Proof:    r.Proof,
-			Failure:  r.Failure,
-		},
-		Asked: r.Asked,
-		Busy:  secret.Busy{Runner: r.BusyRunner, Until: time.Time(r.BusyUntil)},
+		State:   r.state(),
+		Asked:   r.Asked,
+
+		InFlight: secret.Call{Runner: r.BusyRunner, Until: time.Time(r.BusyUntil)},
 	}
+}
+
+func (r rotationItem) state() secret.State {
+	run := secret.Run{Version: r.Token, From: r.From, Test: r.Test, Attempts: r.Attempts, Failure: r.Failure}
+	switch due := time.Time(r.Due); {
+	case r.Token == "":
+		return nil
+	case r.Runner != "":
+		return secret.Leased{Run: run, Runner: r.Runner, Proof: r.Proof, Until: due}
+	case !due.IsZero():
+		return secret.Waiting{Run: run, Due: due}
+	case r.Enabled:
+		return secret.GivenUp{Version: r.Token, From: r.From, Failure: r.Failure}
+	}
+	return secret.Cancelled{Version: r.Token}
 }
 
 func versionOf(sec secret.Secret, v secret.Version) versionItem {

@@ -26,6 +26,12 @@ var month = func() secret.Window {
 	return secret.Window{Opens: opens, Closes: opens.AddDate(0, 0, 1)}
 }()
 
+// start is when the schedule begins in a window, for the secret s with the suffix aaaaaa.
+func start(w secret.Window) time.Time {
+	rules := secret.RotationRules{AutomaticallyAfterDays: 30}
+	return secret.Secret{ARN: localtest.ARNs.Of("s", "aaaaaa"), Rotation: secret.Rotation{Rules: rules, Next: w}}.RotationDue()
+}
+
 // asking is a request to rotate every 30 days.
 func asking(version string) secret.Rotate {
 	return secret.Rotate{
@@ -65,8 +71,8 @@ func failing(runner string, minutes int) decide {
 	}
 }
 
-func leaving(runner string) decide {
-	return func(sec secret.Secret) (secret.Change, error) { return sec.Left(runner), nil }
+func ending(runner string) decide {
+	return func(sec secret.Secret) (secret.Change, error) { return sec.CallEnded(runner), nil }
 }
 
 func rotated(runner string) decide {
@@ -102,6 +108,13 @@ func TestRotationNote(t *testing.T) {
 	t.Parallel()
 	const head, note, version, check = 1, 1, 1, 1
 	none := time.Time{}
+	soon := secret.Window{Opens: at(20), Closes: at(30)}
+	tenMinutes := secret.Window{Opens: month.Opens, Closes: month.Opens.Add(10 * time.Minute)}
+	for _, w := range []secret.Window{month, soon, tenMinutes} {
+		if at := start(w); at.Before(w.Opens) || !at.Before(w.Closes) {
+			t.Errorf("the start in %+v is %s, want a place within it", w, at)
+		}
+	}
 	room := localtest.New(t)
 	create(t, room, "aaaaaa")
 	for _, step := range []struct {
@@ -116,27 +129,27 @@ func TestRotationNote(t *testing.T) {
 		{"put the value", putting("v3", secret.Pending), head + version, at(10)},
 		{"a label of one's own", putting("v3b", "mine"), head + version, at(10)},
 		{"move AWSCURRENT", moving(secret.Current, "v2", "v3"), head + check, at(10)},
-		{"rotated", rotated("me"), head + note, month.Opens},
-		{"put on a day that was counted", putting("v4"), head + version, month.Opens},
-		{"put a label", putting("v5", "mine"), head + version, month.Opens},
-		{"the window is another", opening(secret.Window{Opens: at(20), Closes: at(30)}), head + note, at(20)},
-		{"put on a day that was not counted", putting("v6"), head + version + note, time.Date(2026, time.April, 3, 0, 0, 0, 0, time.UTC)},
-		{"the window is another again", opening(secret.Window{Opens: at(20), Closes: at(30)}), head + note, at(20)},
-		{"by schedule", leasing("me", 20, 40), head + note, at(40)},
+		{"rotated", rotated("me"), head + note, start(month)},
+		{"put on a day that was counted", putting("v4"), head + version, start(month)},
+		{"put a label", putting("v5", "mine"), head + version, start(month)},
+		{"the window is another", opening(soon), head + note, start(soon)},
+		{"put on a day that was not counted", putting("v6"), head + version + note, start(tenMinutes)},
+		{"the window is another again", opening(soon), head + note, start(soon)},
+		{"by schedule", leasing("me", 25, 40), head + note, at(40)},
 		{"fails", failing("me", 30), head + note, at(31)},
 		{"delete", deleting, head + note, none},
 		{"restore", restoring, head + note, at(31)},
 		{"again", leasing("you", 31, 50), head + note, at(50)},
-		{"another value", putting("v7"), head + version + note, month.Opens},
+		{"another value", putting("v7"), head + version + note, start(month)},
 		{"delete while none is under way", deleting, head + note, none},
-		{"restore while none is under way", restoring, head + note, month.Opens},
+		{"restore while none is under way", restoring, head + note, start(month)},
 		{"cancel", cancelling, head + note, none},
 		{"delete what is turned off", deleting, head, none},
 		{"restore what is turned off", restoring, head, none},
-		{"test while a runner may be busy still", testingWith("v8"), head + version + note, at(50)},
-		{"it has seen that it is not its own", leaving("you"), head + note, noon},
+		{"test while a call may be in flight", testingWith("v8"), head + version + note, at(50)},
+		{"the call has ended", ending("you"), head + note, noon},
 		{"lease of a test", leasing("me", 0, 10), head + note, at(10)},
-		{"tested", rotated("me"), head + note + version, month.Opens},
+		{"tested", rotated("me"), head + note + version, start(month)},
 		{"rotate again", rotating("v9"), head + note + check, noon},
 		{"cancel while under way", cancelling, head + note, none},
 	} {
@@ -380,18 +393,18 @@ func TestTwoRunners(t *testing.T) {
 	create(t, room, "aaaaaa")
 	update(t, room, rotating("v2"))
 	first, second := warm(t, room), warm(t, room)
-	if run := update(t, first, leasing("first", 0, 10)).Rotation.Run; run.Runner != "first" || run.Attempts != 1 {
+	if run := leaseIn(update(t, first, leasing("first", 0, 10))); run.Runner != "first" || run.Attempts != 1 {
 		t.Errorf("run = %+v, want the first's", run)
 	}
-	if run := update(t, second, leasing("second", 0, 10)).Rotation.Run; run.Runner != "first" || run.Attempts != 1 {
+	if run := leaseIn(update(t, second, leasing("second", 0, 10))); run.Runner != "first" || run.Attempts != 1 {
 		t.Errorf("run = %+v, want the first's still", run)
 	}
-	if run := update(t, second, leasing("second", 10, 20)).Rotation.Run; run.Runner != "second" || run.Attempts != 2 {
+	if run := leaseIn(update(t, second, leasing("second", 10, 20))); run.Runner != "second" || run.Attempts != 2 {
 		t.Errorf("run = %+v, want the second's when the first is over", run)
 	}
 	for name, d := range map[string]decide{"rotated": rotated("first"), "failed": failing("first", 11)} {
-		if _, err := first.Store.Update(t.Context(), byName, d); !errors.Is(err, secret.ErrNotTheirs) {
-			t.Errorf("%s says the first: %v, want %v", name, err, secret.ErrNotTheirs)
+		if _, err := first.Store.Update(t.Context(), byName, d); !errors.Is(err, secret.ErrLeaseLost) {
+			t.Errorf("%s says the first: %v, want %v", name, err, secret.ErrLeaseLost)
 		}
 	}
 }
@@ -436,4 +449,9 @@ func TestRotationCosts(t *testing.T) {
 			t.Errorf("%s: %s, %v and %v units; want one commit of %v", step.name, strings.TrimSpace(calls), reads, writes, step.writes)
 		}
 	}
+}
+
+func leaseIn(sec secret.Secret) secret.Leased {
+	l, _ := sec.Rotation.State.(secret.Leased)
+	return l
 }

@@ -10,10 +10,10 @@ import (
 	"github.com/strongroom/strongroom/pkg/audit"
 )
 
-// Record is a Tell that keeps a record of each event, in CloudTrail's shape, and
-// logs it. A record that cannot be kept is an error in the log: half a rotation would
-// be worse than one that is told of there only.
-func Record(trail audit.Trail, log *slog.Logger) func(context.Context, Event) {
+// Recorder is an OnEvent that keeps an audit record of each event, in CloudTrail's
+// shape, and logs it. A record that cannot be kept is an error in the log, and the
+// rotation goes on: half of one would be worse.
+func Recorder(trail audit.Trail, log *slog.Logger) func(context.Context, Event) {
 	return func(ctx context.Context, e Event) {
 		attrs := []slog.Attr{slog.String("secret", e.ARN), slog.String("version", e.Version)}
 		if e.Failure != "" {

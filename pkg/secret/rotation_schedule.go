@@ -1,0 +1,98 @@
+package secret
+
+import "time"
+
+// RotationRules say when a secret is rotated, with AWS's member names: after a
+// number of days, or by an expression; and how long its windows are open.
+type RotationRules struct {
+	AutomaticallyAfterDays int
+	ScheduleExpression     string
+	Duration               string
+}
+
+// A Window is when a rotation may begin: from Opens until before Closes.
+type Window struct{ Opens, Closes time.Time }
+
+// RotationDue is when the schedule has to do something for the secret; zero for
+// never. Nothing is due while another runner's call may be in flight.
+func (s Secret) RotationDue() time.Time {
+	if !s.Deletion.IsZero() {
+		return time.Time{}
+	}
+	var due time.Time
+	switch r := s.Rotation.State.(type) {
+	case Waiting:
+		due = r.Due
+	case Leased:
+		due = r.Until
+	default:
+		due = s.Rotation.Next.Opens
+	}
+	if until := s.Rotation.InFlight.Until; !due.IsZero() && due.Before(until) {
+		return until
+	}
+	return due
+}
+
+// Skew is how much the clocks of those who ask for a rotation, and of those who run
+// it, may differ.
+const Skew = 5 * time.Second
+
+// IsRotationDue says whether a runner may begin. A rotation that waits is due to a
+// runner whose clock is a little behind; the end of a lease or of a call, and the
+// start in a window, are exact.
+func (s Secret) IsRotationDue(now time.Time) bool {
+	due := s.RotationDue()
+	if w, ok := s.Rotation.State.(Waiting); ok && due.Equal(w.Due) {
+		due = due.Add(-Skew)
+	}
+	return !due.IsZero() && !due.After(now)
+}
+
+// begin begins the schedule's next rotation. A version that was left unfinished is
+// taken up again only if it is that of a rotation that was given up, and AWSCURRENT
+// is where it was when that began. Any other, such as a late put of an abandoned
+// rotation, may derive from an older value: it loses AWSPENDING to a new version (how
+// AWS decides is not known). A secret with as many labels as it may have is left
+// until the next window.
+func (s Secret) begin(l Lease) Change {
+	s.Rotation.Next = l.Next
+	run := Run{Version: l.Token, From: s.Stages[Current]}
+	if g, ok := s.Rotation.State.(GivenUp); ok && g.Version == s.Unfinished() && g.From == run.From {
+		run.Version = g.Version
+	}
+	if s.Stages.mayRotate(run.Version) != nil {
+		return Change{Secret: s}
+	}
+	s.Stages = s.Stages.Attach(Pending, run.Version)
+	return s.attempt(run, l)
+}
+
+// mayRotate refuses a rotation that would begin with the last label there is room for,
+// and could not end: AWSPREVIOUS may be another one.
+func (s Stages) mayRotate(version string) error {
+	return s.Attach(Pending, version).Attach(Current, version).limit(s)
+}
+
+// MissedWindow says whether the next window has closed before the rotation began.
+func (s Secret) MissedWindow(now time.Time) bool {
+	next := s.Rotation.Next
+	return !s.Rotation.underWay() && !next.Opens.IsZero() && !next.Closes.After(now)
+}
+
+// Postpone leaves the schedule's next rotation to a later window.
+func (s Secret) Postpone(next Window) Change {
+	s.Rotation.Next = next
+	return Change{Secret: s}
+}
+
+// counted is s after a new current value at now: rules in days count from the last
+// one (RotateSecret), however it came.
+func (s Secret) counted(now time.Time) Secret {
+	days, w := s.Rotation.Rules.AutomaticallyAfterDays, s.Rotation.Next
+	if days > 0 && !w.Opens.IsZero() {
+		opens := now.UTC().Truncate(24*time.Hour).AddDate(0, 0, days)
+		s.Rotation.Next = Window{opens, opens.Add(w.Closes.Sub(w.Opens))}
+	}
+	return s
+}
