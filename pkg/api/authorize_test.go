@@ -811,7 +811,8 @@ func TestRotatingCondition(t *testing.T) {
 	}
 	answers(t, guard, "PutSecretValue", body("s", "v2", right))
 	// Who may put anyway is still no other rotation's function.
-	refusesPost(t, guarded(t, room, runner, allowAll), "PutSecretValue", body("s", "v2", wrong), refusal{"AccessDeniedException", "The rotation token is not valid for this version of the secret."})
+	other := strings.Replace(body("s", "v2", wrong), "two", "three", 1)
+	refusesPost(t, guarded(t, room, runner, allowAll), "PutSecretValue", other, refusal{"AccessDeniedException", "The rotation token is not valid for this version of the secret."})
 	denies := guarded(t, room, runner, allowAll, deny(where(allow("PutSecretValue"), `{"Bool":{"strongroom:Rotating":"false"}}`)))
 	refusesAll(t, denies, "PutSecretValue", body("s", "v2", wrong), deniedBy(runner, "PutSecretValue", "s", policy.IdentityBased))
 }

@@ -12,7 +12,8 @@ type putSecretValueInput struct {
 	SecretBinary       []byte   `aws:"len=1-65536,sensitive"`
 	SecretString       string   `aws:"len=1-65536,bytes,sensitive"`
 	VersionStages      []string `aws:"len=1-20,each=1-256"`
-	// RotationToken is that of the rotation under way, from its function.
+	// RotationToken is that of the lease, from the rotation function. Any other is
+	// refused, but in an exact repeat of a put.
 	RotationToken string `aws:"len=36-256,pattern=rotationToken,sensitive"`
 }
 
@@ -41,7 +42,10 @@ func (c *call) putSecretValue(ctx context.Context, in putSecretValueInput) (out 
 		return sec.IsRotating(in.RotationToken, in.ClientRequestToken, now)
 	}
 	sec, err := c.put(ctx, id, in.ClientRequestToken, value, func(sec secret.Secret) (secret.Change, error) {
-		if in.RotationToken != "" && sec.Rotation.State != nil && !c.isRotating(sec) {
+		if err := sec.Active(); err != nil {
+			return secret.Change{}, err
+		}
+		if in.RotationToken != "" && !c.isRotating(sec) {
 			return secret.Change{}, secret.ErrRotationToken
 		}
 		return sec.Put(in.ClientRequestToken, in.VersionStages, now)

@@ -534,14 +534,17 @@ func TestPutSecretValueDates(t *testing.T) {
 	}
 }
 
-func TestPutSecretValueTakesRotationToken(t *testing.T) {
+// A RotationToken is refused where no rotation was ever asked for.
+func TestPutSecretValueRefusesRotationToken(t *testing.T) {
 	t.Parallel()
 	room := localtest.New(t)
 	create(t, room, "s", "v1", "one")
 	in := putInput("s", "v2", "two")
 	in.RotationToken = aws.String("0f8fad5b-d9cb-469f-a165-70867728950e")
-	must(room.SDK.PutSecretValue(t.Context(), in))(t)
-	checkStages(t, room, "s", map[string]string{"v1": "AWSPREVIOUS", "v2": "AWSCURRENT"})
+	refuses(t, room, notItsToken, func() (*secretsmanager.PutSecretValueOutput, error) {
+		return room.SDK.PutSecretValue(t.Context(), in)
+	})
+	checkStages(t, room, "s", map[string]string{"v1": "AWSCURRENT"})
 }
 
 // A secret that is removed and made again between two tries of a put gets a value that

@@ -172,7 +172,7 @@ var onRecord = map[string]struct{ more, parameters, elements string }{
 	"ListSecretVersionIds":     {`"MaxResults":5,"IncludeDeprecated":true`, `{"secretId":"s","maxResults":5,"includeDeprecated":true}`, ``},
 	"ListSecrets":              {`"Filters":[{"Key":"name","Values":["s","t"]}],"SortOrder":"asc"`, `{"filters":[{"key":"name","values":["s","t"]}],"sortOrder":"asc"}`, ``},
 	"PutResourcePolicy":        {`"BlockPublicPolicy":false`, `{"secretId":"s","resourcePolicy":` + quoted(forAll) + `}`, `{"arn":"$ARN","name":"s"}`},
-	"PutSecretValue":           {`"VersionStages":["mine"],"RotationToken":"` + gone + gone + `"`, `{"secretId":"s","clientRequestToken":"` + token("p2") + `","versionStages":["mine"]}`, `{"arn":"$ARN","name":"s","versionId":"` + token("p2") + `","versionStages":["mine"]}`},
+	"PutSecretValue":           {`"VersionStages":["mine"],"RotationToken":"` + gone + gone + `"`, `{"secretId":"s","clientRequestToken":"` + token("p2") + `","versionStages":["mine"]}`, `{"arn":"$ARN","name":"s","versionId":"` + token("p2") + `","versionStages":["AWSPENDING","mine"]}`},
 	"RestoreSecret":            {``, `{"secretId":"s"}`, `{"arn":"$ARN","name":"s"}`},
 	"RotateSecret":             {`"RotationRules":{"AutomaticallyAfterDays":9},"RotateImmediately":true,"SecretString":"ignored"`, `{"secretId":"s","clientRequestToken":"` + token("r2") + `","rotationLambdaARN":"` + function + `","rotationRules":{"automaticallyAfterDays":9},"rotateImmediately":true}`, `{"arn":"$ARN","name":"s","versionId":"` + token("r2") + `"}`},
 	"TagResource":              {``, `{"secretId":"s","tags":[{"key":"more","value":"v"}]}`, ``},
@@ -196,6 +196,13 @@ func TestRecords(t *testing.T) {
 			withClock(writer, epoch)
 			if right.subject != "Name" {
 				right.make(t, writer, "s")
+			}
+			if operation == "PutSecretValue" { // by the function that has the lease
+				runs(t, writer, "s", func(sec secret.Secret) (secret.Change, error) {
+					sec.Stages = sec.Stages.Attach(secret.Pending, token("p2"))
+					sec.Rotation.State = secret.Leased{Run: secret.Run{Version: token("p2")}, Runner: "me", Proof: secret.ProofOf(gone + gone), Until: epoch.Add(time.Hour)}
+					return secret.Change{Secret: sec}, nil
+				})
 			}
 			room, trail, _ := recorded(t, writer)
 			withClock(room, epoch)

@@ -1347,7 +1347,7 @@ func TestPutSecretValueRotationToken(t *testing.T) {
 			rotate(t, room, byFunction("s", "N"))
 			giveUp(t, room, now.now)
 		}, rotationToken, "N", notItsToken},
-		{"none running: never configured", func(*testing.T, *localtest.Room, *clock) {}, foreign, "N", refusal{}},
+		{"none running: never configured", func(*testing.T, *localtest.Room, *clock) {}, foreign, "N", notItsToken},
 		{"none running: cancelled", func(t *testing.T, room *localtest.Room, now *clock) {
 			t.Helper()
 			begin(t, room, now)
@@ -1357,7 +1357,7 @@ func TestPutSecretValueRotationToken(t *testing.T) {
 			t.Helper()
 			begin(t, room, now)
 			put(t, room, "s", "v2", "two")
-		}, foreign, "N", refusal{}},
+		}, foreign, "N", notItsToken},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -1403,8 +1403,82 @@ func TestPutSecretValueRotationTokenElsewhere(t *testing.T) {
 	lease(t, room, now.now, time.Minute)
 	must(other.SDK.PutSecretValue(t.Context(), in, once))(t)
 	runs(t, room, "s", func(sec secret.Secret) (secret.Change, error) { return sec.Failed("runner", "why", 0, now.now) })
+	must(other.SDK.PutSecretValue(t.Context(), in, once))(t) // an exact repeat
+	in.SecretString = aws.String("another")
 	_, err := other.SDK.PutSecretValue(t.Context(), in, once)
 	checkRefused(t, err, notItsToken)
+}
+
+// A put of a rotation that has ended is refused, however it ended: its value may be made
+// from an older one. Only an exact repeat of a put that succeeded is answered as then.
+func TestPutSecretValueLate(t *testing.T) {
+	t.Parallel()
+	for name, end := range map[string]func(*testing.T, *localtest.Room, *clock){
+		"a put": func(t *testing.T, room *localtest.Room, _ *clock) { t.Helper(); put(t, room, "s", "v2", "two") },
+		"taken off": func(t *testing.T, room *localtest.Room, _ *clock) {
+			t.Helper()
+			must(room.SDK.UpdateSecretVersionStage(t.Context(), stageInput("s", "AWSPENDING", "N", "")))(t)
+		},
+		"cancelled": func(t *testing.T, room *localtest.Room, _ *clock) { t.Helper(); cancel(t, room, "s") },
+		"failed": func(t *testing.T, room *localtest.Room, now *clock) {
+			t.Helper()
+			runs(t, room, "s", func(sec secret.Secret) (secret.Change, error) { return sec.Failed("runner", "why", 0, now.now) })
+		},
+		"given up": func(t *testing.T, room *localtest.Room, now *clock) {
+			t.Helper()
+			fail := func(sec secret.Secret) (secret.Change, error) { return sec.Failed("runner", "why", 0, now.now) }
+			runs(t, room, "s", fail)
+			for range secret.MaxAttempts - 1 {
+				lease(t, room, now.now, time.Minute)
+				runs(t, room, "s", fail)
+			}
+		},
+		"expired": func(_ *testing.T, _ *localtest.Room, now *clock) { now.now = now.now.Add(time.Hour) },
+		"rotated": func(t *testing.T, room *localtest.Room, now *clock) {
+			t.Helper()
+			put(t, room, "s", "N", "by hand", "AWSPENDING")
+			must(room.SDK.UpdateSecretVersionStage(t.Context(), stageInput("s", "AWSCURRENT", "v1", "N")))(t)
+			rotated(t, room, now.now)
+		},
+	} {
+		for _, lost := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, after a lost answer %t", name, lost), func(t *testing.T) {
+				t.Parallel()
+				room := localtest.New(t)
+				now := withClock(room, noonInNovember)
+				create(t, room, "s", "v1", "one")
+				rotate(t, room, byFunction("s", "N"))
+				lease(t, room, now.now, time.Minute)
+				in := putInput("s", "N", "made from one", "AWSPENDING")
+				in.RotationToken = aws.String(rotationToken)
+				if lost && name != "rotated" {
+					room.Wire.Break("TransactWriteItems", times(attempts, localtest.LoseAnswer)...)
+					_, err := room.SDK.PutSecretValue(t.Context(), in, once)
+					checkRefused(t, err, serverFault)
+				}
+				end(t, room, now)
+				before := dump(t, room)
+				other := room.Another(t)
+				other.Server.Now = now.Now
+				for _, room := range []*localtest.Room{room, other} {
+					_, err := room.SDK.PutSecretValue(t.Context(), in, once)
+					if lost && name != "rotated" {
+						if err != nil {
+							t.Errorf("got %v of an exact repeat, want none", err)
+						}
+						again := *in
+						again.SecretString = aws.String("another")
+						_, err = room.SDK.PutSecretValue(t.Context(), &again, once)
+					}
+					checkRefused(t, err, notItsToken)
+				}
+				checkSame(t, before, dump(t, room))
+				schedule(t, room, "s")
+				_, err := room.SDK.PutSecretValue(t.Context(), in, once)
+				checkRefused(t, err, marked)
+			})
+		}
+	}
 }
 
 // A late put without a RotationToken is that of any caller; the schedule does not make it

@@ -53,15 +53,20 @@ func (c *call) put(ctx context.Context, id secret.ID, token string, value secret
 	if exists, ok := errors.AsType[*store.VersionExists](err); ok {
 		return exists.Secret, c.sameValue(ctx, exists.Secret, exists.Version, value)
 	}
-	if refusal, ok := errors.AsType[secret.Error](err); ok && refusal.Code == secret.LimitExceeded {
+	refusal, ok := errors.AsType[secret.Error](err)
+	if ok && (refusal.Code == secret.LimitExceeded || refusal == secret.ErrRotationToken) {
 		return seen, c.putBefore(ctx, seen, token, value, refusal)
 	}
 	return sec, err
 }
 
-// putBefore takes a refusal for a limit back when the version was put by an
-// earlier try: a repeat answers as the first, whatever has come since.
-func (c *call) putBefore(ctx context.Context, sec secret.Secret, token string, value secret.Value, refusal error) error {
+// putBefore takes back a refusal for a limit, or for a RotationToken that has expired,
+// when the version was put by an earlier try: a repeat answers as the first, whatever
+// has come since. Another value is refused as before.
+func (c *call) putBefore(ctx context.Context, sec secret.Secret, token string, value secret.Value, refusal secret.Error) error {
+	if err := c.crossAccount(sec); err != nil {
+		return err
+	}
 	version, found, err := c.store.Version(ctx, sec, token)
 	if err != nil {
 		return err
@@ -69,7 +74,11 @@ func (c *call) putBefore(ctx context.Context, sec secret.Secret, token string, v
 	if !found {
 		return refusal
 	}
-	return c.sameValue(ctx, sec, version, value)
+	err = c.sameValue(ctx, sec, version, value)
+	if refusal == secret.ErrRotationToken && errors.Is(err, secret.TokenInUse(token, sec.ARN)) {
+		return refusal
+	}
+	return err
 }
 
 // sameValue refuses a token whose version has another value.

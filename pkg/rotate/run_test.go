@@ -1,7 +1,9 @@
 package rotate_test
 
 import (
+	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -224,6 +226,44 @@ func TestTooManyLabels(t *testing.T) {
 	}
 	wantOutcomes(t, h.run(t), outcomes{rotate.Succeeded: 1})
 	h.wantRotated(t, "s", h.get(t, "s").Stages[secret.Current], token("v2"))
+}
+
+// What was made from an older value does not become current in the next window, when
+// somebody has put another value since. A late put of the function is refused; one that
+// has no RotationToken is taken, and left behind.
+func TestLatePut(t *testing.T) {
+	t.Parallel()
+	h := open(t)
+	h.schedule(t, rules["cron"].rules)
+	h.clock.set(at(t, "2026-03-06 20:00"))
+	late := ""
+	h.lambda.run = func(ctx context.Context, c call) error {
+		if c.Step != "createSecret" || late != "" {
+			return h.lambda.template(ctx, c)
+		}
+		late = c.ClientRequestToken
+		h.put(t, "s") // while the function makes another value out of v2
+		in := &secretsmanager.PutSecretValueInput{
+			SecretId: &c.SecretID, ClientRequestToken: &late, RotationToken: &c.RotationToken,
+			SecretString: aws.String(valueMark + "late"), VersionStages: []string{"AWSPENDING"},
+		}
+		_, err := h.SDK.PutSecretValue(ctx, in)
+		wantCode(t, err, "AccessDeniedException", "")
+		in.RotationToken = nil
+		_, err = h.SDK.PutSecretValue(ctx, in)
+		return err
+	}
+	wantOutcomes(t, h.run(t), outcomes{rotate.Abandoned: 1})
+	if got, want := h.get(t, "s").Stages, (secret.Stages{secret.Current: token("v9"), secret.Previous: token("v2"), secret.Pending: late}); !maps.Equal(got, want) {
+		t.Errorf("stages %v, want %v", got, want)
+	}
+	h.clock.set(at(t, "2026-03-13 20:00"))
+	wantOutcomes(t, h.run(t), outcomes{rotate.Succeeded: 1})
+	current := h.get(t, "s").Stages[secret.Current]
+	if current == late {
+		t.Error("the late version is current")
+	}
+	h.wantRotated(t, "s", current, token("v9"))
 }
 
 // A rotation that was given up is not taken up again when AWSCURRENT moved since.
