@@ -140,6 +140,7 @@ func TestMissedWindow(t *testing.T) {
 		outcome rotate.Outcome
 	}{
 		"days, the day after":              {"days", "2026-03-15 12:00", "2026-03-15 00:00", rotate.Succeeded},
+		"days, at midnight":                {"days", "2026-03-15 00:00", "2026-03-15 00:00", rotate.Postponed},
 		"days, a week after":               {"days", "2026-03-21 17:30", "2026-03-21 00:00", rotate.Succeeded},
 		"three hours, on the day":          {"days, three hours", "2026-03-14 03:00", "2026-03-15 00:00", rotate.Postponed},
 		"three hours, a week after":        {"days, three hours", "2026-03-21 02:59", "2026-03-21 00:00", rotate.Succeeded},
@@ -226,6 +227,52 @@ func TestTooManyLabels(t *testing.T) {
 	}
 	wantOutcomes(t, h.run(t), outcomes{rotate.Succeeded: 1})
 	h.wantRotated(t, "s", h.get(t, "s").Stages[secret.Current], token("v2"))
+}
+
+// Rotations in days do not all begin at midnight: each secret has its own time in the
+// window, which the index has, and which is the same in the next window.
+func TestSpread(t *testing.T) {
+	t.Parallel()
+	const n = 24
+	for name, rules := range map[string]types.RotationRulesType{
+		"days":           {AutomaticallyAfterDays: aws.Int64(1)},
+		"rate, one hour": {ScheduleExpression: aws.String("rate(1 day)"), Duration: aws.String("1h")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := open(t)
+			for i := range n {
+				h.create(t, fmt.Sprint("s", i))
+				in := asked(fmt.Sprint("s", i))
+				in.RotationRules = &rules
+				must(h.SDK.RotateSecret(t.Context(), in))(t)
+			}
+			wantOutcomes(t, h.run(t), outcomes{rotate.Succeeded: n}) // at once, as they were asked for
+			places := map[string]time.Duration{}
+			for _, midnight := range []string{"2026-03-05 00:00", "2026-03-06 00:00"} {
+				opens := at(t, midnight)
+				due := map[time.Time]int{}
+				for i := range n {
+					sec := h.get(t, fmt.Sprint("s", i))
+					start := sec.RotationDue()
+					if place, ok := places[sec.Name]; ok && start.Sub(opens) != place {
+						t.Errorf("%s starts %s after midnight, want %s as the day before", sec.Name, start.Sub(opens), place)
+					}
+					places[sec.Name] = start.Sub(opens)
+					due[start]++
+				}
+				if len(due) < n/2 {
+					t.Errorf("%d secrets start at %d times, want them spread", n, len(due))
+				}
+				for _, start := range slices.SortedFunc(maps.Keys(due), time.Time.Compare) {
+					h.clock.set(start.Add(-time.Millisecond))
+					wantOutcomes(t, h.run(t), outcomes{}) // nothing to look at in the index
+					h.clock.set(start)
+					wantOutcomes(t, h.run(t), outcomes{rotate.Succeeded: due[start]})
+				}
+			}
+		})
+	}
 }
 
 // What was made from an older value does not become current in the next window, when

@@ -1,6 +1,11 @@
 package secret
 
-import "time"
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"strings"
+	"time"
+)
 
 // RotationRules say when a secret is rotated, with AWS's member names: after a
 // number of days, or by an expression; and how long its windows are open.
@@ -10,8 +15,27 @@ type RotationRules struct {
 	Duration               string
 }
 
+// inDays says whether windows are given by days alone: nobody chose the hour.
+func (r RotationRules) inDays() bool {
+	return r.AutomaticallyAfterDays > 0 || strings.HasPrefix(r.ScheduleExpression, "rate(") && strings.Contains(r.ScheduleExpression, " day")
+}
+
 // A Window is when a rotation may begin: from Opens until before Closes.
 type Window struct{ Opens, Closes time.Time }
+
+// start is when the schedule begins the next rotation; zero for never. Windows in
+// days all open at midnight, so each secret starts at its own place in them, always
+// the same: in the first half, so that a late runner finds the window open.
+func (s Secret) start() time.Time {
+	w := s.Rotation.Next
+	half := w.Closes.Sub(w.Opens).Milliseconds() / 2
+	if !s.Rotation.Rules.inDays() || half <= 0 {
+		return w.Opens
+	}
+	sum := sha256.Sum256([]byte(s.ARN))
+	place := binary.BigEndian.Uint64(sum[:]) % uint64(half)
+	return w.Opens.Add(time.Duration(place) * time.Millisecond) //nolint:gosec // less than a day
+}
 
 // RotationDue is when the schedule has to do something for the secret; zero for
 // never. Nothing is due while another runner's call may be in flight.
@@ -26,7 +50,7 @@ func (s Secret) RotationDue() time.Time {
 	case Leased:
 		due = r.Until
 	default:
-		due = s.Rotation.Next.Opens
+		due = s.start()
 	}
 	if until := s.Rotation.InFlight.Until; !due.IsZero() && due.Before(until) {
 		return until

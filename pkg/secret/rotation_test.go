@@ -2,6 +2,7 @@ package secret
 
 import (
 	"errors"
+	"fmt"
 	"maps"
 	"reflect"
 	"slices"
@@ -880,6 +881,51 @@ func TestCounted(t *testing.T) {
 	}
 	if got, want := change.Secret.Rotation.Next.Opens, time.Date(2026, time.April, 4, 0, 0, 0, 0, time.UTC); got != want {
 		t.Errorf("got the window of %s, want %s", got, want)
+	}
+}
+
+// Windows in days are not all begun at midnight: each secret has a place of its own in
+// the first half of them. A window whose hour somebody chose is begun when it opens.
+func TestStart(t *testing.T) {
+	t.Parallel()
+	const n, parts = 10_000, 24
+	for _, tt := range []struct {
+		rules   RotationRules
+		open    time.Duration
+		spreads bool
+	}{
+		{monthly, 24 * time.Hour, true},
+		{RotationRules{AutomaticallyAfterDays: 1, Duration: "1h"}, time.Hour, true},
+		{RotationRules{ScheduleExpression: "rate(1 day)"}, 24 * time.Hour, true},
+		{RotationRules{ScheduleExpression: "rate(10 days)", Duration: "3h"}, 3 * time.Hour, true},
+		{RotationRules{ScheduleExpression: "rate(12 hours)"}, time.Hour, false},
+		{RotationRules{ScheduleExpression: "cron(0 2 * * ? *)"}, 22 * time.Hour, false},
+		{RotationRules{ScheduleExpression: "cron(0 2 ? * TUE *)", Duration: "2h"}, 2 * time.Hour, false},
+	} {
+		window := Window{april.Opens, april.Opens.Add(tt.open)}
+		var counts [parts]int
+		for i := range n {
+			s := becomes(scheduled(nil), nextIs(window), func(s *Secret) {
+				s.Rotation.Rules, s.ARN = tt.rules, fmt.Sprintf("arn:aws:secretsmanager:eu-central-1:123456789012:secret:s%d-AbCdEf", i)
+			})
+			due := s.RotationDue()
+			if s.IsRotationDue(due.Add(-time.Millisecond)) || !s.IsRotationDue(due) {
+				t.Fatalf("%+v: got it not due at %s exactly", tt.rules, due)
+			}
+			part := due.Sub(window.Opens) * 2 * parts / tt.open
+			if part < 0 || part >= parts || !tt.spreads && !due.Equal(window.Opens) {
+				t.Fatalf("%+v: got a start at %s in %+v", tt.rules, due, window)
+			}
+			if s.Rotation.Next = (Window{window.Opens.AddDate(0, 0, 1), window.Closes.AddDate(0, 0, 1)}); !s.RotationDue().Equal(due.AddDate(0, 0, 1)) {
+				t.Fatalf("%+v: got %s and the day after %s, want the same place", tt.rules, due, s.RotationDue())
+			}
+			counts[part]++
+		}
+		for part, got := range counts {
+			if tt.spreads && (got < n/parts/2 || got > n/parts*2) {
+				t.Errorf("%+v: got %d of %d starts in part %d of %d", tt.rules, got, n, part, parts)
+			}
+		}
 	}
 }
 

@@ -111,7 +111,7 @@ func TestRotationNote(t *testing.T) {
 	soon := secret.Window{Opens: at(20), Closes: at(30)}
 	tenMinutes := secret.Window{Opens: month.Opens, Closes: month.Opens.Add(10 * time.Minute)}
 	for _, w := range []secret.Window{month, soon, tenMinutes} {
-		if at := start(w); at.Before(w.Opens) || !at.Before(w.Closes) {
+		if at := start(w); !at.After(w.Opens) || !at.Before(w.Closes) {
 			t.Errorf("the start in %+v is %s, want a place within it", w, at)
 		}
 	}
