@@ -23,7 +23,6 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 
@@ -227,10 +226,8 @@ func write(w http.ResponseWriter, id string, out any, err error) int {
 		status, body = errorBody(err)
 	}
 	w.Header().Set("Content-Type", jsonType)
-	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
-	_, _ = w.Write(body)                      // it fails only when the caller is gone
-	_ = http.NewResponseController(w).Flush() // the caller does not wait for our log; a recorder cannot, nor need
+	_, _ = w.Write(body) // it fails only when the caller is gone
 	return status
 }
 
