@@ -171,19 +171,16 @@ func (s *soak) report(over time.Duration) interval {
 	if err != nil {
 		s.t.Error(err)
 	}
-	var bytes int64
-	files, _ := filepath.Glob(filepath.Join(s.data, "dynamo.db*"))
-	for _, f := range files {
-		if info, err := os.Stat(f); err == nil {
-			bytes += info.Size()
-		}
+	table, err := os.Stat(filepath.Join(s.data, "table.db"))
+	if err != nil {
+		s.t.Fatal(err)
 	}
 	s.mu.Lock()
 	took := s.took
 	s.took = nil
 	s.mu.Unlock()
 	slices.Sort(took)
-	in := interval{puts: len(took), rate: float64(len(took)) / over.Seconds(), versions: sec.Versions, bytes: bytes}
+	in := interval{puts: len(took), rate: float64(len(took)) / over.Seconds(), versions: sec.Versions, bytes: table.Size()}
 	if len(took) > 0 {
 		in.p50, in.p99 = took[len(took)/2], took[len(took)*99/100]
 	}
