@@ -430,7 +430,7 @@ func (c *contract) rotation() {
 		{restoring, []store.Task{note(at(6))}},
 		{leasing("you", 6, 20), []store.Task{note(at(20))}},
 		{moving(secret.Current, "v1", "v2"), []store.Task{note(at(20))}},
-		{rotated("you"), []store.Task{note(month.Opens)}},
+		{rotated("you"), []store.Task{note(start(c.name, month))}},
 		{testingWith("copy"), []store.Task{note(noon)}},
 		{cancelling, nil}, // with its copy
 		{rotating("v3"), []store.Task{note(noon)}},
