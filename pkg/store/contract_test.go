@@ -418,6 +418,8 @@ func (c *contract) rotation() {
 	note := func(due time.Time) store.Task {
 		return store.Task{ID: secret.ID{Name: c.name, Suffix: "aaaaaa"}, Due: due}
 	}
+	rested := fresh(c.name, "aaaaaa") // as far as its schedule goes
+	rested.Rotation = secret.Rotation{Rules: secret.RotationRules{AutomaticallyAfterDays: 30}, Next: month}
 	for _, step := range []struct {
 		decide decide
 		due    []store.Task
@@ -430,7 +432,7 @@ func (c *contract) rotation() {
 		{restoring, []store.Task{note(at(6))}},
 		{leasing("you", 6, 20), []store.Task{note(at(20))}},
 		{moving(secret.Current, "v1", "v2"), []store.Task{note(at(20))}},
-		{rotated("you"), []store.Task{note(start(c.name, month))}},
+		{rotated("you"), []store.Task{note(rested.RotationDue())}},
 		{testingWith("copy"), []store.Task{note(noon)}},
 		{cancelling, nil}, // with its copy
 		{rotating("v3"), []store.Task{note(noon)}},

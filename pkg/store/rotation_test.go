@@ -26,10 +26,10 @@ var month = func() secret.Window {
 	return secret.Window{Opens: opens, Closes: opens.AddDate(0, 0, 1)}
 }()
 
-// start is when the schedule begins in a window, for a secret with the suffix aaaaaa.
-func start(name string, w secret.Window) time.Time {
+// start is when the schedule begins in a window, for the secret s with the suffix aaaaaa.
+func start(w secret.Window) time.Time {
 	rules := secret.RotationRules{AutomaticallyAfterDays: 30}
-	return secret.Secret{ARN: localtest.ARNs.Of(name, "aaaaaa"), Rotation: secret.Rotation{Rules: rules, Next: w}}.RotationDue()
+	return secret.Secret{ARN: localtest.ARNs.Of("s", "aaaaaa"), Rotation: secret.Rotation{Rules: rules, Next: w}}.RotationDue()
 }
 
 // asking is a request to rotate every 30 days.
@@ -111,7 +111,7 @@ func TestRotationNote(t *testing.T) {
 	soon := secret.Window{Opens: at(20), Closes: at(30)}
 	tenMinutes := secret.Window{Opens: month.Opens, Closes: month.Opens.Add(10 * time.Minute)}
 	for _, w := range []secret.Window{month, soon, tenMinutes} {
-		if at := start("s", w); !at.After(w.Opens) || !at.Before(w.Closes) {
+		if at := start(w); !at.After(w.Opens) || !at.Before(w.Closes) {
 			t.Errorf("the start in %+v is %s, want a place within it", w, at)
 		}
 	}
@@ -129,27 +129,27 @@ func TestRotationNote(t *testing.T) {
 		{"put the value", putting("v3", secret.Pending), head + version, at(10)},
 		{"a label of one's own", putting("v3b", "mine"), head + version, at(10)},
 		{"move AWSCURRENT", moving(secret.Current, "v2", "v3"), head + check, at(10)},
-		{"rotated", rotated("me"), head + note, start("s", month)},
-		{"put on a day that was counted", putting("v4"), head + version, start("s", month)},
-		{"put a label", putting("v5", "mine"), head + version, start("s", month)},
-		{"the window is another", opening(soon), head + note, start("s", soon)},
-		{"put on a day that was not counted", putting("v6"), head + version + note, start("s", tenMinutes)},
-		{"the window is another again", opening(soon), head + note, start("s", soon)},
+		{"rotated", rotated("me"), head + note, start(month)},
+		{"put on a day that was counted", putting("v4"), head + version, start(month)},
+		{"put a label", putting("v5", "mine"), head + version, start(month)},
+		{"the window is another", opening(soon), head + note, start(soon)},
+		{"put on a day that was not counted", putting("v6"), head + version + note, start(tenMinutes)},
+		{"the window is another again", opening(soon), head + note, start(soon)},
 		{"by schedule", leasing("me", 25, 40), head + note, at(40)},
 		{"fails", failing("me", 30), head + note, at(31)},
 		{"delete", deleting, head + note, none},
 		{"restore", restoring, head + note, at(31)},
 		{"again", leasing("you", 31, 50), head + note, at(50)},
-		{"another value", putting("v7"), head + version + note, start("s", month)},
+		{"another value", putting("v7"), head + version + note, start(month)},
 		{"delete while none is under way", deleting, head + note, none},
-		{"restore while none is under way", restoring, head + note, start("s", month)},
+		{"restore while none is under way", restoring, head + note, start(month)},
 		{"cancel", cancelling, head + note, none},
 		{"delete what is turned off", deleting, head, none},
 		{"restore what is turned off", restoring, head, none},
 		{"test while a call may be in flight", testingWith("v8"), head + version + note, at(50)},
 		{"the call has ended", ending("you"), head + note, noon},
 		{"lease of a test", leasing("me", 0, 10), head + note, at(10)},
-		{"tested", rotated("me"), head + note + version, start("s", month)},
+		{"tested", rotated("me"), head + note + version, start(month)},
 		{"rotate again", rotating("v9"), head + note + check, noon},
 		{"cancel while under way", cancelling, head + note, none},
 	} {
