@@ -31,8 +31,9 @@ func newLog(out *os.File, getenv func(string) string) *slog.Logger {
 	return slog.New(&lines{out: out, columns: columns, colour: hasColours(getenv)})
 }
 
-func isTerminal(f *os.File) bool {
-	return term.IsTerminal(int(f.Fd()))
+func isTerminal(out io.Writer) bool {
+	f, isFile := out.(*os.File)
+	return isFile && term.IsTerminal(int(f.Fd()))
 }
 
 // hasColours says whether a terminal shows colours and its user wants them

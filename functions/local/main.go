@@ -76,6 +76,19 @@ func run(args []string, getenv func(string) string, out io.Writer, log *slog.Log
 	return nil
 }
 
+// open starts the engines and makes the server over them.
+func open(ctx context.Context, set settings, log *slog.Logger) (*local.Engines, *api.Server, error) {
+	engines, err := local.Start(ctx, set.engines)
+	if err != nil {
+		return nil, nil, err
+	}
+	server, err := newServer(ctx, engines, set, log)
+	if err != nil {
+		return nil, nil, errors.Join(err, engines.Close())
+	}
+	return engines, server, nil
+}
+
 func newServer(ctx context.Context, engines *local.Engines, set settings, log *slog.Logger) (*api.Server, error) {
 	if err := store.CreateTable(ctx, engines.DynamoDB, table); err != nil {
 		return nil, err

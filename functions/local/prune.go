@@ -56,21 +56,16 @@ func pruneOnce(ctx context.Context, set settings, out io.Writer, log *slog.Logge
 	if err := checkDataFolder("--prune", set.engines); err != nil {
 		return err
 	}
-	engines, err := local.Start(ctx, set.engines)
+	engines, server, err := open(ctx, set, log)
 	if err != nil {
 		return err
-	}
-	server, err := newServer(ctx, engines, set, log)
-	if err != nil {
-		return errors.Join(err, engines.Close())
 	}
 	trail, err := openTrail(set.audit)
 	if err != nil {
 		return errors.Join(err, engines.Close())
 	}
 	server.Trail = trail
-	file, isFile := out.(*os.File)
-	err = show(ctx, newPruner(server), out, isFile && isTerminal(file))
+	err = show(ctx, newPruner(server), out, isTerminal(out))
 	return errors.Join(err, engines.Close(), trail.Close())
 }
 

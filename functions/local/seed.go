@@ -50,8 +50,7 @@ func seed(ctx context.Context, server *api.Server, path string, secrets []seedSe
 		return nil
 	}
 	server.Log.Info("seeding", slog.Int("secrets", len(secrets)))
-	file, isFile := out.(*os.File)
-	tell, end := seedProgress(out, isFile && isTerminal(file), len(secrets))
+	tell, end := seedProgress(out, isTerminal(out), len(secrets))
 	defer end()
 	s := newSeeder(server)
 	var count [3]int

@@ -80,13 +80,9 @@ type service struct {
 }
 
 func startService(ctx context.Context, set settings, policies *policy.Set, log *slog.Logger) (*service, error) {
-	engines, err := local.Start(ctx, set.engines)
+	engines, server, err := open(ctx, set, log)
 	if err != nil {
 		return nil, err
-	}
-	server, err := newServer(ctx, engines, set, log)
-	if err != nil {
-		return nil, errors.Join(err, engines.Close())
 	}
 	trail, err := openTrail(set.audit)
 	if err != nil {

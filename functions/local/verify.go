@@ -6,12 +6,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
 	"strings"
 	"time"
 
 	"github.com/strongroom/strongroom/pkg/api"
-	"github.com/strongroom/strongroom/pkg/local"
 	"github.com/strongroom/strongroom/pkg/terminal"
 	"github.com/strongroom/strongroom/pkg/verify"
 )
@@ -22,16 +20,11 @@ func verifyOnce(ctx context.Context, set settings, out io.Writer, log *slog.Logg
 	if err := checkDataFolder("--verify", set.engines); err != nil {
 		return err
 	}
-	engines, err := local.Start(ctx, set.engines)
+	engines, server, err := open(ctx, set, log)
 	if err != nil {
 		return err
 	}
-	server, err := newServer(ctx, engines, set, log)
-	if err != nil {
-		return errors.Join(err, engines.Close())
-	}
-	file, isFile := out.(*os.File)
-	err = showVerified(ctx, newVerifier(server, set.repair), out, isFile && isTerminal(file))
+	err = showVerified(ctx, newVerifier(server, set.repair), out, isTerminal(out))
 	return errors.Join(err, engines.Close())
 }
 

@@ -52,8 +52,8 @@ func putsValues(name string) func(context.Context, *localtest.Room, int) error {
 	}
 }
 
-// Whoever puts policies without a pause holds up nobody: not those who put values, nor
-// those who read them, nor anybody's lists.
+// A caller that puts policies without a pause holds up no other: not those that put
+// values, nor those that read them, nor those that list.
 func TestBesidePolicyPuts(t *testing.T) {
 	t.Parallel()
 	room := localtest.New(t)

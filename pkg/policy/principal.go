@@ -82,7 +82,7 @@ func lastOf(name string) string { return name[strings.LastIndexByte(name, '/')+1
 func isAccount(s string) bool { return len(s) == 12 && strings.Trim(s, "0123456789") == "" }
 
 // userName is the name of a user without the path. That of a session is not one:
-// whoever assumes a role chooses it.
+// the caller that assumes a role chooses it.
 func (p principal) userName() string {
 	if p.kind != user {
 		return ""

@@ -23,7 +23,7 @@ type Request struct {
 	Keys  Keys
 }
 
-// A Caller is who sends a request and from where, as established by whoever
+// A Caller is who sends a request and from where, as established by what
 // authenticated it. The zero Caller is unidentified.
 type Caller struct {
 	// ARN is that of a user with its path, of an account's root, of a role's

@@ -92,16 +92,24 @@ func TestIndexShowsRemovedVersions(t *testing.T) {
 	wantWhole(t, room, "s")
 }
 
-// Where the index shows too few because some are gone, the secret stays due, and the
-// others go when the index has caught up.
-func TestIndexShowsRemovedAndLacksNew(t *testing.T) {
-	t.Parallel()
+// prunedUnseen is a room whose secret s was pruned of v0 and v1, which the index shows
+// until it is released.
+func prunedUnseen(t *testing.T) (*localtest.Room, *clock, func()) {
+	t.Helper()
 	room, c := open(t, secret.Retention{MaxVersions: 1, MinAge: time.Hour})
 	create(t, room, "s")
 	putMany(t, room, c, "s", 4, time.Minute)
 	c.add(2 * time.Hour)
 	release := hold(room)
 	wantSummary(t, run(t, room), prune.Summary{Secrets: 1, Versions: 2})
+	return room, c, release
+}
+
+// Where the index shows too few because some are gone, the secret stays due, and the
+// others go when the index has caught up.
+func TestIndexShowsRemovedAndLacksNew(t *testing.T) {
+	t.Parallel()
+	room, c, release := prunedUnseen(t)
 	put(t, room, "s", "v5")
 	put(t, room, "s", "v6")
 	noted := dueOf(t, room, "s")
@@ -233,12 +241,7 @@ func TestIndexShowsTheSecretBefore(t *testing.T) {
 // as it is, also while the index shows the old one.
 func TestIndexShowsTheVersionBefore(t *testing.T) {
 	t.Parallel()
-	room, c := open(t, secret.Retention{MaxVersions: 1, MinAge: time.Hour})
-	create(t, room, "s")
-	putMany(t, room, c, "s", 4, time.Minute)
-	c.add(2 * time.Hour)
-	release := hold(room)
-	wantSummary(t, run(t, room), prune.Summary{Secrets: 1, Versions: 2})
+	room, c, release := prunedUnseen(t)
 	wantVersions(t, room, "s", "v2", "v3", "v4")
 	for _, v := range []string{"v1", "v5", "v6"} {
 		c.add(time.Second)

@@ -18,8 +18,8 @@ type Retention struct {
 var DefaultRetention = Retention{MaxVersions: 100, MinAge: 24 * time.Hour}
 
 // The tags by which a secret keeps more than the deployment does. One that says less
-// is taken, and has no effect: the setting may change, and whoever may tag a secret may
-// not for that remove its versions.
+// is taken, and has no effect: the setting may change, and the right to tag a secret
+// is not one to remove its versions.
 const (
 	MaxVersionsTag = "strongroom:max-versions"
 	MinAgeTag      = "strongroom:min-age"

@@ -62,7 +62,7 @@ const (
 	setDataKey = "SET #key_arn = :key_arn, #default_key = :default_key, #data_key = :data_key"
 
 	// A read notes its day on the head, once a day for each version that is read in
-	// turn. Whoever wrote it there notes it on the version, which may be large.
+	// turn. The process that wrote it there notes it on the version, which may be large.
 	setAccessedHead = "SET #accessed = :accessed, #accessed_version = :accessed_version"
 	isOldHead       = "#suffix = :suffix AND (attribute_not_exists(#accessed) OR #accessed < :accessed" +
 		" OR #accessed = :accessed AND #accessed_version <> :accessed_version)"

@@ -1,6 +1,6 @@
 // Package verify finds what is wrong in a table of secrets, and repairs what can be
 // repaired without a guess. A table may come to need it by a point-in-time restore, which
-// can cut a transaction in two, or by whoever wrote to it past the service.
+// can cut a transaction in two, or by writes that went past the service.
 //
 // It goes through the directory by name and examines every secret listed there: head,
 // rows, policy, versions and notes are compared with each other. Then it goes through the

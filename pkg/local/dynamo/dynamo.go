@@ -18,6 +18,7 @@
 package dynamo
 
 import (
+	"context"
 	"sync"
 	"time"
 
@@ -88,4 +89,16 @@ func checkReturn(want types.ReturnConsumedCapacity) error {
 		return nil
 	}
 	return invalid("ReturnConsumedCapacity %s is not supported by the local DynamoDB", want)
+}
+
+// check refuses a call whose context has ended, and an input with members that are not
+// supported here.
+func check(ctx context.Context, input any, returned types.ReturnConsumedCapacity, supported ...string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := only(input, supported...); err != nil {
+		return err
+	}
+	return checkReturn(returned)
 }

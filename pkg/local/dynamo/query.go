@@ -12,15 +12,9 @@ import (
 // Query reads items of one partition in order of their sort key: a page of at most
 // Limit items and 1 MB.
 func (db *DB) Query(ctx context.Context, in *dynamodb.QueryInput, _ ...func(*dynamodb.Options)) (*dynamodb.QueryOutput, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	err := only(in, "TableName", "IndexName", "KeyConditionExpression", "ProjectionExpression", "ExpressionAttributeNames", "ExpressionAttributeValues",
-		"ConsistentRead", "ScanIndexForward", "Limit", "ExclusiveStartKey", "ReturnConsumedCapacity")
+	err := check(ctx, in, in.ReturnConsumedCapacity, "TableName", "IndexName", "KeyConditionExpression", "ProjectionExpression",
+		"ExpressionAttributeNames", "ExpressionAttributeValues", "ConsistentRead", "ScanIndexForward", "Limit", "ExclusiveStartKey", "ReturnConsumedCapacity")
 	if err != nil {
-		return nil, err
-	}
-	if err := checkReturn(in.ReturnConsumedCapacity); err != nil {
 		return nil, err
 	}
 	if in.Limit != nil && *in.Limit < 1 {

@@ -50,14 +50,8 @@ func (p projector) of(it item) item {
 
 // GetItem reads one item.
 func (db *DB) GetItem(ctx context.Context, in *dynamodb.GetItemInput, _ ...func(*dynamodb.Options)) (*dynamodb.GetItemOutput, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	err := only(in, "Key", "TableName", "ConsistentRead", "ExpressionAttributeNames", "ProjectionExpression", "ReturnConsumedCapacity")
+	err := check(ctx, in, in.ReturnConsumedCapacity, "Key", "TableName", "ConsistentRead", "ExpressionAttributeNames", "ProjectionExpression", "ReturnConsumedCapacity")
 	if err != nil {
-		return nil, err
-	}
-	if err := checkReturn(in.ReturnConsumedCapacity); err != nil {
 		return nil, err
 	}
 	picked, err := projection(in.ExpressionAttributeNames, in.ProjectionExpression)
@@ -116,13 +110,7 @@ func (t table) get(r reader, key item) (item, int, error) {
 // BatchGetItem reads up to a hundred items. What would make the answer larger than
 // 16 MB is left unprocessed.
 func (db *DB) BatchGetItem(ctx context.Context, in *dynamodb.BatchGetItemInput, _ ...func(*dynamodb.Options)) (*dynamodb.BatchGetItemOutput, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	if err := only(in, "RequestItems", "ReturnConsumedCapacity"); err != nil {
-		return nil, err
-	}
-	if err := checkReturn(in.ReturnConsumedCapacity); err != nil {
+	if err := check(ctx, in, in.ReturnConsumedCapacity, "RequestItems", "ReturnConsumedCapacity"); err != nil {
 		return nil, err
 	}
 	keys := 0

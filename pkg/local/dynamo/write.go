@@ -177,15 +177,9 @@ func (t table) reindex(e *effect, old, next item) error {
 
 // UpdateItem changes one item, or makes it.
 func (db *DB) UpdateItem(ctx context.Context, in *dynamodb.UpdateItemInput, _ ...func(*dynamodb.Options)) (*dynamodb.UpdateItemOutput, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	err := only(in, "Key", "TableName", "UpdateExpression", "ConditionExpression", "ExpressionAttributeNames", "ExpressionAttributeValues",
-		"ReturnConsumedCapacity", "ReturnValuesOnConditionCheckFailure")
+	err := check(ctx, in, in.ReturnConsumedCapacity, "Key", "TableName", "UpdateExpression", "ConditionExpression",
+		"ExpressionAttributeNames", "ExpressionAttributeValues", "ReturnValuesOnConditionCheckFailure", "ReturnConsumedCapacity")
 	if err != nil {
-		return nil, err
-	}
-	if err := checkReturn(in.ReturnConsumedCapacity); err != nil {
 		return nil, err
 	}
 	if in.UpdateExpression == nil {
@@ -222,13 +216,7 @@ func (db *DB) UpdateItem(ctx context.Context, in *dynamodb.UpdateItemInput, _ ..
 
 // BatchWriteItem puts and removes up to 25 items, here all of them or none.
 func (db *DB) BatchWriteItem(ctx context.Context, in *dynamodb.BatchWriteItemInput, _ ...func(*dynamodb.Options)) (*dynamodb.BatchWriteItemOutput, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	if err := only(in, "RequestItems", "ReturnConsumedCapacity"); err != nil {
-		return nil, err
-	}
-	if err := checkReturn(in.ReturnConsumedCapacity); err != nil {
+	if err := check(ctx, in, in.ReturnConsumedCapacity, "RequestItems", "ReturnConsumedCapacity"); err != nil {
 		return nil, err
 	}
 	changes, err := batched(in.RequestItems)
