@@ -14,6 +14,7 @@ import (
 
 	"github.com/strongroom/strongroom/pkg/api"
 	"github.com/strongroom/strongroom/pkg/local"
+	"github.com/strongroom/strongroom/pkg/loopback"
 	"github.com/strongroom/strongroom/pkg/policy"
 	"github.com/strongroom/strongroom/pkg/rotate"
 )
@@ -110,9 +111,9 @@ func (s *service) close() error { return errors.Join(s.engines.Close(), s.trail.
 // front is what a request meets first.
 func front(gate http.Handler, set settings) http.Handler {
 	if set.isLoopback() {
-		return local.LoopbackOnly(withHealth(gate))
+		return loopback.Only(withHealth(gate))
 	}
-	return local.NoBrowsers(withHealth(gate))
+	return loopback.NoBrowsers(withHealth(gate))
 }
 
 // answer answers until the first interrupt, and then removes the URL file and lets the

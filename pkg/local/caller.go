@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/strongroom/strongroom/pkg/policy"
+	"github.com/strongroom/strongroom/pkg/signature"
 )
 
 // anonymous is the user who gives no name.
@@ -34,8 +35,7 @@ func callerIn(account string, r *http.Request) policy.Caller {
 	if len(headers) != 1 {
 		return newCaller(r, account, anonymous, "")
 	}
-	auth, _ := parseAuthorization(headers[0])
-	key, _, _ := strings.Cut(auth.credential, "/")
+	key, _, _ := strings.Cut(signature.Credential(headers[0]), "/")
 	if !userName.MatchString(key) {
 		return newCaller(r, account, anonymous, "")
 	}
@@ -62,8 +62,7 @@ func newCaller(r *http.Request, account, user, accessKey string) policy.Caller {
 // somebody put in its place: those are longer, and slashes in them make more parts
 // than a credential has.
 func claimedKey(r *http.Request) string {
-	auth, _ := parseAuthorization(r.Header.Get("Authorization"))
-	parts := strings.Split(auth.credential, "/")
+	parts := strings.Split(signature.Credential(r.Header.Get("Authorization")), "/")
 	if len(parts) != 5 || !shownKeyID.MatchString(parts[0]) {
 		return ""
 	}

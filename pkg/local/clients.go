@@ -15,6 +15,7 @@ import (
 	sdkkms "github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 
+	"github.com/strongroom/strongroom/pkg/loopback"
 	"github.com/strongroom/strongroom/pkg/remote"
 	"github.com/strongroom/strongroom/pkg/rotate"
 )
@@ -52,7 +53,7 @@ func configAt(ctx context.Context, at string, log *slog.Logger) (aws.Config, err
 	// asked within bounds, and not at all for an engine on this machine.
 	var metadata imds.ClientEnableState
 	level := slog.LevelWarn
-	if u, err := url.Parse(at); err == nil && isLoopback(u.Host) {
+	if u, err := url.Parse(at); err == nil && loopback.IsHost(u.Host) {
 		metadata, level = imds.ClientDisabled, slog.LevelDebug // few of these ask for any
 	}
 	cfg, err := config.LoadDefaultConfig(ctx, config.WithEC2IMDSClientEnableState(metadata), config.WithHTTPClient(remote.Client(remote.Attempt)))

@@ -14,6 +14,7 @@ import (
 	"github.com/strongroom/strongroom/pkg/local/private"
 	"github.com/strongroom/strongroom/pkg/policy"
 	"github.com/strongroom/strongroom/pkg/secret"
+	"github.com/strongroom/strongroom/pkg/signature"
 )
 
 // Credentials are access keys, each with the secret that its user signs with.
@@ -45,9 +46,6 @@ const (
 	maxCredentials = 1 << 20
 	// maxCall is the size of the largest request that the API takes.
 	maxCall = 1 << 20
-
-	wrongSignature = "The request signature we calculated does not match the signature you provided. " +
-		"Check your AWS Secret Access Key and signing method. Consult the service documentation for details."
 )
 
 var (
@@ -71,26 +69,26 @@ func (c *Credentials) Format(f fmt.State, _ rune) {
 // A request that is sent again while its signature is good is taken again, as
 // with AWS. A session token says nothing here, but must be signed.
 func (c *Credentials) Caller(r *http.Request, body []byte, now time.Time) (policy.Caller, error) {
-	s, err := readSignature(r, body, now, services...)
+	s, err := signature.Read(r, body, now, services...)
 	if err != nil {
 		return policy.Caller{}, err
 	}
 	// AWS tells who asks whether there is an access key. Nothing more is to be
 	// learned from how long the answer takes.
-	key, known := c.keys[s.accessKey]
+	key, known := c.keys[s.AccessKey]
 	if !known {
 		key = nobody
 	}
-	signed, err := s.isBy(key.secret, r, body)
+	signed, err := s.IsBy(key.secret, r, body)
 	switch {
 	case err != nil:
 		return policy.Caller{}, err
 	case !known:
-		return policy.Caller{}, refuse(unrecognizedClient, "The security token included in the request is invalid.")
+		return policy.Caller{}, signature.Unrecognized
 	case !signed:
-		return policy.Caller{}, refuse(invalidSignature, wrongSignature)
+		return policy.Caller{}, signature.Wrong
 	}
-	return newCaller(r, c.account, key.user, s.accessKey), nil
+	return newCaller(r, c.account, key.user, s.AccessKey), nil
 }
 
 // Identify is Caller for a request that has just come in. It reads the body, and

@@ -16,7 +16,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -31,6 +30,20 @@ import (
 	"github.com/strongroom/strongroom/pkg/local/private"
 	"github.com/strongroom/strongroom/pkg/policy"
 	"github.com/strongroom/strongroom/pkg/secret"
+	"github.com/strongroom/strongroom/pkg/signature"
+)
+
+// As they are on the wire.
+const (
+	algorithm     = "AWS4-HMAC-SHA256"
+	signatureTime = "20060102T150405Z"
+	signatureDate = "20060102"
+	maxSkew       = 5 * time.Minute
+
+	missingToken        = "MissingAuthenticationTokenException"
+	incompleteSignature = "IncompleteSignatureException"
+	invalidSignature    = "InvalidSignatureException"
+	unrecognizedClient  = "UnrecognizedClientException"
 )
 
 const (
@@ -307,26 +320,26 @@ func TestSpoiled(t *testing.T) {
 		"right hash of body":   {hashOfBody, "", ""},
 		"Authorization spaces": {authorization(", ", " ,  "), "", ""},
 
-		"body of same length": {body(`{"SecretId":"other"}`), invalid, wrongSignature},
-		"body longer":         {body(`{"SecretId":"mine","x":1}`), invalid, wrongSignature},
-		"no body":             {body(""), invalid, wrongSignature},
+		"body of same length": {body(`{"SecretId":"other"}`), invalid, signature.Wrong.Message},
+		"body longer":         {body(`{"SecretId":"mine","x":1}`), invalid, signature.Wrong.Message},
+		"no body":             {body(""), invalid, signature.Wrong.Message},
 		"body chunked": {func(r *http.Request) {
 			r.Body, r.ContentLength = io.NopCloser(strings.NewReader("{}")), -1
-		}, invalid, wrongSignature},
+		}, invalid, signature.Wrong.Message},
 
-		"method":          {func(r *http.Request) { r.Method = http.MethodPut }, invalid, wrongSignature},
-		"path":            {func(r *http.Request) { r.URL.Path = "/x" }, invalid, wrongSignature},
-		"path doubled":    {func(r *http.Request) { r.URL.Path = "//" }, invalid, wrongSignature},
-		"path with dots":  {func(r *http.Request) { r.URL.Path = "/x/.." }, invalid, wrongSignature},
+		"method":          {func(r *http.Request) { r.Method = http.MethodPut }, invalid, signature.Wrong.Message},
+		"path":            {func(r *http.Request) { r.URL.Path = "/x" }, invalid, signature.Wrong.Message},
+		"path doubled":    {func(r *http.Request) { r.URL.Path = "//" }, invalid, signature.Wrong.Message},
+		"path with dots":  {func(r *http.Request) { r.URL.Path = "/x/.." }, invalid, signature.Wrong.Message},
 		"URL of no path":  {func(r *http.Request) { r.URL.Opaque = "x:y" }, invalid, "URL"},
-		"query":           {func(r *http.Request) { r.URL.RawQuery = "x=1" }, invalid, wrongSignature},
-		"query of a name": {func(r *http.Request) { r.URL.RawQuery = "x" }, invalid, wrongSignature},
+		"query":           {func(r *http.Request) { r.URL.RawQuery = "x=1" }, invalid, signature.Wrong.Message},
+		"query of a name": {func(r *http.Request) { r.URL.RawQuery = "x" }, invalid, signature.Wrong.Message},
 		"query unread":    {func(r *http.Request) { r.URL.RawQuery = "x=1;y=2" }, invalid, "URL"},
 		"query escape":    {func(r *http.Request) { r.URL.RawQuery = "%zz" }, invalid, "URL"},
-		"host":            {func(r *http.Request) { r.Host = "localhost" }, invalid, wrongSignature},
+		"host":            {func(r *http.Request) { r.Host = "localhost" }, invalid, signature.Wrong.Message},
 
-		"content type":      {set("Content-Type", "application/json"), invalid, wrongSignature},
-		"target":            {set("X-Amz-Target", "secretsmanager.DeleteSecret"), invalid, wrongSignature},
+		"content type":      {set("Content-Type", "application/json"), invalid, signature.Wrong.Message},
+		"target":            {set("X-Amz-Target", "secretsmanager.DeleteSecret"), invalid, signature.Wrong.Message},
 		"no target":         {func(r *http.Request) { r.Header.Del("X-Amz-Target") }, invalid, "'x-amz-target'"},
 		"two targets":       {func(r *http.Request) { r.Header.Add("X-Amz-Target", "secretsmanager.DeleteSecret") }, invalid, "'x-amz-target'"},
 		"target not signed": {authorization(";x-amz-target", ""), invalid, "'x-amz-target' must be"},
@@ -334,8 +347,8 @@ func TestSpoiled(t *testing.T) {
 		"date not signed":   {authorization(";x-amz-date", ""), invalid, "'x-amz-date' must be"},
 		"token not signed":  {set("X-Amz-Security-Token", "t"), invalid, "'x-amz-security-token' must be"},
 		"empty token":       {set("X-Amz-Security-Token", ""), invalid, "'x-amz-security-token' must be"},
-		"a header more":     {authorization("host;", "host;x-a;"), invalid, wrongSignature},
-		"invocation id":     {set("Amz-Sdk-Invocation-Id", "x"), invalid, wrongSignature},
+		"a header more":     {authorization("host;", "host;x-a;"), invalid, signature.Wrong.Message},
+		"invocation id":     {set("Amz-Sdk-Invocation-Id", "x"), invalid, signature.Wrong.Message},
 
 		"unsigned payload": {set("X-Amz-Content-Sha256", "UNSIGNED-PAYLOAD"), invalid, "x-amz-content-sha256"},
 		"streamed payload": {set("X-Amz-Content-Sha256", "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"), invalid, "x-amz-content-sha256"},
@@ -346,7 +359,7 @@ func TestSpoiled(t *testing.T) {
 			r.Header.Add("X-Amz-Content-Sha256", "UNSIGNED-PAYLOAD")
 		}, invalid, "x-amz-content-sha256"},
 
-		"date moved":      {func(r *http.Request) { moveDate(r, time.Second) }, invalid, wrongSignature},
+		"date moved":      {func(r *http.Request) { moveDate(r, time.Second) }, invalid, signature.Wrong.Message},
 		"date long ago":   {func(r *http.Request) { moveDate(r, -24*time.Hour) }, invalid, "Date in Credential scope"},
 		"date fraction":   {func(r *http.Request) { r.Header.Set("X-Amz-Date", now.Format("20060102T150405.5Z")) }, incomplete, "X-Amz-Date"},
 		"date of a clock": {func(r *http.Request) { r.Header.Set("X-Amz-Date", now.Format(time.RFC1123)) }, incomplete, "X-Amz-Date"},
@@ -381,21 +394,21 @@ func TestSpoiled(t *testing.T) {
 		"no slash":             {authorization("/", "_"), incomplete, "5 slash-delimited"},
 		"a slash more":         {authorization("/", "/x/"), incomplete, "5 slash-delimited"},
 		"another day":          {authorization("/20", "/19"), invalid, "Date in Credential scope"},
-		"another region":       {authorization("eu-central-1", "eu-central-2"), invalid, wrongSignature},
-		"no region":            {authorization("eu-central-1", ""), invalid, wrongSignature},
-		"another service":      {authorization("/secretsmanager/", "/execute-api/"), invalid, wrongSignature},
+		"another region":       {authorization("eu-central-1", "eu-central-2"), invalid, signature.Wrong.Message},
+		"no region":            {authorization("eu-central-1", ""), invalid, signature.Wrong.Message},
+		"another service":      {authorization("/secretsmanager/", "/execute-api/"), invalid, signature.Wrong.Message},
 		"KMS":                  {authorization("/secretsmanager/", "/kms/"), invalid, "correct service"},
 		"another terminator":   {authorization("aws4_request", "aws4"), invalid, "aws4_request"},
-		"another known key":    {authorization(aliceKey, bobKey), invalid, wrongSignature},
+		"another known key":    {authorization(aliceKey, bobKey), invalid, signature.Wrong.Message},
 		"another unknown key":  {authorization(aliceKey, "AKIANOBODY0000000001"), unrecognized, "The security token included in the request is invalid."},
 		"no key":               {authorization(aliceKey, ""), unrecognized, ""},
 		"key in small letters": {authorization(aliceKey, strings.ToLower(aliceKey)), unrecognized, ""},
-		"signature cut":        {func(r *http.Request) { cutSignature(r, 63) }, invalid, wrongSignature},
-		"signature longer":     {authorization("Signature=", "Signature=0"), invalid, wrongSignature},
+		"signature cut":        {func(r *http.Request) { cutSignature(r, 63) }, invalid, signature.Wrong.Message},
+		"signature longer":     {authorization("Signature=", "Signature=0"), invalid, signature.Wrong.Message},
 		"signature capitals": {func(r *http.Request) {
 			before, after, _ := strings.Cut(r.Header.Get("Authorization"), "Signature=")
 			r.Header.Set("Authorization", before+"Signature=A"+strings.ToUpper(after)[1:])
-		}, invalid, wrongSignature},
+		}, invalid, signature.Wrong.Message},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -444,13 +457,13 @@ func cutSignature(r *http.Request, length int) {
 }
 
 func presigned(r *http.Request) {
-	auth, _ := parseAuthorization(r.Header.Get("Authorization"))
 	query := r.URL.Query()
 	query.Set("X-Amz-Algorithm", algorithm)
-	query.Set("X-Amz-Credential", auth.credential)
 	query.Set("X-Amz-Date", r.Header.Get("X-Amz-Date"))
-	query.Set("X-Amz-SignedHeaders", strings.Join(auth.headers, ";"))
-	query.Set("X-Amz-Signature", auth.signature)
+	for field := range strings.SplitSeq(strings.TrimPrefix(r.Header.Get("Authorization"), algorithm+" "), ", ") {
+		name, value, _ := strings.Cut(field, "=")
+		query.Set("X-Amz-"+name, value)
+	}
 	r.URL.RawQuery = query.Encode()
 	r.Header.Del("Authorization")
 }
@@ -559,7 +572,7 @@ func TestSignedHeaders(t *testing.T) {
 			if test.code == "" && strings.Contains(test.headers, "user-agent") {
 				r.Header.Set("User-Agent", "another")
 				_, err := c.Caller(r, []byte("{}"), now)
-				wantRefused(t, "another user agent", err, invalidSignature, wrongSignature)
+				wantRefused(t, "another user agent", err, invalidSignature, signature.Wrong.Message)
 			}
 		}
 	}
@@ -668,9 +681,8 @@ func TestIdentifyBody(t *testing.T) {
 	wantRefused(t, "broken", err, secret.Serialization, "")
 }
 
-// Whatever stands in the header, nothing panics and nobody gets in; and what is
-// found in it, is in it.
-func FuzzAuthorization(f *testing.F) {
+// Whatever stands in the header, nothing panics and nobody gets in.
+func FuzzCaller(f *testing.F) {
 	c := testCredentials(f)
 	now := time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
 	r := newRequest("{}")
@@ -680,20 +692,6 @@ func FuzzAuthorization(f *testing.F) {
 	f.Add("AWS4-HMAC-SHA256 Credential=////,SignedHeaders=authorization;content-length;host;x-amz-date;x-amz-target,Signature=x", "20260304T050607Z", "%", "//")
 	f.Add("AWS4-HMAC-SHA256 ,", "", ";", "\x00")
 	f.Fuzz(func(t *testing.T, header, date, query, path string) {
-		auth, ok := parseAuthorization(header)
-		if ok {
-			for _, part := range slices.Concat(auth.headers, []string{auth.credential, auth.signature}) {
-				if !strings.Contains(header, part) {
-					t.Errorf("%q is not in %q", part, header)
-				}
-			}
-		}
-		if ok && auth.isComplete() {
-			canonical := "AWS4-HMAC-SHA256 Signature=" + auth.signature + ",SignedHeaders=" + strings.Join(auth.headers, ";") + ",  Credential=" + auth.credential
-			if again, ok := parseAuthorization(canonical); !ok || fmt.Sprint(again) != fmt.Sprint(auth) {
-				t.Errorf("%q: got %v, want %v", canonical, again, auth)
-			}
-		}
 		r := newRequest("{}")
 		r.Header["Authorization"], r.Header["X-Amz-Date"] = []string{header}, []string{date}
 		r.URL.RawQuery, r.URL.Path = query, path

@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"github.com/strongroom/strongroom/pkg/policy"
+	"github.com/strongroom/strongroom/pkg/refusal"
 	"github.com/strongroom/strongroom/pkg/secret"
 )
 
@@ -35,7 +36,7 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	refused, ok := errors.AsType[secret.Error](err)
 	if ok {
-		g.Log.LogAttrs(r.Context(), slog.LevelInfo, "refused", refusal(r, refused.Code, caller)...)
+		g.Log.LogAttrs(r.Context(), slog.LevelInfo, "refused", refusedAttrs(r, refused.Code, caller)...)
 	}
 	status := http.StatusBadRequest // for a wrong signature, too, as the stack's gateway has it
 	switch {
@@ -45,12 +46,12 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case refused.Code == secret.RequestEntityTooLarge:
 		status = http.StatusRequestEntityTooLarge
 	}
-	writeRefusal(w, status, string(refused.Code), refused.Message)
+	refusal.Write(w, status, string(refused.Code), refused.Message)
 }
 
-// refusal is what the log says of a refused request: who makes it, or as long as
+// refusedAttrs is what the log says of a refused request: who makes it, or as long as
 // that is not proved, the access key that it claims.
-func refusal(r *http.Request, code secret.Code, caller policy.Caller) []slog.Attr {
+func refusedAttrs(r *http.Request, code secret.Code, caller policy.Caller) []slog.Attr {
 	attrs := []slog.Attr{slog.String("code", string(code))}
 	if caller.ARN != "" {
 		attrs = append(attrs, slog.String("caller", caller.ARN))

@@ -17,6 +17,7 @@ import (
 
 	"github.com/strongroom/strongroom/pkg/policy"
 	"github.com/strongroom/strongroom/pkg/secret"
+	"github.com/strongroom/strongroom/pkg/signature"
 )
 
 // allowed is how many of so many calls at once are allowed.
@@ -137,8 +138,8 @@ func TestGateRefuses(t *testing.T) {
 		status int
 		want   string
 	}{
-		{refuse(missingToken, "Missing Authentication Token"), 400, `{"__type":"MissingAuthenticationTokenException","message":"Missing Authentication Token"}`},
-		{fmt.Errorf("around: %w", refuse(invalidSignature, wrongSignature)), 400, `{"__type":"InvalidSignatureException","message":"` + wrongSignature + `"}`},
+		{secret.Errorf(missingToken, "Missing Authentication Token"), 400, `{"__type":"MissingAuthenticationTokenException","message":"Missing Authentication Token"}`},
+		{fmt.Errorf("around: %w", signature.Wrong), 400, `{"__type":"InvalidSignatureException","message":"` + signature.Wrong.Message + `"}`},
 		{secret.Errorf(secret.RequestEntityTooLarge, "Too large."), 413, `{"__type":"RequestEntityTooLargeException","message":"Too large."}`},
 		{errors.New("inner workings"), 500, `{"__type":"InternalServiceError","message":"An error occurred on the server side."}`},
 	} {

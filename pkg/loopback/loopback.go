@@ -1,23 +1,26 @@
-package local
+// Package loopback keeps servers of this machine to programs on it.
+package loopback
 
 import (
 	"net"
 	"net/http"
 	"net/netip"
 	"strings"
+
+	"github.com/strongroom/strongroom/pkg/refusal"
 )
 
-// LoopbackOnly is [NoBrowsers] that also refuses requests to another host than
+// Only is [NoBrowsers] that also refuses requests to another host than
 // loopback.
 //
 // A page can hide its origin by DNS rebinding: its own host name, which the browser
 // takes for the same origin and sends no Origin for, is made to resolve to
 // 127.0.0.1. The name is still in the Host header, so only addresses of loopback
 // and the name localhost pass.
-func LoopbackOnly(next http.Handler) http.Handler {
+func Only(next http.Handler) http.Handler {
 	return NoBrowsers(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !isLoopback(r.Host) {
-			writeRefusal(w, http.StatusForbidden, "AccessDeniedException",
+		if !IsHost(r.Host) {
+			refusal.Write(w, http.StatusForbidden, "AccessDeniedException",
 				"This request is addressed to a host other than this machine. Use 127.0.0.1 or localhost as the host of the endpoint URL.")
 			return
 		}
@@ -33,7 +36,7 @@ func LoopbackOnly(next http.Handler) http.Handler {
 func NoBrowsers(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if len(r.Header.Values("Origin")) > 0 {
-			writeRefusal(w, http.StatusForbidden, "AccessDeniedException",
+			refusal.Write(w, http.StatusForbidden, "AccessDeniedException",
 				"This request has an Origin header, so it comes from a web page. Strongroom on this machine answers AWS clients only.")
 			return
 		}
@@ -41,8 +44,8 @@ func NoBrowsers(next http.Handler) http.Handler {
 	})
 }
 
-// isLoopback says whether a Host header, with or without a port, is this machine.
-func isLoopback(host string) bool {
+// IsHost says whether a Host header, with or without a port, is this machine.
+func IsHost(host string) bool {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
 	} else {

@@ -1,4 +1,10 @@
-package local
+// Package signature reads the AWS Signature Version 4 of a request, and checks it
+// against a secret access key.
+//
+// A signature that passes fits the request and the time, and covers all that decides
+// what is done. Errors are for the caller, in AWS's words, and hold nothing of the
+// Authorization header: a secret put in the place of its access key would be in them.
+package signature
 
 import (
 	"crypto/sha256"
@@ -12,6 +18,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+
+	"github.com/strongroom/strongroom/pkg/secret"
 )
 
 const (
@@ -27,17 +35,30 @@ const (
 
 // Codes of refusals, as AWS's services have them in common.
 const (
-	missingToken        = "MissingAuthenticationTokenException"
-	incompleteSignature = "IncompleteSignatureException"
-	invalidSignature    = "InvalidSignatureException"
-	unrecognizedClient  = "UnrecognizedClientException"
+	missingToken        secret.Code = "MissingAuthenticationTokenException"
+	incompleteSignature secret.Code = "IncompleteSignatureException"
+	invalidSignature    secret.Code = "InvalidSignatureException"
+	unrecognizedClient  secret.Code = "UnrecognizedClientException"
 )
 
-// A signature is what a request says of how it was signed with AWS Signature
+// Refusals of a signature that was read.
+var (
+	// Unrecognized is for an access key that is not known.
+	Unrecognized = secret.Errorf(unrecognizedClient, "The security token included in the request is invalid.")
+	// Wrong is for a signature that was not made with the secret of its access key.
+	Wrong = secret.Errorf(invalidSignature, "The request signature we calculated does not match the signature you provided. "+
+		"Check your AWS Secret Access Key and signing method. Consult the service documentation for details.")
+)
+
+func refuse(code secret.Code, format string, args ...any) error {
+	return secret.Errorf(code, format, args...)
+}
+
+// A Signature is what a request says of how it was signed with AWS Signature
 // Version 4. It fits the request and the time, and covers what decides what is
-// done; whether the secret was used that it should be, isBy says.
-type signature struct {
-	accessKey       string
+// done; whether the secret was used that it should be, IsBy says.
+type Signature struct {
+	AccessKey       string // that the caller claims
 	region, service string
 	at              time.Time
 	headers         []string // that are signed: lower case, in order
@@ -45,33 +66,33 @@ type signature struct {
 	value           string
 }
 
-// readSignature reads the signature of a request for one of services. The
+// Read reads the signature of a request for one of services. The
 // region is taken as the caller has it: it is the credential that counts.
 //
 // Nothing of the Authorization header is in an error: who takes the secret for
 // the access key has the secret in it.
-func readSignature(r *http.Request, body []byte, now time.Time, services ...string) (signature, error) {
+func Read(r *http.Request, body []byte, now time.Time, services ...string) (Signature, error) {
 	headers := r.Header.Values("Authorization")
 	if len(headers) == 0 {
-		return signature{}, refuse(missingToken, "Missing Authentication Token")
+		return Signature{}, refuse(missingToken, "Missing Authentication Token")
 	}
 	auth, ok := parseAuthorization(headers[0])
 	if !ok || len(headers) > 1 || !auth.isComplete() {
-		return signature{}, refuse(incompleteSignature, "There must be one Authorization header, and in it, after %s, "+
+		return Signature{}, refuse(incompleteSignature, "There must be one Authorization header, and in it, after %s, "+
 			"a 'Credential' parameter, a 'SignedHeaders' parameter with names in lower case and in order, and a 'Signature' parameter.", algorithm)
 	}
 	date := r.Header.Get("X-Amz-Date")
 	at, err := time.Parse(signatureTime, date)
 	if err != nil || at.Format(signatureTime) != date { // Parse takes fractions of a second, too
-		return signature{}, refuse(incompleteSignature, "Authorization header requires existence of a 'X-Amz-Date' header, such as %s.", signatureTime)
+		return Signature{}, refuse(incompleteSignature, "Authorization header requires existence of a 'X-Amz-Date' header, such as %s.", signatureTime)
 	}
 	scope := strings.Split(auth.credential, "/")
 	if len(scope) != 5 {
-		return signature{}, refuse(incompleteSignature, "Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term.")
+		return Signature{}, refuse(incompleteSignature, "Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term.")
 	}
 	sum := sha256.Sum256(body)
-	s := signature{
-		accessKey: scope[0], region: scope[2], service: scope[3],
+	s := Signature{
+		AccessKey: scope[0], region: scope[2], service: scope[3],
 		at: at, headers: auth.headers, payload: hex.EncodeToString(sum[:]), value: auth.signature,
 	}
 	switch {
@@ -104,7 +125,7 @@ func checkAge(at, now time.Time) error {
 
 // checkCover checks that there is nothing in a request that matters, and that
 // could be other than it was when it was signed.
-func (s signature) checkCover(r *http.Request) error {
+func (s Signature) checkCover(r *http.Request) error {
 	needed := []string{"host", "x-amz-date", "x-amz-target"}
 	if r.Header["X-Amz-Security-Token"] != nil {
 		needed = append(needed, "x-amz-security-token")
@@ -130,9 +151,9 @@ func (s signature) checkCover(r *http.Request) error {
 	return nil
 }
 
-// isBy says whether the request was signed with this secret, by signing it
+// IsBy says whether the request was signed with this secret, by signing it
 // again and comparing. It takes as long for a wrong one as for the right one.
-func (s signature) isBy(secretAccessKey string, r *http.Request, body []byte) (bool, error) {
+func (s Signature) IsBy(secretAccessKey string, r *http.Request, body []byte) (bool, error) {
 	again := &http.Request{
 		Method: r.Method,
 		URL:    &url.URL{Path: r.URL.Path, RawPath: r.URL.RawPath, RawQuery: r.URL.RawQuery}, // the signer writes to it
@@ -150,7 +171,7 @@ func (s signature) isBy(secretAccessKey string, r *http.Request, body []byte) (b
 			again.Header[name] = slices.Clone(r.Header.Values(name))
 		}
 	}
-	credential := aws.Credentials{AccessKeyID: s.accessKey, SecretAccessKey: secretAccessKey}
+	credential := aws.Credentials{AccessKeyID: s.AccessKey, SecretAccessKey: secretAccessKey}
 	// A signer remembers a key for each region and service: one that stays would
 	// grow with every region that a caller can think of.
 	err := v4.NewSigner().SignHTTP(r.Context(), credential, again, s.payload, s.service, s.region, s.at)
@@ -159,6 +180,14 @@ func (s signature) isBy(secretAccessKey string, r *http.Request, body []byte) (b
 	}
 	want, _ := parseAuthorization(again.Header.Get("Authorization"))
 	return subtle.ConstantTimeCompare([]byte(want.signature), []byte(s.value)) == 1, nil
+}
+
+// Credential is what an Authorization header says it was signed with, access key first
+// and the scope behind slashes. It proves nothing, and is empty for a header that is no
+// signature.
+func Credential(header string) string {
+	auth, _ := parseAuthorization(header)
+	return auth.credential
 }
 
 type authorization struct {
