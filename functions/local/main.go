@@ -16,9 +16,9 @@ import (
 	"time"
 
 	"github.com/strongroom/strongroom/pkg/api"
-	"github.com/strongroom/strongroom/pkg/audit"
 	"github.com/strongroom/strongroom/pkg/envelope"
 	"github.com/strongroom/strongroom/pkg/local"
+	"github.com/strongroom/strongroom/pkg/local/auditfile"
 	"github.com/strongroom/strongroom/pkg/policy"
 	"github.com/strongroom/strongroom/pkg/secret"
 	"github.com/strongroom/strongroom/pkg/store"
@@ -54,7 +54,7 @@ func run(args []string, getenv func(string) string, out io.Writer, log *slog.Log
 		_, err := fmt.Fprintln(out, version())
 		return err
 	case set.show.Last > 0:
-		return audit.Show(out, set.audit, set.show)
+		return auditfile.Show(out, set.audit, set.show)
 	}
 	debug.SetGCPercent(400) // what lives is small, and each call leaves tens of kilobytes behind
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

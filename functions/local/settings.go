@@ -13,8 +13,8 @@ import (
 	"slices"
 	"time"
 
-	"github.com/strongroom/strongroom/pkg/audit"
 	"github.com/strongroom/strongroom/pkg/local"
+	"github.com/strongroom/strongroom/pkg/local/auditfile"
 	"github.com/strongroom/strongroom/pkg/schedule"
 	"github.com/strongroom/strongroom/pkg/secret"
 )
@@ -44,7 +44,7 @@ type settings struct {
 	verifyOnce  bool
 	repair      bool // what is found and repairable
 	version     bool
-	show        audit.Filter // which records to show, and end
+	show        auditfile.Filter // which records to show, and end
 	engines     local.Options
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/strongroom/strongroom/pkg/audit"
 	"github.com/strongroom/strongroom/pkg/local"
+	"github.com/strongroom/strongroom/pkg/local/auditfile"
 	"github.com/strongroom/strongroom/pkg/local/private"
 	"github.com/strongroom/strongroom/pkg/policy"
 )
@@ -69,7 +70,7 @@ func openTrail(path string) (trail, error) {
 	if err := private.Check(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("cannot use the audit file: %w, or use --audit with another file", err)
 	}
-	return audit.File(path)
+	return auditfile.Open(path)
 }
 
 // forgetful keeps nothing, as is asked of a server that keeps everything in memory.

@@ -60,16 +60,16 @@ func marshal(records []Record) ([]byte, error) {
 	return text.Bytes(), nil
 }
 
-// maxLine is the maximum size of a record with its newline, for every trail. It is the
+// MaxLine is the maximum size of a record with its newline, for every trail. It is the
 // maximum of an event in CloudWatch Logs, 256 KB (1 MB since 2025), less the 26 bytes
 // that it adds for each.
-const maxLine = 256*1024 - 26
+const MaxLine = 256*1024 - 26
 
 // line is the record as one line of JSON, with its newline. JSON strings contain no
 // line breaks, so a caller cannot forge a second line.
 //
 // The record of a rejected call contains what the caller sent. If it is longer than
-// maxLine, members are left out in this order until it is not. As in CloudTrail, a
+// MaxLine, members are left out in this order until it is not. As in CloudTrail, a
 // member that was left out contains "omitted".
 func (r Record) line() ([]byte, error) {
 	text, err := encode(r)
@@ -79,7 +79,7 @@ func (r Record) line() ([]byte, error) {
 		func(r *Record) { r.AdditionalEventData = omitted(r.AdditionalEventData) },
 		clip,
 	} {
-		if err != nil || len(text) <= maxLine {
+		if err != nil || len(text) <= MaxLine {
 			break
 		}
 		cut(&r)
@@ -125,7 +125,7 @@ func clip(r *Record) {
 	for _, s := range all {
 		*s = clipped(*s, 512) // twenty strings, each six times as long when escaped
 	}
-	if text, _ := encode(r.Resources); len(text) > maxLine/2 {
+	if text, _ := encode(r.Resources); len(text) > MaxLine/2 {
 		r.Resources = nil
 	}
 	if r.AdditionalEventData == nil {

@@ -207,7 +207,11 @@ func TestLogsEvents(t *testing.T) {
 		t.Fatalf("got %d events", len(s.events))
 	}
 	for i, want := range []Record{early, late, late} {
-		line := strings.TrimSuffix(lineOf(t, want), "\n")
+		text, err := want.line()
+		if err != nil {
+			t.Fatal(err)
+		}
+		line := strings.TrimSuffix(string(text), "\n")
 		if got := s.events[i]; *got.Message != line || *got.Timestamp != time.Time(want.EventTime).UnixMilli() {
 			t.Errorf("event %d: got %d %s, want %s", i, *got.Timestamp, *got.Message, line)
 		}

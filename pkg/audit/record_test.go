@@ -134,9 +134,9 @@ func TestAnythingIsOneLineOfLimitedSize(t *testing.T) {
 	for name, bad := range map[string]string{
 		"line breaks": "a\nb\r\u2028\u2029\x00\x1b",
 		"not UTF-8":   "\xff\xfe",
-		"long":        strings.Repeat("ä", maxLine/8),
-		"escaped":     strings.Repeat("\x01", maxLine/8),
-		"not cut":     strings.Repeat("\xbf", maxLine/8),
+		"long":        strings.Repeat("ä", MaxLine/8),
+		"escaped":     strings.Repeat("\x01", MaxLine/8),
+		"not cut":     strings.Repeat("\xbf", MaxLine/8),
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := aCall()
@@ -151,7 +151,7 @@ func TestAnythingIsOneLineOfLimitedSize(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if len(line) > maxLine || bytes.Count(line, []byte("\n")) != 1 {
+			if len(line) > MaxLine || bytes.Count(line, []byte("\n")) != 1 {
 				t.Errorf("%d bytes in %d lines", len(line), bytes.Count(line, []byte("\n")))
 			}
 			if !json.Valid(line) {
@@ -166,7 +166,7 @@ func TestAnythingIsOneLineOfLimitedSize(t *testing.T) {
 
 func TestLargeRecordSaysWhatWasLeftOut(t *testing.T) {
 	r := aCall()
-	r.RequestParameters["description"] = strings.Repeat("x", maxLine)
+	r.RequestParameters["description"] = strings.Repeat("x", MaxLine)
 	size, _ := json.Marshal(r.RequestParameters)
 	line, err := r.line()
 	if err != nil {
@@ -190,7 +190,7 @@ func TestLargeRecordSaysWhatWasLeftOut(t *testing.T) {
 // What is shortened besides the parameters is marked in AdditionalEventData, which is
 // left out before that itself.
 func TestLargeRecordIsMarked(t *testing.T) {
-	long := strings.Repeat("x", maxLine)
+	long := strings.Repeat("x", MaxLine)
 	many := make([]Resource, 3000)
 	for i := range many {
 		many[i] = Secrets(secretARN)[0]
@@ -246,7 +246,7 @@ func TestClipped(t *testing.T) {
 		strings.Repeat("\xff", 513):    "?…",
 	} {
 		r := aCall()
-		r.UserAgent, r.ErrorMessage = strings.Repeat("x", maxLine), s
+		r.UserAgent, r.ErrorMessage = strings.Repeat("x", MaxLine), s
 		line, err := r.line()
 		if err != nil {
 			t.Fatal(err)
@@ -348,6 +348,13 @@ func (w *recorder) Write(text []byte) (int, error) {
 		return w.n, w.err
 	}
 	return len(text), nil
+}
+
+func keep(t *testing.T, trail Trail, records ...Record) {
+	t.Helper()
+	if err := trail.Keep(t.Context(), records...); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // keepMany keeps from several goroutines at once, and says how many records.

@@ -1,4 +1,4 @@
-package audit
+package auditfile
 
 import (
 	"bytes"
@@ -17,6 +17,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws/arn"
 
+	"github.com/strongroom/strongroom/pkg/audit"
 	"github.com/strongroom/strongroom/pkg/terminal"
 )
 
@@ -53,12 +54,12 @@ func Show(w io.Writer, path string, filter Filter) error {
 	return err
 }
 
-func row(r Record) []string {
+func row(r audit.Record) []string {
 	cells := []string{
-		time.Time(r.EventTime).UTC().Format(layout),
+		time.Time(r.EventTime).UTC().Format(time.RFC3339),
 		cell(who(r)), cell(r.EventName), cell(secretOf(r)), cell(outcome(r)), cell(r.SourceIPAddress),
 	}
-	if why, ok := r.AdditionalEventData[DenialReason].(string); ok && why != "" {
+	if why, ok := r.AdditionalEventData[audit.DenialReason].(string); ok && why != "" {
 		cells = append(cells, terminal.Printable(why))
 	}
 	return cells
@@ -67,7 +68,7 @@ func row(r Record) []string {
 // A finding is the records found so far, the newest first.
 type finding struct {
 	filter  Filter
-	records []Record
+	records []audit.Record
 	passed  int // lines that are no records: half a line where a process was killed, or foreign text
 	past    bool
 }
@@ -131,7 +132,7 @@ func (f *finding) read(file io.ReaderAt, size int64) error {
 		if len(bytes.TrimSpace(text)) == 0 && !lines.long {
 			continue
 		}
-		var r Record
+		var r audit.Record
 		switch {
 		case lines.long || json.Unmarshal(text, &r) != nil || r.EventName == "" || time.Time(r.EventTime).IsZero():
 			f.passed++
@@ -206,7 +207,7 @@ func (b *backwards) next() ([]byte, error) {
 			b.done = true
 			return b.rest, nil
 		}
-		if len(b.rest) > maxLine {
+		if len(b.rest) > audit.MaxLine {
 			b.rest, b.long = nil, true
 		}
 		more := make([]byte, min(block, b.at), min(block, b.at)+int64(len(b.rest)))
@@ -220,15 +221,15 @@ func (b *backwards) next() ([]byte, error) {
 }
 
 // who is a short name of the caller, with its account if that is not the secret's.
-func who(r Record) string {
+func who(r audit.Record) string {
 	id := r.UserIdentity
 	name := id.UserName
 	switch {
-	case id.Type == Root:
+	case id.Type == audit.Root:
 		name = "root"
-	case id.Type == "" || id.Type == AWSService:
+	case id.Type == "" || id.Type == audit.AWSService:
 		name = id.InvokedBy
-	case id.Type == AssumedRole || id.Type == FederatedUser:
+	case id.Type == audit.AssumedRole || id.Type == audit.FederatedUser:
 		_, name, _ = strings.Cut(id.ARN, "/")
 	case name == "":
 		name = id.PrincipalID
@@ -243,7 +244,7 @@ func who(r Record) string {
 }
 
 // secretOf is the name of the secret, or the one in the request.
-func secretOf(r Record) string {
+func secretOf(r audit.Record) string {
 	secrets := secretsOf(r)
 	if len(secrets) == 0 {
 		return "-"
@@ -256,7 +257,7 @@ func secretOf(r Record) string {
 }
 
 // secretsOf are the ARNs of the secrets, or the name in the request.
-func secretsOf(r Record) []string {
+func secretsOf(r audit.Record) []string {
 	var secrets []string
 	for _, resource := range r.Resources {
 		secrets = append(secrets, resource.ARN)
@@ -282,7 +283,7 @@ func secretName(text string) string {
 	return name
 }
 
-func outcome(r Record) string {
+func outcome(r audit.Record) string {
 	switch {
 	case r.ErrorCode != "":
 		return r.ErrorCode
@@ -297,5 +298,5 @@ func cell(s string) string {
 	if s == "" {
 		return "-"
 	}
-	return terminal.Printable(clipped(s, 80))
+	return terminal.Cut(terminal.Printable(s), 80)
 }

@@ -1,4 +1,4 @@
-package audit
+package auditfile
 
 import (
 	"compress/gzip"
@@ -25,13 +25,6 @@ func open(t *testing.T, path string) *RotatingFile {
 		}
 	})
 	return f
-}
-
-func keep(t *testing.T, trail Trail, records ...Record) {
-	t.Helper()
-	if err := trail.Keep(t.Context(), records...); err != nil {
-		t.Fatal(err)
-	}
 }
 
 func read(t *testing.T, path string) string {
@@ -71,8 +64,7 @@ func TestFileGoesOn(t *testing.T) {
 				t.Fatal(err)
 			}
 			keep(t, open(t, path), aCall())
-			line, _ := aCall().line()
-			if got, want := read(t, path), c.want+string(line); got != want {
+			if got, want := read(t, path), c.want+lineOf(t, aCall()); got != want {
 				t.Errorf("got %q, want %q", got, want)
 			}
 			if info, _ := os.Stat(path); runtime.GOOS != "windows" && info.Mode().Perm() != 0o600 {
@@ -90,7 +82,7 @@ func TestFileThatCannotBeWritten(t *testing.T) {
 	}
 	for name, path := range map[string]string{"in what is no folder": filepath.Join(plain, "audit.jsonl"), "a folder": folder} {
 		t.Run(name, func(t *testing.T) {
-			_, err := File(path)
+			_, err := Open(path)
 			if err == nil || !strings.HasPrefix(err.Error(), "the audit log "+path+" cannot be written: ") {
 				t.Errorf("got %v", err)
 			}
@@ -102,7 +94,7 @@ func TestFileThatCannotBeWritten(t *testing.T) {
 		if err := os.Mkdir(sealed, 0o500); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := File(filepath.Join(sealed, "audit.jsonl")); !errors.Is(err, fs.ErrPermission) {
+		if _, err := Open(filepath.Join(sealed, "audit.jsonl")); !errors.Is(err, fs.ErrPermission) {
 			t.Errorf("a folder that takes no files: got %v", err)
 		}
 	}

@@ -1,4 +1,4 @@
-package audit
+package auditfile
 
 import (
 	"bytes"
@@ -13,16 +13,9 @@ import (
 	"strings"
 	"testing"
 	"time"
-)
 
-func lineOf(t *testing.T, r Record) string {
-	t.Helper()
-	line, err := r.line()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(line)
-}
+	"github.com/strongroom/strongroom/pkg/audit"
+)
 
 func show(t *testing.T, text string, n int) string {
 	t.Helper()
@@ -59,7 +52,7 @@ func TestShow(t *testing.T) {
 		},
 		{
 			"an event", event, 10,
-			"2026-03-04T12:00:00Z  secretsmanager.amazonaws.com  RotationFailed  prod/db  Error when executing lambda arn:aws:lambda:eu-central-1:123456789012:function:ro…  secretsmanager.amazonaws.com\n",
+			"2026-03-04T12:00:00Z  secretsmanager.amazonaws.com  RotationFailed  prod/db  Error when executing lambda arn:aws:lambda:eu-central-1:123456789012:function:r…  secretsmanager.amazonaws.com\n",
 		},
 		{"torn at the end", call + refusal[:100], 10, shownCall + "1 line was passed over that is no record\n"},
 		{"without its end, but whole", strings.TrimSuffix(call, "\n"), 10, shownCall},
@@ -67,9 +60,9 @@ func TestShow(t *testing.T) {
 		{"before those wanted", refusal[:50] + "\n" + call, 1, shownCall},
 		{"empty lines", "\n\n" + call + "\n", 10, shownCall},
 		{"no records", "hello\n{}\n[1]\nnull\n{\"eventName\":\"x\"}\n" + `{"eventName":"x","eventTime":"y"}` + "\n" + call, 10, shownCall + "6 lines were passed over that are no records\n"},
-		{"a very long line", call + strings.Repeat("x", 3*maxLine) + "\n" + call, 10, shownCall + shownCall + "1 line was passed over that is no record\n"},
-		{"a very long line at the start", strings.Repeat("x", 3*maxLine) + "\n" + call, 10, shownCall + "1 line was passed over that is no record\n"},
-		{"nothing but a very long line", strings.Repeat("x", 3*maxLine), 10, "1 line was passed over that is no record\n"},
+		{"a very long line", call + strings.Repeat("x", 3*audit.MaxLine) + "\n" + call, 10, shownCall + shownCall + "1 line was passed over that is no record\n"},
+		{"a very long line at the start", strings.Repeat("x", 3*audit.MaxLine) + "\n" + call, 10, shownCall + "1 line was passed over that is no record\n"},
+		{"nothing but a very long line", strings.Repeat("x", 3*audit.MaxLine), 10, "1 line was passed over that is no record\n"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if got := show(t, c.text, c.n); got != c.want {
@@ -100,32 +93,32 @@ func TestShowMakesHarmless(t *testing.T) {
 }
 
 func TestShowNames(t *testing.T) {
-	user := func(arn, account string) Record {
+	user := func(arn, account string) audit.Record {
 		r := aRefusal()
-		r.UserIdentity = IdentityOf(arn, account, "ID", "")
+		r.UserIdentity = audit.IdentityOf(arn, account, "ID", "")
 		return r
 	}
-	for want, r := range map[string]Record{
+	for want, r := range map[string]audit.Record{
 		"ann":                          user("arn:aws:iam::123456789012:user/team/ann", ""),
 		"app/i-0abc":                   user("arn:aws:sts::123456789012:assumed-role/app/i-0abc", ""),
 		"bob":                          user("arn:aws:sts::123456789012:federated-user/bob", ""),
 		"root":                         user("arn:aws:iam::123456789012:root", ""),
 		"111122223333:ann":             user("arn:aws:iam::111122223333:user/ann", ""),
 		"ID":                           user("", ""),
-		"unknown":                      {UserIdentity: Identity{Type: Unknown}},
-		"events.amazonaws.com":         {UserIdentity: Identity{Type: AWSService, InvokedBy: "events.amazonaws.com"}},
+		"unknown":                      {UserIdentity: audit.Identity{Type: audit.Unknown}},
+		"events.amazonaws.com":         {UserIdentity: audit.Identity{Type: audit.AWSService, InvokedBy: "events.amazonaws.com"}},
 		"secretsmanager.amazonaws.com": anEvent(),
 	} {
 		if got := who(r); got != want {
 			t.Errorf("got %q, want %q", got, want)
 		}
 	}
-	parameter := func(name, value string) Record {
-		return Record{RequestParameters: map[string]any{name: value}}
+	parameter := func(name, value string) audit.Record {
+		return audit.Record{RequestParameters: map[string]any{name: value}}
 	}
-	for want, r := range map[string]Record{
+	for want, r := range map[string]audit.Record{
 		"prod/db":        anEvent(),
-		"prod/db +1":     {Resources: Secrets(secretARN, secretARN)},
+		"prod/db +1":     {Resources: audit.Secrets(secretARN, secretARN)},
 		"called-a1B2c3":  parameter("secretId", "called-a1B2c3"),
 		"created":        parameter("name", "created"),
 		"-":              {},
@@ -175,12 +168,12 @@ func (c *counting) ReadAt(p []byte, at int64) (int, error) {
 // recorded is a record of a day, told apart by its address.
 func recorded(t *testing.T, day int, user, secretID, denial, from string) string {
 	t.Helper()
-	r := Call("GetSecretValue", "21111111-2222-3333-4444-555555555555", time.Date(2026, 3, day, 12, 0, 0, 0, time.UTC))
-	r.UserIdentity = IdentityOf("arn:aws:iam::123456789012:user/"+user, "123456789012", "ID", "AKIA"+user)
+	r := audit.Call("GetSecretValue", "21111111-2222-3333-4444-555555555555", time.Date(2026, 3, day, 12, 0, 0, 0, time.UTC))
+	r.UserIdentity = audit.IdentityOf("arn:aws:iam::123456789012:user/"+user, "123456789012", "ID", "AKIA"+user)
 	r.SourceIPAddress = from
 	r.RequestParameters = map[string]any{"secretId": secretID}
 	if denial != "" {
-		r.ErrorCode, r.AdditionalEventData = "AccessDeniedException", map[string]any{DenialReason: denial}
+		r.ErrorCode, r.AdditionalEventData = "AccessDeniedException", map[string]any{audit.DenialReason: denial}
 	}
 	return lineOf(t, r)
 }
@@ -254,7 +247,7 @@ func TestShowDay(t *testing.T) {
 	var text strings.Builder
 	for i, at := range []time.Duration{-2 * time.Minute, 0, -30 * time.Second, 24*time.Hour - time.Second, 24 * time.Hour} {
 		r := aRefusal()
-		r.EventTime, r.SourceIPAddress = Time(midnight.Add(at)), fmt.Sprint(i)
+		r.EventTime, r.SourceIPAddress = audit.Time(midnight.Add(at)), fmt.Sprint(i)
 		text.WriteString(lineOf(t, r))
 	}
 	found := finding{filter: Filter{Last: 9, Day: midnight}}
