@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"reflect"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf16"
@@ -115,7 +116,7 @@ func (s *shape) decode(body []byte, into any) (violations, error) {
 		// read back as it was written.
 		return nil, secret.Errorf(secret.Serialization, "The request body is not valid Unicode text.")
 	}
-	if len(bytes.TrimSpace(body)) == 0 {
+	if body = bytes.TrimSpace(body); len(body) == 0 {
 		body = []byte("{}")
 	}
 	if !json.Valid(body) {
@@ -127,12 +128,20 @@ func (s *shape) decode(body []byte, into any) (violations, error) {
 }
 
 func (s *shape) structure(raw json.RawMessage, into reflect.Value, path string, found *violations) error {
-	var members map[string]json.RawMessage
-	if err := json.Unmarshal(raw, &members); err != nil {
+	values := make([]json.RawMessage, len(s.members))
+	switch {
+	case isNull(raw): // an object without members
+	case raw[0] != '{':
 		return wrongType(strings.TrimSuffix(path, "."), "a structure")
+	default:
+		for name, value := range members(raw) {
+			if i := slices.IndexFunc(s.members, func(m member) bool { return isNamed(name, m.name) }); i >= 0 {
+				values[i] = value
+			}
+		}
 	}
-	for _, m := range s.members {
-		if err := m.value(members[m.name], into.Field(m.index), path+m.path, found); err != nil {
+	for i, m := range s.members {
+		if err := m.value(values[i], into.Field(m.index), path+m.path, found); err != nil {
 			return err
 		}
 	}

@@ -302,7 +302,7 @@ func TestRecordsOfRefusals(t *testing.T) {
 		{"wrong type", "PutSecretValue", `{"SecretId":"s","SecretString":["two"]}`, serialization("The value at 'secretString' is not a string."), ``, "", "", nil},
 		{"no JSON", "PutSecretValue", `{"SecretId":"s","SecretString":"two`, notJSON, ``, "", "", nil},
 		{"no body", "DescribeSecret", ``, nullAt("secretId"), ``, "", "", nil},
-		{"too large", "PutSecretValue", put(`"SecretString":"` + strings.Repeat("x", 1<<20) + `"`), refusal{"RequestEntityTooLargeException", "The request is larger than 1048576 bytes."}, ``, "", "", nil},
+		{"too large", "PutSecretValue", put(`"SecretString":"` + strings.Repeat("x", 1<<20) + `"`), refusal{"RequestEntityTooLargeException", "The request is larger than 524288 bytes."}, ``, "", "", nil},
 		{"unknown operation", "ExportSecrets", `{"SecretId":"s"}`, refusal{"UnknownOperationException", ""}, ``, "", "", nil},
 		{"operation that cannot be", `<script>"`, `{}`, refusal{"UnknownOperationException", ""}, ``, "", "", nil},
 		{"no operation", ``, `{}`, refusal{"UnknownOperationException", ""}, ``, "", "", nil},

@@ -195,7 +195,7 @@ func TestBodySize(t *testing.T) {
 	t.Parallel()
 	room := localtest.New(t)
 	create(t, room, "s", "v1", "one")
-	const largest = 1 << 20
+	const largest = 524_288
 	body := `{"SecretId":"s"}`
 	body += strings.Repeat(" ", largest-len(body))
 	if answer, text := room.Post(t, "DescribeSecret", body); answer.StatusCode != http.StatusOK {
@@ -203,7 +203,7 @@ func TestBodySize(t *testing.T) {
 	}
 	before := dump(t, room)
 	answer, text := room.Post(t, "DescribeSecret", body+" ")
-	if want := `{"__type":"RequestEntityTooLargeException","message":"The request is larger than 1048576 bytes."}`; answer.StatusCode != http.StatusRequestEntityTooLarge || text != want {
+	if want := `{"__type":"RequestEntityTooLargeException","message":"The request is larger than 524288 bytes."}`; answer.StatusCode != http.StatusRequestEntityTooLarge || text != want {
 		t.Errorf("got status %d and %s to %d bytes, want 413 and %s", answer.StatusCode, text, len(body)+1, want)
 	}
 	checkHeaders(t, answer)

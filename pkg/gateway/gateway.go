@@ -22,6 +22,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/strongroom/strongroom/pkg/policy"
@@ -116,17 +117,18 @@ func Handle(h Handler) func(context.Context, json.RawMessage) (Response, error) 
 	}
 }
 
-func (e event) body() ([]byte, error) {
-	if e.IsBase64Encoded {
-		return base64.StdEncoding.DecodeString(e.Body)
+func (e event) body() (string, error) {
+	if !e.IsBase64Encoded {
+		return e.Body, nil
 	}
-	return []byte(e.Body), nil
+	body, err := base64.StdEncoding.DecodeString(e.Body)
+	return string(body), err
 }
 
 // request is what a server would have read from the wire. Its path is the
 // canonical URI, the one the caller signed: with the stage before it, or with
 // the base path of a domain of one's own.
-func (e event) request(ctx context.Context, body []byte) *http.Request {
+func (e event) request(ctx context.Context, body string) *http.Request {
 	uri := e.RequestContext.Path
 	if uri == "" {
 		uri = e.Path
@@ -152,7 +154,7 @@ func (e event) request(ctx context.Context, body []byte) *http.Request {
 		RemoteAddr: net.JoinHostPort(e.RequestContext.Identity.SourceIP, "0"),
 	}
 	if len(body) > 0 {
-		r.Body = io.NopCloser(bytes.NewReader(body))
+		r.Body = io.NopCloser(strings.NewReader(body))
 	}
 	return r.WithContext(ctx)
 }
