@@ -28,6 +28,8 @@ type call struct {
 	sealer *envelope.Sealer
 
 	id string
+	// hungUp returns an error once the caller has closed the connection.
+	hungUp func() error
 	// invocation is the SDK's ID of the call, the same in all its tries; commit is the
 	// name of what the call commits, see [store.Store.Named].
 	invocation, commit string
@@ -117,9 +119,10 @@ func (c *call) asked(s *shape, in any) {
 // it. Authorization is part of the decision: it is made anew for every state of the
 // secret.
 func (c *call) change(ctx context.Context, id secret.ID, decide decision) (secret.Secret, error) {
-	var before secret.Secret
 	sec, err := c.store.Update(ctx, id, func(sec secret.Secret) (secret.Change, error) {
-		before = sec
+		if !c.decided && c.hungUp() != nil { // it may have waited for others
+			return secret.Change{}, context.Canceled
+		}
 		if err := c.authorize(ctx, sec); err != nil {
 			return secret.Change{}, err
 		}
@@ -131,10 +134,18 @@ func (c *call) change(ctx context.Context, id secret.ID, decide decision) (secre
 	if isNotFound(err) {
 		return sec, c.missingOrDenied(ctx, id)
 	}
-	if err == nil && sec.Abandoned(before) {
-		c.addEvent(audit.Event(audit.RotationAbandoned, uuid.NewString(), c.at, sec.ARN, ""))
+	if err == nil && sec.Commit == c.commit {
+		c.addAbandoned(sec)
 	}
 	return sec, err
+}
+
+// addAbandoned adds a record of the rotation that this call, or an earlier try of it,
+// ended when it made the secret what it is.
+func (c *call) addAbandoned(sec secret.Secret) {
+	if sec.Rotation.Abandoned != "" {
+		c.addEvent(audit.Event(audit.RotationAbandoned, uuid.NewString(), c.at, sec.ARN, ""))
+	}
 }
 
 // addEvent adds a record to that of the call.

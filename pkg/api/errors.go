@@ -19,6 +19,15 @@ var errNotJSON = errors.New("not a JSON 1.1 request")
 // fault is what the caller learns of an error that is ours.
 var fault = secret.Errorf(secret.InternalServiceError, "An error occurred on the server side.")
 
+// errHungUp is in the record and the log of a call that its caller ended. Nobody is
+// there to read it as an answer.
+var errHungUp = secret.Errorf("RequestAborted", "The caller closed the connection before the call was decided. Nothing was changed, and no value was given out.")
+
+// isUncertain says whether a call that failed may have changed something.
+func isUncertain(err error) bool {
+	return errors.Is(err, store.ErrUncertain) || errors.Is(err, errPanic)
+}
+
 // framework lists the errors that come from the framework and not from the
 // service: their message has a small m (recorded; the others a capital one).
 var framework = []secret.Code{

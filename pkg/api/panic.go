@@ -1,11 +1,14 @@
 package api
 
 import (
+	"errors"
 	"fmt"
 	"runtime"
 	"strconv"
 	"strings"
 )
+
+var errPanic = errors.New("panic")
 
 // panicked is the error that a panic becomes: its type, and where it was. What
 // it carries is left out, because it may be anything; an error of the runtime
@@ -15,7 +18,7 @@ func panicked(p any) error {
 	if err, ok := p.(runtime.Error); ok {
 		what = err.Error()
 	}
-	return fmt.Errorf("panic: %s at %s", what, strings.Join(callers(), ", "))
+	return fmt.Errorf("%w: %s at %s", errPanic, what, strings.Join(callers(), ", "))
 }
 
 // callers is the way to the panic, innermost first. A printed stack would hold

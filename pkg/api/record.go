@@ -44,6 +44,9 @@ func (c *call) record(out any, err error) audit.Record {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	r.AdditionalEventData = additional(c.decision.Statement, c.denial(), c.version)
+	if err != nil && !r.ReadOnly && isUncertain(err) {
+		r.AdditionalEventData[audit.Outcome] = audit.OutcomeUnknown
+	}
 	if c.units > 0 {
 		r.AdditionalEventData["dynamoDBUnits"] = c.units
 	}

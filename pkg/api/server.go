@@ -8,7 +8,9 @@
 //
 // Whether the caller may make a call is decided before they learn whether the secret
 // exists, and anew for every state of it that a change is decided on. Each call
-// leaves a record before it is answered.
+// leaves a record before it is answered. A caller who hangs up ends a read, and a
+// change that is not decided yet; any other change runs to its end, so that its record
+// says what came of it.
 //
 // A request never ends in a panic, and no log line, no record and no error holds a
 // value.
@@ -141,11 +143,14 @@ func (c *call) answer(r *http.Request) (out any, err error) {
 	if !ok || !found {
 		return nil, secret.Errorf(secret.UnknownOperation, "")
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), timeout)
+	ctx, cancel := c.deadline(r.Context())
 	defer cancel()
 	out, err = run(ctx, c, body)
-	if err == nil && !c.decided {
+	switch {
+	case err == nil && !c.decided:
 		return nil, errUndecided
+	case errors.Is(err, context.Canceled) && r.Context().Err() != nil && !isUncertain(err):
+		return nil, errHungUp
 	}
 	return out, err
 }
@@ -163,6 +168,20 @@ func readBody(r *http.Request) ([]byte, error) {
 		return nil, secret.Errorf(secret.RequestEntityTooLarge, "The request is larger than %d bytes.", MaxBody)
 	}
 	return body.Bytes(), nil
+}
+
+// deadline is the context of an operation: it ends when the time of a call or of the
+// Lambda invocation does. That of a change does not end with the caller's connection.
+func (c *call) deadline(caller context.Context) (context.Context, context.CancelFunc) {
+	c.hungUp = caller.Err
+	if audit.IsReadOnly(c.operation) {
+		return context.WithTimeout(caller, timeout)
+	}
+	end := time.Now().Add(timeout)
+	if invocation, ok := caller.Deadline(); ok && invocation.Before(end) {
+		end = invocation
+	}
+	return context.WithDeadline(context.WithoutCancel(caller), end)
 }
 
 // keepRecord keeps the record of a call of the protocol. Its error is that of a call
@@ -197,10 +216,10 @@ func handle[In, Out any](about right, method func(*call, context.Context, In) (O
 	return func(ctx context.Context, c *call, body []byte) (any, error) {
 		var in In
 		violations, err := shape.decode(body, &in)
+		c.asked(shape, &in) // as far as it was read: the record of a refusal names the secret
 		if err != nil {
 			return nil, err
 		}
-		c.asked(shape, &in)
 		c.nameCommit()
 		if len(violations) > 0 {
 			return nil, violations.error()

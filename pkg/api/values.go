@@ -51,7 +51,10 @@ func (c *call) put(ctx context.Context, id secret.ID, token string, value secret
 		return change, err
 	})
 	if exists, ok := errors.AsType[*store.VersionExists](err); ok {
-		return exists.Secret, c.sameValue(ctx, exists.Secret, exists.Version, value)
+		if err = c.sameValue(ctx, exists.Secret, exists.Version, value); err == nil && exists.Last {
+			c.addAbandoned(exists.Secret)
+		}
+		return exists.Secret, err
 	}
 	refusal, ok := errors.AsType[secret.Error](err)
 	if ok && (refusal.Code == secret.LimitExceeded || refusal == secret.ErrRotationToken) {

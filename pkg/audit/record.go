@@ -6,6 +6,14 @@
 // group in the cloud. It never contains the value of a secret, a data key or a rotation
 // token, and no error of this package contains parts of a record.
 //
+// The record of a change holds all of it, values apart: the API bounds what a request may
+// hold so that it fits in a line. A record with an errorCode tells of a call that changed
+// nothing, unless additionalEventData.outcome is "unknown": then the time of the call
+// ended, or an answer of the database was lost, while the change was being committed.
+// Records of refused calls are short: from a size on, requestParameters names the secret
+// alone, with "omitted" and "originalSize" beside it as in CloudTrail. A string that is
+// cut ends with an ellipsis.
+//
 // Two limits are on purpose. Files are not synced for each record, so that a power
 // failure (not the end of the process) may lose the last ones. And a trail that fails
 // half-way may contain records of a Keep that returned an error: of calls that were
@@ -99,7 +107,7 @@ func (t *Time) UnmarshalJSON(text []byte) error {
 func Call(name, id string, at time.Time) Record {
 	r := fresh(name, id, at)
 	r.EventType = "AwsApiCall"
-	r.ReadOnly = readOnly(name)
+	r.ReadOnly = IsReadOnly(name)
 	return r
 }
 
@@ -119,9 +127,20 @@ const (
 	EndSecretVersionDelete    = "EndSecretVersionDelete"    // when it is removed
 )
 
-// DenialReason is the member of AdditionalEventData that says by which policy
-// statements a call was denied.
-const DenialReason = "denialReason"
+// Members of AdditionalEventData.
+const (
+	DenialReason = "denialReason" // by which policy statements a call was denied
+	Outcome      = "outcome"      // of a call that failed and may have changed something
+)
+
+// OutcomeUnknown is the Outcome of a call that may have changed something or not.
+const OutcomeUnknown = "unknown"
+
+// isRefused says whether a call has changed nothing, for certain, and has given out
+// nothing.
+func (r Record) isRefused() bool {
+	return r.ErrorCode != "" && r.AdditionalEventData[Outcome] != OutcomeUnknown
+}
 
 // Event is the record of what the service itself did to a secret; account and Region
 // are those of the secret's ARN. message is an error message, or empty. The caller may
@@ -180,9 +199,9 @@ func Secrets(arns ...string) []Resource {
 	return resources
 }
 
-// readOnly says whether an operation changes nothing, by the verb that its name begins
+// IsReadOnly says whether an operation changes nothing, by the verb that its name begins
 // with.
-func readOnly(name string) bool {
+func IsReadOnly(name string) bool {
 	for _, verb := range []string{"Get", "BatchGet", "Describe", "List", "Validate"} {
 		if strings.HasPrefix(name, verb) {
 			return true

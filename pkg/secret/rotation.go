@@ -20,6 +20,9 @@ type Rotation struct {
 	State State
 	// Asked is the token of the last RotateSecret: the same again changes nothing.
 	Asked string
+	// Abandoned is the version of the rotation that the last change of the secret
+	// abandoned; empty for none. A repeat of that change tells of it once more.
+	Abandoned string
 	// InFlight is the call of a runner whose rotation was abandoned, or of a step that
 	// timed out; zero for none.
 	InFlight Call

@@ -33,11 +33,18 @@ type commit struct {
 func (s *Store) commit(ctx context.Context, seen secret.Secret, change secret.Change, name string) (secret.Secret, error) {
 	next := change.Secret
 	next.Revision, next.Commit = seen.Revision+1, name
+	next.Rotation.Abandoned = ""
+	if next.Abandoned(seen) {
+		next.Rotation.Abandoned = seen.Rotation.Run().Version
+	}
 	if next.KMSKey != seen.KMSKey {
 		next.Keyed = next.Revision
 	}
 	c := &commit{s, seen, next, change}
 	steps, err := c.steps()
+	if err == nil {
+		err = ctx.Err() // nothing is sent after the deadline, so nothing is uncertain
+	}
 	if err != nil {
 		return secret.Secret{}, err
 	}
@@ -70,7 +77,16 @@ func (c *commit) lost(err error) error {
 		return err
 	}
 	c.heads.Remove(c.next.Name) // it may have happened or not
-	return fmt.Errorf("commit secret %s: %w", c.next.Name, err)
+	return fmt.Errorf("commit secret %s: %w", c.next.Name, uncertain(err))
+}
+
+// uncertain marks the error of a transaction that may have happened. One that DynamoDB
+// cancelled has not.
+func uncertain(err error) error {
+	if _, cancelled := errors.AsType[*types.TransactionCanceledException](err); cancelled {
+		return err
+	}
+	return fmt.Errorf("%w (%w)", err, ErrUncertain)
 }
 
 // steps are the writes of the change, the head first.
@@ -190,7 +206,7 @@ func (c *commit) versionExists(old item) error {
 	if err := unmarshal(old, &v); err != nil {
 		return fmt.Errorf("version %s of %s: %w", c.change.Version.ID, c.next.ARN, err)
 	}
-	return &VersionExists{Secret: c.seen, Version: v.version()}
+	return &VersionExists{Secret: c.seen, Version: v.version(), Last: v.Revision == c.seen.Revision}
 }
 
 func (c *commit) effect(e secret.Effect) (step, error) {

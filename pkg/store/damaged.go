@@ -31,7 +31,11 @@ func (s *Store) RemoveDamaged(ctx context.Context, id secret.ID, now time.Time) 
 		if err != nil {
 			return err
 		}
-		return s.transact(ctx, steps)
+		err = s.transact(ctx, steps)
+		if err != nil && !errors.Is(err, errConflict) && !errors.Is(err, ErrMoved) {
+			err = uncertain(err)
+		}
+		return err
 	})
 	s.heads.Remove(id.Name)
 	return arn, err

@@ -53,8 +53,9 @@ var everything = secret.Rotation{
 		Run:    secret.Run{Version: "v2", From: "v1", Test: true, Attempts: 3, Failure: "why"},
 		Runner: "runner", Proof: secret.ProofOf("token"), Until: noon.Add(3 * time.Minute),
 	},
-	Asked:    "asked",
-	InFlight: secret.Call{Runner: "busy", Until: noon.Add(4 * time.Minute)},
+	Asked:     "asked",
+	Abandoned: "v0",
+	InFlight:  secret.Call{Runner: "busy", Until: noon.Add(4 * time.Minute)},
 }
 
 const policyText = `{"Version":"2012-10-17","Statement":[]}`
@@ -107,12 +108,15 @@ func fill(t *testing.T, room *localtest.Room) {
 	if _, err := room.Store.Create(ctx, making(t, fresh(rotatingID.Name, rotatingID.Suffix))); err != nil {
 		t.Fatal(err)
 	}
-	_, err = room.Store.Update(ctx, rotatingID, func(sec secret.Secret) (secret.Change, error) {
-		sec.Stages, sec.Rotation = sec.Stages.Attach(secret.Pending, "v2"), everything
-		return secret.Change{Secret: sec}, nil
-	})
-	if err != nil {
-		t.Fatal(err)
+	abandoned := secret.Rotation{State: secret.Waiting{Run: secret.Run{Version: "v0"}, Due: noon}}
+	for _, rotation := range []secret.Rotation{abandoned, everything} {
+		_, err = room.Store.Update(ctx, rotatingID, func(sec secret.Secret) (secret.Change, error) {
+			sec.Stages, sec.Rotation = sec.Stages.Attach(secret.Pending, rotation.Run().Version), rotation
+			return secret.Change{Secret: sec}, nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
 
 	if _, err := room.Store.Create(ctx, making(t, fresh("gone", "j8Kl9M"))); err != nil {
@@ -191,7 +195,7 @@ func TestReadGoldenItems(t *testing.T) {
 		full,
 		{
 			Name: "app/rotating", ARN: localtest.ARNs.Of("app/rotating", "n2Op4Q"), Token: "token-of-n2Op4Q",
-			Stages: secret.Stages{secret.Current: "v1", secret.Pending: "v2"}, Versions: 1, Revision: 2,
+			Stages: secret.Stages{secret.Current: "v1", secret.Pending: "v2"}, Versions: 1, Revision: 3,
 			Created: noon, Changed: noon, Rotation: everything,
 		},
 	} {

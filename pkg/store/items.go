@@ -130,6 +130,7 @@ type rotationItem struct {
 	Failure  string `dynamodbav:"failure,omitempty"`
 
 	Asked      string `dynamodbav:"asked,omitempty"`
+	Abandoned  string `dynamodbav:"abandoned,omitempty"`
 	BusyRunner string `dynamodbav:"busy_runner,omitempty"`
 	BusyUntil  stamp  `dynamodbav:"busy_until,omitempty"`
 }
@@ -279,6 +280,7 @@ func rotationOf(r secret.Rotation) *rotationItem {
 		Attempts:   run.Attempts,
 		Failure:    run.Failure,
 		Asked:      r.Asked,
+		Abandoned:  r.Abandoned,
 		BusyRunner: r.InFlight.Runner,
 		BusyUntil:  stamp(r.InFlight.Until),
 	}
@@ -302,7 +304,8 @@ func (r rotationItem) rotation() secret.Rotation {
 		State:   r.state(),
 		Asked:   r.Asked,
 
-		InFlight: secret.Call{Runner: r.BusyRunner, Until: time.Time(r.BusyUntil)},
+		Abandoned: r.Abandoned,
+		InFlight:  secret.Call{Runner: r.BusyRunner, Until: time.Time(r.BusyUntil)},
 	}
 }
 

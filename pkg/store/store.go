@@ -68,8 +68,13 @@ func (s *Store) Table() string { return s.table }
 
 // ErrBusy says that others changed the secret for as long as the deadline
 // allowed, or that DynamoDB took no more. The same call may be made again: nothing
-// was written, unless a try before the last one was and its answer lost.
+// was written, unless the error is [ErrUncertain] as well.
 var ErrBusy = errors.New("too many requests at once")
+
+// ErrUncertain is in the error of a change that may have happened or not: the answer
+// to its commit was lost, or did not come in time. After any other error the change
+// has not happened.
+var ErrUncertain = errors.New("the change may have happened")
 
 // A VersionExists error says that the change would have made a version that
 // the secret already has. Nothing was written.
@@ -77,6 +82,8 @@ type VersionExists struct {
 	// Secret is as it stands, and stood when the version was found.
 	Secret  secret.Secret
 	Version secret.Version
+	// Last says that the last change of the secret made the version.
+	Last bool
 }
 
 func (e *VersionExists) Error() string {

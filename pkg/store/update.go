@@ -39,7 +39,8 @@ func (s *Store) Create(ctx context.Context, change secret.Change) (secret.Secret
 // conflict.
 //
 // Besides what decide returns, Update returns [secret.NotFound], *[VersionExists]
-// and [ErrBusy]. After any other error the change may have happened or not.
+// and [ErrBusy]. After an error that is [ErrUncertain] the change may have happened or
+// not.
 func (s *Store) Update(ctx context.Context, id secret.ID, decide func(secret.Secret) (secret.Change, error)) (secret.Secret, error) {
 	leave, err := s.changes.enter(ctx, id.Name)
 	if err != nil {
@@ -57,7 +58,7 @@ func (s *Store) Update(ctx context.Context, id secret.ID, decide func(secret.Sec
 			case r.removing && errors.Is(err, secret.NotFound):
 				return r.secret, nil
 			case err != nil:
-				return secret.Secret{}, err
+				return secret.Secret{}, r.undecided(err)
 			case r.outcome == conflict && sec.Commit == name:
 				return sec, nil // an earlier try happened after all
 			}
@@ -79,7 +80,7 @@ func (s *Store) Update(ctx context.Context, id secret.ID, decide func(secret.Sec
 			}
 		}
 		if err := wait.next(ctx); err != nil {
-			return secret.Secret{}, err
+			return secret.Secret{}, r.undecided(err)
 		}
 		known = false // what was known before a wait is stale after it
 	}
@@ -105,6 +106,15 @@ type result struct {
 	secret   secret.Secret
 	err      error
 	removing bool // what was tried removes the secret
+}
+
+// undecided is the error that ended a change after a try. After the conflict of a
+// commit only the head says whether an earlier attempt at it has happened.
+func (r result) undecided(err error) error {
+	if r.outcome == conflict && r.err == nil {
+		return uncertain(err)
+	}
+	return err
 }
 
 // try decides on a secret as it is known, and commits.
@@ -188,7 +198,7 @@ func retry(ctx context.Context, try func() error) error {
 			return err
 		}
 		if err := wait.next(ctx); err != nil {
-			return err
+			return uncertain(err) // only the next try would say whether an attempt at this one has happened
 		}
 	}
 }
