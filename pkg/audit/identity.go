@@ -56,22 +56,22 @@ type SessionIssuer struct {
 func IdentityOf(userARN, account, userID, accessKey string) Identity {
 	id := Identity{Type: Unknown, PrincipalID: userID, ARN: userARN, AccountID: account, AccessKeyID: accessKey}
 	parsed, err := arn.Parse(userARN)
-	if err != nil {
+	if err != nil || parsed.Partition == "" || parsed.Region != "" || !isAccount(parsed.AccountID) {
 		return id
 	}
 	if id.AccountID == "" {
 		id.AccountID = parsed.AccountID
 	}
 	kind, rest, _ := strings.Cut(parsed.Resource, "/")
+	name := rest[strings.LastIndex(rest, "/")+1:] // what comes before is a user's path
 	switch {
 	case parsed.Service == "iam" && parsed.Resource == "root":
 		id.Type = Root
-	case parsed.Service == "iam" && kind == "user" && rest != "":
-		id.Type = IAMUser
-		id.UserName = rest[strings.LastIndex(rest, "/")+1:] // what comes before is the user's path
-	case parsed.Service == "sts" && kind == "federated-user" && rest != "":
+	case parsed.Service == "iam" && kind == "user" && name != "":
+		id.Type, id.UserName = IAMUser, name
+	case parsed.Service == "sts" && kind == "federated-user" && name != "":
 		id.Type = FederatedUser // who federated the user is unknown
-	case parsed.Service == "sts" && kind == "assumed-role" && rest != "":
+	case parsed.Service == "sts" && kind == "assumed-role" && name != "" && strings.Count(rest, "/") == 1 && rest[0] != '/':
 		id.Type = AssumedRole
 		role, _, _ := strings.Cut(rest, "/")
 		// The ARN of a session does not contain the role's path, so neither does
@@ -85,3 +85,6 @@ func IdentityOf(userARN, account, userID, accessKey string) Identity {
 	}
 	return id
 }
+
+// isAccount says whether s is the ID of an account.
+func isAccount(s string) bool { return len(s) == 12 && strings.Trim(s, "0123456789") == "" }

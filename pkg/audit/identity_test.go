@@ -49,6 +49,16 @@ func TestIdentityOf(t *testing.T) {
 		{"a session without a role", "arn:aws:sts::123456789012:assumed-role/", account, "", "", `{"type":"Unknown","arn":"arn:aws:sts::123456789012:assumed-role/","accountId":"123456789012"}`},
 		{"a federated user of the wrong service", "arn:aws:iam::123456789012:federated-user/bob", account, "", "", `{"type":"Unknown","arn":"arn:aws:iam::123456789012:federated-user/bob","accountId":"123456789012"}`},
 		{"a federated user without a name", "arn:aws:sts::123456789012:federated-user/", account, "", "", `{"type":"Unknown","arn":"arn:aws:sts::123456789012:federated-user/","accountId":"123456789012"}`},
+		{"a path without a user", "arn:aws:iam::123456789012:user/team/", account, "", "", `{"type":"Unknown","arn":"arn:aws:iam::123456789012:user/team/","accountId":"123456789012"}`},
+		{"a session without a name", "arn:aws:sts::123456789012:assumed-role/app/", account, "", "", `{"type":"Unknown","arn":"arn:aws:sts::123456789012:assumed-role/app/","accountId":"123456789012"}`},
+		{"a role without a session", "arn:aws:sts::123456789012:assumed-role/app", account, "", "", `{"type":"Unknown","arn":"arn:aws:sts::123456789012:assumed-role/app","accountId":"123456789012"}`},
+		{"a session with a slash", "arn:aws:sts::123456789012:assumed-role/app/s/t", account, "", "", `{"type":"Unknown","arn":"arn:aws:sts::123456789012:assumed-role/app/s/t","accountId":"123456789012"}`},
+		{"a session of no role", "arn:aws:sts::123456789012:assumed-role//s", account, "", "", `{"type":"Unknown","arn":"arn:aws:sts::123456789012:assumed-role//s","accountId":"123456789012"}`},
+		{"a federated user with no name", "arn:aws:sts::123456789012:federated-user/a/", account, "", "", `{"type":"Unknown","arn":"arn:aws:sts::123456789012:federated-user/a/","accountId":"123456789012"}`},
+		{"no partition", "arn::iam::123456789012:user/ann", account, "", "", `{"type":"Unknown","arn":"arn::iam::123456789012:user/ann","accountId":"123456789012"}`},
+		{"a Region", "arn:aws:iam:eu-central-1:123456789012:user/ann", account, "", "", `{"type":"Unknown","arn":"arn:aws:iam:eu-central-1:123456789012:user/ann","accountId":"123456789012"}`},
+		{"an account that is none", "arn:aws:iam::12345678901x:root", "", "", "", `{"type":"Unknown","arn":"arn:aws:iam::12345678901x:root"}`},
+		{"a short account", "arn:aws:iam::1:user/ann", "", "", "", `{"type":"Unknown","arn":"arn:aws:iam::1:user/ann"}`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got, err := json.Marshal(IdentityOf(c.arn, c.account, c.userID, c.accessKey))

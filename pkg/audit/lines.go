@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"strings"
 	"sync"
 	"unicode/utf8"
@@ -65,19 +66,29 @@ func marshal(records []Record) ([]byte, error) {
 // that it adds for each.
 const MaxLine = 256*1024 - 26
 
+// The maximum size of a string outside RequestParameters and ResponseElements, as in
+// CloudTrail, and of the RequestParameters of a refused call, in bytes.
+const (
+	maxString            = 1024
+	maxRefusedParameters = 1024
+)
+
 // line is the record as one line of JSON, with its newline. JSON strings contain no
 // line breaks, so a caller cannot forge a second line.
 //
-// The record of a rejected call contains what the caller sent. If it is longer than
-// MaxLine, members are left out in this order until it is not. As in CloudTrail, a
-// member that was left out contains "omitted".
+// A record that is longer than MaxLine loses members in this order until it is not. As
+// in CloudTrail, a member that was left out contains "omitted".
 func (r Record) line() ([]byte, error) {
+	r.clip()
+	if r.isRefused() {
+		r.RequestParameters = shortened(r.RequestParameters)
+	}
 	text, err := encode(r)
 	for _, cut := range []func(*Record){
 		func(r *Record) { r.RequestParameters = omitted(r.RequestParameters) },
 		func(r *Record) { r.ResponseElements = omitted(r.ResponseElements) },
 		func(r *Record) { r.AdditionalEventData = omitted(r.AdditionalEventData) },
-		clip,
+		func(r *Record) { r.Resources = nil },
 	} {
 		if err != nil || len(text) <= MaxLine {
 			break
@@ -108,8 +119,25 @@ func omitted(members map[string]any) map[string]any {
 	return map[string]any{"omitted": true, "originalSize": len(bytes.TrimSpace(text))}
 }
 
-// clip shortens all strings that may come from a caller, and marks the record.
-func clip(r *Record) {
+// shortened are the parameters of a refused call. Many callers may make one, so it is
+// worth no more space than it takes to say which secret it was about.
+func shortened(parameters map[string]any) map[string]any {
+	text, err := encode(parameters)
+	if err != nil || len(text) <= maxRefusedParameters {
+		return parameters
+	}
+	short := omitted(parameters)
+	for _, name := range []string{"secretId", "name"} {
+		if named, ok := parameters[name].(string); ok {
+			short[name] = clipped(named, maxString)
+		}
+	}
+	return short
+}
+
+// clip shortens the strings that a caller may have chosen. Those in the parameters and
+// the answer of a call are bounded by the API.
+func (r *Record) clip() {
 	id := &r.UserIdentity
 	all := []*string{
 		&r.EventSource, &r.EventName, &r.AWSRegion, &r.SourceIPAddress, &r.UserAgent, &r.ErrorCode, &r.ErrorMessage,
@@ -123,13 +151,13 @@ func clip(r *Record) {
 		id.SessionContext = &context
 	}
 	for _, s := range all {
-		*s = clipped(*s, 512) // twenty strings, each six times as long when escaped
+		*s = clipped(*s, maxString)
 	}
-	if text, _ := encode(r.Resources); len(text) > MaxLine/2 {
-		r.Resources = nil
-	}
-	if r.AdditionalEventData == nil {
-		r.AdditionalEventData = map[string]any{"omitted": true}
+	r.AdditionalEventData = maps.Clone(r.AdditionalEventData)
+	for name, value := range r.AdditionalEventData {
+		if s, ok := value.(string); ok {
+			r.AdditionalEventData[name] = clipped(s, maxString)
+		}
 	}
 }
 

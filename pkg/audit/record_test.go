@@ -7,6 +7,7 @@ import (
 	"errors"
 	"flag"
 	"io"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
@@ -187,66 +188,124 @@ func TestLargeRecordSaysWhatWasLeftOut(t *testing.T) {
 	}
 }
 
-// What is shortened besides the parameters is marked in AdditionalEventData, which is
-// left out before that itself.
-func TestLargeRecordIsMarked(t *testing.T) {
+// A long string of a caller costs the record nothing else, and what does not fit in a
+// line is left out one member after the other.
+func TestLargeRecordKeepsTheRest(t *testing.T) {
 	long := strings.Repeat("x", MaxLine)
 	many := make([]Resource, 3000)
 	for i := range many {
 		many[i] = Secrets(secretARN)[0]
 	}
-	few := many[:100]
+	additional := map[string]any{"policyStatement": "statement 1", "versionId": "v2"}
+	whole := aCall()
 	for name, c := range map[string]struct {
-		change     func(*Record)
-		additional map[string]any
-		resources  int
+		change func(*Record)
+		want   func(*Record) // of the record without the change
 	}{
-		"user agent":                      {func(r *Record) { r.UserAgent, r.AdditionalEventData = long, nil }, map[string]any{"omitted": true}, 1},
-		"user agent and additional data":  {func(r *Record) { r.UserAgent = long }, map[string]any{"omitted": true, "originalSize": 50.0}, 1},
-		"role":                            {func(r *Record) { r.UserIdentity.SessionContext.SessionIssuer.ARN, r.AdditionalEventData = long, nil }, map[string]any{"omitted": true}, 1},
-		"many secrets":                    {func(r *Record) { r.Resources, r.AdditionalEventData = many, nil }, map[string]any{"omitted": true}, 0},
-		"user agent and some secrets":     {func(r *Record) { r.UserAgent, r.Resources, r.AdditionalEventData = long, few, nil }, map[string]any{"omitted": true}, 100},
-		"parameters, and nothing besides": {func(r *Record) { r.RequestParameters["x"], r.AdditionalEventData = long, nil }, nil, 1},
+		"user agent": {func(r *Record) { r.UserAgent = long }, func(r *Record) { r.UserAgent = long[:1024] + "…" }},
+		"role": {
+			func(r *Record) { r.UserIdentity.SessionContext.SessionIssuer.ARN = long },
+			func(r *Record) { r.UserIdentity.SessionContext.SessionIssuer.ARN = long[:1024] + "…" },
+		},
+		"statement": {
+			func(r *Record) { r.AdditionalEventData["policyStatement"] = long },
+			func(r *Record) { r.AdditionalEventData["policyStatement"] = long[:1024] + "…" },
+		},
 		"parameters": {
-			func(r *Record) { r.RequestParameters["x"] = long },
-			map[string]any{"policyStatement": "statement 1", "versionId": "v2"},
-			1,
+			func(r *Record) { r.RequestParameters = map[string]any{"x": long} },
+			func(r *Record) { r.RequestParameters = map[string]any{"omitted": true, "originalSize": 8.0 + MaxLine} },
 		},
 		"response": {
-			func(r *Record) { r.ResponseElements["x"] = long },
-			map[string]any{"policyStatement": "statement 1", "versionId": "v2"},
-			1,
+			func(r *Record) {
+				r.RequestParameters, r.ResponseElements = map[string]any{"secretId": "s"}, map[string]any{"x": long}
+			},
+			func(r *Record) {
+				r.RequestParameters = map[string]any{"omitted": true, "originalSize": 16.0}
+				r.ResponseElements = map[string]any{"omitted": true, "originalSize": 8.0 + MaxLine}
+			},
+		},
+		"many secrets": {
+			func(r *Record) { r.Resources, r.RequestParameters, r.ResponseElements = many, nil, nil },
+			func(r *Record) {
+				r.Resources, r.RequestParameters, r.ResponseElements = nil, nil, nil
+				r.AdditionalEventData = map[string]any{"omitted": true, "originalSize": 50.0}
+			},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := aCall()
-			r.AdditionalEventData = map[string]any{"policyStatement": "statement 1", "versionId": "v2"}
+			r, want := aCall(), aCall()
+			r.AdditionalEventData, want.AdditionalEventData = maps.Clone(additional), maps.Clone(additional)
 			c.change(&r)
+			c.want(&want)
 			line, err := r.line()
 			if err != nil {
 				t.Fatal(err)
 			}
-			var got Record
-			if err := json.Unmarshal(line, &got); err != nil {
-				t.Fatal(err)
+			if wanted, _ := encode(want); string(line) != string(wanted) {
+				t.Errorf("got  %.2000s\nwant %.2000s", line, wanted)
 			}
-			if !reflect.DeepEqual(got.AdditionalEventData, c.additional) || len(got.Resources) != c.resources {
-				t.Errorf("got %v and %d resources, want %v and %d", got.AdditionalEventData, len(got.Resources), c.additional, c.resources)
+			if !reflect.DeepEqual(aCall(), whole) {
+				t.Error("the record itself was changed")
 			}
 		})
 	}
 }
 
-// A string is cut where it is longer than 512 bytes, between characters.
+// The record of a refused call is short, whatever was sent, and says who called, when,
+// what, about which secret, and why it was refused. One that may have changed something
+// is whole.
+func TestRefusedCallIsShort(t *testing.T) {
+	long := strings.Repeat("x", MaxLine/4)
+	r := aRefusal()
+	r.UserAgent, r.ErrorMessage = long, "User is not authorized: "+long
+	r.RequestParameters["description"] = long
+	r.RequestParameters["tags"] = []any{map[string]any{"key": "k", "value": "v"}}
+	r.AdditionalEventData = map[string]any{DenialReason: "denied by " + long, "policyStatement": "statement 1"}
+	size, _ := encode(r.RequestParameters)
+	line, err := r.line()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(line) > 5000 {
+		t.Errorf("got %d bytes", len(line))
+	}
+	var got Record
+	if err := json.Unmarshal(line, &got); err != nil {
+		t.Fatal(err)
+	}
+	if want := map[string]any{"secretId": "prod/db", "omitted": true, "originalSize": float64(len(size) - 1)}; !reflect.DeepEqual(got.RequestParameters, want) {
+		t.Errorf("got parameters %v, want %v", got.RequestParameters, want)
+	}
+	if got.UserIdentity != r.UserIdentity || time.Time(got.EventTime).IsZero() || got.EventName != r.EventName || got.ErrorCode != r.ErrorCode ||
+		!strings.HasPrefix(got.ErrorMessage, "User is not authorized: ") || !strings.HasSuffix(got.ErrorMessage, "x…") ||
+		!strings.HasPrefix(got.AdditionalEventData[DenialReason].(string), "denied by ") || got.AdditionalEventData["policyStatement"] != "statement 1" {
+		t.Errorf("something else was cut: %s", line)
+	}
+	r.AdditionalEventData[Outcome] = OutcomeUnknown
+	if line, err := r.line(); err != nil || !bytes.Contains(line, []byte(long)) {
+		t.Errorf("the outcome is unknown, and the parameters are cut (%v)", err)
+	}
+	name := Call("CreateSecret", "id", noon)
+	name.ErrorCode, name.RequestParameters = "ValidationException", map[string]any{"name": long}
+	if line, err := name.line(); err != nil || len(line) > 3000 || !bytes.Contains(line, []byte(`"name":"xxxx`)) {
+		t.Errorf("got %d bytes of a long name (%v): %.200s", len(line), err, line)
+	}
+	short := aRefusal()
+	if line, err := short.line(); err != nil || !bytes.Contains(line, []byte(`"requestParameters":{"secretId":"prod/db"}`)) {
+		t.Errorf("what is short anyway is cut: %s (%v)", line, err)
+	}
+}
+
+// A string is cut where it is longer than 1024 bytes, between characters.
 func TestClipped(t *testing.T) {
 	for s, want := range map[string]string{
-		strings.Repeat("x", 512):       strings.Repeat("x", 512),
-		strings.Repeat("x", 513):       strings.Repeat("x", 512) + "…",
-		"x" + strings.Repeat("ä", 256): "x" + strings.Repeat("ä", 255) + "…",
-		strings.Repeat("\xff", 513):    "?…",
+		strings.Repeat("x", 1024):      strings.Repeat("x", 1024),
+		strings.Repeat("x", 1025):      strings.Repeat("x", 1024) + "…",
+		"x" + strings.Repeat("ä", 512): "x" + strings.Repeat("ä", 511) + "…",
+		strings.Repeat("\xff", 1025):   "?…",
 	} {
 		r := aCall()
-		r.UserAgent, r.ErrorMessage = strings.Repeat("x", MaxLine), s
+		r.ErrorMessage = s
 		line, err := r.line()
 		if err != nil {
 			t.Fatal(err)

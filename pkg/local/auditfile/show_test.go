@@ -278,7 +278,7 @@ func TestShowReadsWhatIsPutAside(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := aRefusal()
+	r := aCall()
 	r.RequestParameters["filler"] = strings.Repeat("x", 200<<10)
 	for range 12 {
 		if err := f.Keep(t.Context(), r); err != nil {
