@@ -78,8 +78,8 @@ func (p *Policy) allows(s *statement, stranger principal) bool {
 // that do not exist, in case they will.
 func (s *statement) allowedActions() []string {
 	var all []string
-	for _, a := range actions {
-		all = append(all, lowerActions["secretsmanager:"+a])
+	for _, a := range actionNames {
+		all = append(all, lowerActions[a])
 	}
 	for _, a := range s.actions.texts {
 		if a == "*" {

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -121,6 +122,14 @@ func parseOperator(s string) (operator, bool) {
 	return operator{t, set, name, ifExists}, true
 }
 
+// similarOperator suggests an operator for a misspelt one.
+func similarOperator(s string) string {
+	if _, name, ok := strings.Cut(s, ":"); ok {
+		s = name
+	}
+	return didYouMean(strings.TrimSuffix(s, "IfExists"), slices.Sorted(maps.Keys(operatorTypes)))
+}
+
 func (o operator) String() string {
 	s := o.name
 	if o.set != "" {
@@ -143,7 +152,7 @@ func (p *parser) conditions(v any) ([]condition, error) {
 	for _, m := range block {
 		op, ok := parseOperator(m.name)
 		if !ok {
-			return nil, malformed("unknown condition operator %.40q", m.name)
+			return nil, malformed("unknown condition operator %.40q%s", m.name, similarOperator(m.name))
 		}
 		keys, ok := m.value.(object)
 		if !ok || len(keys) == 0 {

@@ -401,7 +401,7 @@ func TestDecideActionsAndResources(t *testing.T) {
 		r := reads(userOf(home, "bob"))
 		r.Action, r.Resource = "secretsmanager:"+tt.action, tt.resource
 		for _, effect := range []string{"Allow", "Deny"} {
-			d := setOf(t, `{"Effect": "`+effect+`", `+all+`, `+tt.elements+`}`).Decide(r, nil)
+			d := (*Set)(nil).Decide(r, policyOf(t, `{"Effect": "`+effect+`", `+all+`, `+tt.elements+`}`))
 			if got := d.Allowed || d.Explicit; got != tt.want || d.Explicit != (got && effect == "Deny") {
 				t.Errorf("%s %s, %s on %s: %+v, want %v", effect, tt.elements, tt.action, tt.resource, d, tt.want)
 			}

@@ -113,7 +113,7 @@ func elements(v any, known ...string) (map[string]any, error) {
 	m := make(map[string]any, len(o))
 	for _, e := range o {
 		if !slices.Contains(known, e.name) {
-			return nil, malformed("unknown element %.40q", e.name)
+			return nil, malformed("unknown element %.40q%s", e.name, didYouMean(e.name, known))
 		}
 		m[e.name] = e.value
 	}

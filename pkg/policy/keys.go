@@ -45,7 +45,7 @@ var (
 	alwaysFalse  = &keyType{value: func(*requestContext) string { return "false" }}
 )
 
-// keyTypes are the supported condition keys, apart from tags and providedKeys.
+// keyTypes are the condition keys that do not simply come with the request.
 var keyTypes = map[string]*keyType{
 	currentTime:                 {value: (*requestContext).currentTime},
 	epochTime:                   {value: (*requestContext).epochTime},
@@ -71,19 +71,33 @@ var keyTypes = map[string]*keyType{
 	"secretsmanager:addreplicaregions": providedList,
 }
 
-// providedKeys are those of the service, from the Service Authorization Reference.
-// strongroom:Rotating is our own: the request has the token of a rotation.
-var providedKeys = strings.Fields(`
-	secretsmanager:blockpublicpolicy secretsmanager:description secretsmanager:externalsecretrotationrolearn
-	secretsmanager:forcedeletewithoutrecovery secretsmanager:forceoverwritereplicasecret secretsmanager:kmskeyarn
-	secretsmanager:kmskeyid secretsmanager:modifyrotationrules secretsmanager:name secretsmanager:recoverywindowindays
-	secretsmanager:resource/allowrotationlambdaarn secretsmanager:resource/type secretsmanager:rotateimmediately
-	secretsmanager:rotationlambdaarn secretsmanager:secretid secretsmanager:secretprimaryregion secretsmanager:type
-	secretsmanager:versionid secretsmanager:versionstage
-	strongroom:rotating`)
+// keyNames are the supported condition keys apart from tags, as AWS spells them: those
+// of the service are from the Service Authorization Reference. strongroom:Rotating is
+// our own: the request has the token of a rotation. What has no type in keyTypes comes
+// with the request.
+var keyNames = strings.Fields(`
+	aws:CurrentTime aws:EpochTime aws:PrincipalAccount aws:PrincipalArn aws:PrincipalIsAWSService aws:PrincipalOrgID
+	aws:PrincipalType aws:SecureTransport aws:SourceAccount aws:SourceArn aws:SourceIp aws:SourceOwner aws:SourceVpc
+	aws:SourceVpce aws:TagKeys aws:UserAgent aws:userid aws:username aws:ViaAWSService aws:VpcSourceIp
+	secretsmanager:AddReplicaRegions secretsmanager:BlockPublicPolicy secretsmanager:Description
+	secretsmanager:ExternalSecretRotationRoleArn secretsmanager:ForceDeleteWithoutRecovery
+	secretsmanager:ForceOverwriteReplicaSecret secretsmanager:KmsKeyArn secretsmanager:KmsKeyId
+	secretsmanager:ModifyRotationRules secretsmanager:Name secretsmanager:RecoveryWindowInDays
+	secretsmanager:resource/AllowRotationLambdaArn secretsmanager:resource/Type secretsmanager:RotateImmediately
+	secretsmanager:RotationLambdaARN secretsmanager:SecretId secretsmanager:SecretPrimaryRegion secretsmanager:Type
+	secretsmanager:VersionId secretsmanager:VersionStage strongroom:Rotating`)
 
 // missingKeys begin the names of AWS keys whose values API Gateway does not pass on.
 var missingKeys = []string{"aws:principaltag/", "aws:principalorgpaths", "aws:multifactorauth", "aws:tokenissuetime", "aws:sourceidentity", "aws:calledvia"}
+
+// similarKey suggests a key for a misspelt one; for one with a slash also that of a tag.
+func similarKey(name string) string {
+	known := keyNames
+	if _, tag, ok := strings.Cut(name, "/"); ok {
+		known = slices.Concat([]string{"aws:ResourceTag/" + tag, "aws:RequestTag/" + tag, "secretsmanager:ResourceTag/" + tag}, known)
+	}
+	return didYouMean(name, known)
+}
 
 // findKey finds a key by its name in any case. Unknown keys are rejected: without
 // its condition a statement would allow or deny something its author did not mean.
@@ -92,7 +106,7 @@ func findKey(name string) (key, error) {
 	if t, ok := keyTypes[lower]; ok {
 		return key{t, lower}, nil
 	}
-	if slices.Contains(providedKeys, lower) {
+	if containsFold(keyNames, lower) {
 		return key{provided, lower}, nil
 	}
 	if tag, ok := strings.CutPrefix(lower, secretTag); ok {
@@ -106,5 +120,5 @@ func findKey(name string) (key, error) {
 	if slices.ContainsFunc(missingKeys, func(begin string) bool { return strings.HasPrefix(lower, begin) }) {
 		return key{}, unsupported("%.80q is not known here: the gateway does not say", name)
 	}
-	return key{}, unsupported("unknown condition key %.80q", name)
+	return key{}, unsupported("unknown condition key %.80q%s", name, similarKey(name))
 }

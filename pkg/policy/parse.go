@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/strongroom/strongroom/pkg/secret"
@@ -46,8 +47,9 @@ var (
 	// anySid leaves the check to Validate.
 	anySid = regexp.MustCompile(``)
 
-	// action is * or an action of this service, in any case. The name need not
-	// exist: the user guide itself allows secretsmanager:GetSecret.
+	// action is * or an action of this service, in any case. In a resource policy the
+	// name need not exist: the user guide itself allows secretsmanager:GetSecret. It is
+	// a finding of Validate.
 	action = regexp.MustCompile(`^(\*|(?i:secretsmanager):[A-Za-z*?]+)$`)
 
 	// resource is an ARN of this service up to the Region; see isResource.
@@ -62,6 +64,8 @@ type parser struct {
 	stored    bool
 	sid       *regexp.Regexp // of valid Sids
 	variables bool           // the Version has variables
+	// known means that actions must exist, or patterns match one that does.
+	known bool
 }
 
 // Parse reads a resource policy. The caller limits its length.
@@ -94,7 +98,7 @@ func ParseSet(file string, text []byte) (*Set, error) {
 	s := &Set{}
 	for i, v := range documents {
 		origin := fmt.Sprintf("%s: document %d", file, i+1)
-		statements, err := (&parser{origin: origin, sid: looseSid}).policy(v)
+		statements, err := (&parser{origin: origin, sid: looseSid, known: true}).policy(v)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %s", origin, reason(err))
 		}
@@ -171,6 +175,9 @@ func (p *parser) statement(v any) (s statement, err error) {
 	if s.actions, err = p.patterns(el, "Action", action.MatchString, parseAction); err != nil {
 		return s, err
 	}
+	if a := s.actions.unknownActions(); p.known && len(a) > 0 {
+		return s, malformed("there is no action %.80q%s", a[0], didYouMean(a[0], actionNames))
+	}
 	if s.resources, err = p.patterns(el, "Resource", isResource, p.resource); err != nil {
 		return s, err
 	}
@@ -221,7 +228,7 @@ func (p *parser) patterns(el map[string]any, name string, valid func(string) boo
 		// call them an error in a resource policy and S3 rejects them; that
 		// Secrets Manager does is a guess.
 		if !valid(s) {
-			return all, malformed("%s %.40q is none of a secret", name, s)
+			return all, malformed("%s %.80q is none of a secret%s", name, s, didYouMean(s, actionNames))
 		}
 		one, err := parse(s)
 		switch {
@@ -234,6 +241,17 @@ func (p *parser) patterns(el map[string]any, name string, valid func(string) boo
 		}
 	}
 	return all, nil
+}
+
+// unknownActions are those that name no action of the service and, as patterns, match
+// none. A Deny of such an action denies nothing, and a NotAction excepts nothing.
+func (p *patterns) unknownActions() (all []string) {
+	for i, one := range p.any {
+		if !slices.ContainsFunc(actionNames, func(name string) bool { return one.match(lowerActions[name], nil) }) {
+			all = append(all, p.texts[i])
+		}
+	}
+	return all
 }
 
 // parseAction: the case of an action does not matter.

@@ -146,18 +146,26 @@ func tristateOf(b bool) tristate {
 
 func (t tristate) not() tristate { return yes - t }
 
-// actions are the actions of the service that may be about a secret.
+// actions are the actions of the service.
 var actions = strings.Fields(`
 	BatchGetSecretValue CancelRotateSecret CreateSecret DeleteResourcePolicy DeleteSecret DescribeSecret GetRandomPassword
 	GetResourcePolicy GetSecretValue ListSecretVersionIds ListSecrets PutResourcePolicy PutSecretValue
 	RemoveRegionsFromReplication ReplicateSecretToRegions RestoreSecret RotateSecret StopReplicationToReplica TagResource
 	UntagResource UpdateSecret UpdateSecretVersionStage ValidateResourcePolicy`)
 
+// actionNames are the same as policies name them.
+var actionNames = func() (all []string) {
+	for _, a := range actions {
+		all = append(all, "secretsmanager:"+a)
+	}
+	return all
+}()
+
 // lowerActions avoids strings.ToLower for the known actions.
 var lowerActions = func() map[string]string {
 	m := map[string]string{}
-	for _, a := range actions {
-		m["secretsmanager:"+a] = "secretsmanager:" + strings.ToLower(a)
+	for _, a := range actionNames {
+		m[a] = strings.ToLower(a)
 	}
 	return m
 }()

@@ -16,12 +16,12 @@ func TestParseSetRefuses(t *testing.T) {
 		{stmt(allow), "policies.json: it is no list of policies"},
 		{`[1]`, "policies.json: document 1: it is no object"},
 		{`[` + stmt(allow) + `, {"Statement": []}]`, "policies.json: document 2: the list is empty"},
-		{`[` + stmt(allow) + `, {"Statements": []}]`, `policies.json: document 2: unknown element "Statements"`},
+		{`[` + stmt(allow) + `, {"Statements": []}]`, `policies.json: document 2: unknown element "Statements"; did you mean Statement?`},
 		{`[` + stmt(allow) + `, ` + named + `]`, `policies.json: document 2: statement 1: unknown element "Extra"`},
 		{`[` + stmt(`"Sid": "Readers"`, strings.Replace(allow, "123456789012", "Bob", 1)) + `]`, `policies.json: document 1: statement 1 ("Readers"): principal "Bob" is none that can be named`},
 		{`[` + stmt(`"Sid": "Readers"`, strings.Replace(allow, "secretsmanager:", "kms:", 1)) + `]`, `policies.json: document 1: statement 1 ("Readers"): Action "kms:GetSecretValue" is none of a secret`},
 		{`[` + stmt(`"Sid": "Readers", "Effect": "Allow", "Action": "*", "Resource": "*"`) + `]`, `policies.json: document 1: statement 1 ("Readers"): there is neither Principal nor NotPrincipal`},
-		{`[` + cond(`{"StringEqual": {"aws:username": "x"}}`) + `]`, `policies.json: document 1: statement 1: unknown condition operator "StringEqual"`},
+		{`[` + cond(`{"StringEqual": {"aws:username": "x"}}`) + `]`, `policies.json: document 1: statement 1: unknown condition operator "StringEqual"; did you mean StringEquals?`},
 	} {
 		s, err := ParseSet("policies.json", []byte(tt.text))
 		if s != nil || err == nil || err.Error() != tt.want {

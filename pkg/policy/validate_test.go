@@ -25,6 +25,7 @@ func TestValidate(t *testing.T) {
 		{"a line end", stmt(`"Sid": "a\n"`, allow), []string{unsupportedSid}},
 		{"Greek", stmt(`"Sid": "α"`, allow), []string{unsupportedSid}},
 		{"broad", stmt(broad), []string{broadAccess}},
+		{"a misspelt action", stmt(strings.Replace(allow, "GetSecretValue", "GetSecretValu", 1)), []string{invalidAction}},
 		{"both", `{"Statement": [{"Sid": "a b", ` + broad + `}, {"Sid": "c.d", ` + allow + `}]}`, []string{unsupportedSid, unsupportedSid, broadAccess}},
 	} {
 		got, err := Validate(tt.text)
