@@ -100,6 +100,7 @@ func newSeeder(server *api.Server) *seeder {
 		Account:   server.ARNs.Account,
 		UserID:    "strongroom-seed",
 		SourceIP:  "127.0.0.1",
+		Secure:    true,
 		UserAgent: "strongroom --seed",
 	}}
 	s.server.Policies = policy.AllowAll()

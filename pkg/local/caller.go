@@ -54,6 +54,7 @@ func newCaller(r *http.Request, account, user, accessKey string) policy.Caller {
 		AccessKey: accessKey,
 		SourceIP:  sourceIP(r.RemoteAddr),
 		UserAgent: agent,
+		Secure:    fromLoopback(r.RemoteAddr),
 	}
 }
 
@@ -71,6 +72,13 @@ func claimedKey(r *http.Request) string {
 
 // shownKeyID is an access key ID that is too short to be a secret access key.
 var shownKeyID = regexp.MustCompile(`^\w{1,31}$`)
+
+// fromLoopback says whether a connection never leaves this machine, which is as good as
+// TLS: policies that deny other than aws:SecureTransport hold here too.
+func fromLoopback(remote string) bool {
+	from, err := netip.ParseAddrPort(remote)
+	return err == nil && from.Addr().Unmap().IsLoopback()
+}
 
 // sourceIP is the address of the connection. Headers are not trusted for it, since
 // there is no proxy in front.

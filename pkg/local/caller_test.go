@@ -70,7 +70,7 @@ func TestCallerOfTheSDK(t *testing.T) {
 	}
 	want := policy.Caller{
 		ARN: "arn:aws:iam::000000000000:user/local", Account: Account, UserID: "local", AccessKey: "local",
-		SourceIP: "127.0.0.1", UserAgent: g.caller.UserAgent,
+		SourceIP: "127.0.0.1", UserAgent: g.caller.UserAgent, Secure: true,
 	}
 	if g.caller != want {
 		t.Errorf("got %+v, want %+v", g.caller, want)
@@ -89,6 +89,22 @@ func TestSourceIP(t *testing.T) {
 		r.Header.Set("Forwarded", "for=192.0.2.1")
 		if got := Caller(r).SourceIP; got != want {
 			t.Errorf("%q: got %q, want %q", remote, got, want)
+		}
+	}
+}
+
+// What does not leave this machine counts as secure; headers are not trusted for it.
+func TestSecureOnLoopback(t *testing.T) {
+	t.Parallel()
+	for remote, want := range map[string]bool{
+		"127.0.0.1:1": true, "127.1.2.3:1": true, "[::1]:80": true, "[::ffff:127.0.0.1]:80": true,
+		"192.0.2.1:1": false, "172.17.0.1:1": false, "[fe80::1%eth0]:80": false, "0.0.0.0:1": false, "": false, "@": false, "localhost:80": false,
+	} {
+		r := httptest.NewRequest(http.MethodPost, "/", nil)
+		r.RemoteAddr = remote
+		r.Header.Set("X-Forwarded-Proto", "https")
+		if got := Caller(r).Secure; got != want {
+			t.Errorf("%q: got %v, want %v", remote, got, want)
 		}
 	}
 }

@@ -274,7 +274,7 @@ func TestSignedByTheSDK(t *testing.T) {
 			}
 			want := policy.Caller{
 				ARN: "arn:aws:iam::000000000000:user/" + test.user, Account: Account, UserID: test.user,
-				AccessKey: test.key, SourceIP: "127.0.0.1", UserAgent: g.caller.UserAgent,
+				AccessKey: test.key, SourceIP: "127.0.0.1", UserAgent: g.caller.UserAgent, Secure: true,
 			}
 			if g.caller != want {
 				t.Errorf("got %+v, want %+v", g.caller, want)
