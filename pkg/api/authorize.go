@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"maps"
 	"strconv"
 
 	"github.com/strongroom/strongroom/pkg/policy"
@@ -124,7 +123,7 @@ func (c *call) unreadable(ctx context.Context, operation string, sec secret.Secr
 	return policy.Unreadable
 }
 
-func (c *call) request(operation, named, resource string, keys policy.Keys) policy.Request {
+func (c *call) request(operation, named, resource string, keys keySet) policy.Request {
 	return policy.Request{
 		Caller:   c.caller,
 		Action:   "secretsmanager:" + operation,
@@ -132,7 +131,9 @@ func (c *call) request(operation, named, resource string, keys policy.Keys) poli
 		Named:    named,
 		Owner:    c.server.ARNs.Account,
 		Time:     c.at,
-		Keys:     keys,
+		Keys:     keys.said,
+		Implied:  keys.implied,
+		Unknown:  keys.unknown,
 	}
 }
 
@@ -162,13 +163,16 @@ func (c *call) policyText(ctx context.Context, sec secret.Secret) (string, error
 }
 
 // keysWith are what policies can ask of the request and of the secret.
-func (c *call) keysWith(sec secret.Secret) policy.Keys {
-	keys := make(policy.Keys, len(c.keys)+len(sec.Tags)+4)
-	maps.Copy(keys, c.keys)
+func (c *call) keysWith(sec secret.Secret) keySet {
+	set := c.keys.clone()
+	keys := set.said
 	keys["secretsmanager:secretid"] = []string{sec.ARN}
 	keys["secretsmanager:secretprimaryregion"] = []string{c.server.ARNs.Region}
 	if sec.Rotation.Lambda != "" {
-		keys["secretsmanager:resource/allowrotationlambdaarn"] = []string{sec.Rotation.Lambda}
+		set.addFunction(keyOfStoredFunction, sec.Rotation.Lambda, c.server.ARNs)
+		if c.operation == "RotateSecret" {
+			set.implyStoredFunction()
+		}
 	}
 	if sec.Type != "" {
 		keys["secretsmanager:resource/type"] = []string{sec.Type}
@@ -180,7 +184,7 @@ func (c *call) keysWith(sec secret.Secret) policy.Keys {
 		name := "aws:resourcetag/" + lower(t.Key)
 		keys[name] = append(keys[name], t.Value)
 	}
-	return keys
+	return set
 }
 
 // crossAccount refuses a value to a caller of another account when nobody chose the

@@ -625,7 +625,10 @@ func TestConditions(t *testing.T) {
 		{"CreateSecret", team, `{"StringEquals":{"aws:RequestTag/team":"db"}}`, true},
 		{"CreateSecret", team, `{"StringEquals":{"aws:RequestTag/Team":"web"}}`, false},
 		{"CreateSecret", ``, `{"StringEquals":{"aws:RequestTag/team":"db"}}`, false},
-		{"CreateSecret", team, `{"StringEquals":{"aws:ResourceTag/team":"db"}}`, false}, // there is none yet
+		{"CreateSecret", team, `{"StringEquals":{"aws:ResourceTag/team":"db"}}`, true}, // it counts what will be
+		{"CreateSecret", team, `{"StringEquals":{"secretsmanager:ResourceTag/team":"web"}}`, false},
+		{"CreateSecret", ``, `{"StringEquals":{"aws:ResourceTag/team":"db"}}`, false},
+		{"CreateSecret", `"Tags":[{"Key":"team","Value":"web"}]`, `{"StringEquals":{"aws:ResourceTag/team":"db"}}`, false},
 		{"CreateSecret", team, `{"ForAllValues:StringEquals":{"aws:TagKeys":["team"]}}`, true},
 		{"CreateSecret", twoTags, `{"ForAllValues:StringEquals":{"aws:TagKeys":["team"]}}`, false},
 		{"CreateSecret", twoTags, `{"ForAnyValue:StringEquals":{"aws:TagKeys":["team"]}}`, true},
@@ -639,7 +642,6 @@ func TestConditions(t *testing.T) {
 		{"UntagResource", `"TagKeys":["Note","Team"]`, `{"ForAllValues:StringEquals":{"aws:TagKeys":["Note"]}}`, false},
 		{"UntagResource", `"TagKeys":["Note","Team"]`, `{"ForAnyValue:StringEquals":{"aws:TagKeys":["Team"]}}`, true},
 		// Versions and labels.
-		{"GetSecretValue", ``, `{"StringEquals":{"secretsmanager:VersionStage":"AWSCURRENT"}}`, true},
 		{"GetSecretValue", `"VersionStage":"AWSCURRENT"`, `{"StringEquals":{"secretsmanager:VersionStage":"AWSCURRENT"}}`, true},
 		{"GetSecretValue", `"VersionStage":"mine"`, `{"StringEquals":{"secretsmanager:VersionStage":"AWSCURRENT"}}`, false},
 		{"GetSecretValue", `"VersionStage":"mine"`, `{"StringLike":{"secretsmanager:VersionStage":"m*"}}`, true},
@@ -652,7 +654,6 @@ func TestConditions(t *testing.T) {
 		{"UpdateSecretVersionStage", rights["UpdateSecretVersionStage"].members, `{"StringLike":{"secretsmanager:VersionStage":"AWS*"}}`, false},
 		{"PutSecretValue", rights["PutSecretValue"].members + `,"VersionStages":["AWSPENDING"]`, `{"StringEquals":{"secretsmanager:VersionStage":"AWSPENDING"}}`, true},
 		{"PutSecretValue", rights["PutSecretValue"].members + `,"VersionStages":["AWSPENDING"]`, `{"StringEquals":{"secretsmanager:VersionStage":"AWSCURRENT"}}`, false},
-		{"PutSecretValue", rights["PutSecretValue"].members, `{"StringEquals":{"secretsmanager:VersionStage":"AWSCURRENT"}}`, true}, // which it moves
 		{"PutSecretValue", rights["PutSecretValue"].members, `{"StringEquals":{"secretsmanager:VersionStage":"AWSPENDING"}}`, false},
 		{"PutSecretValue", rights["PutSecretValue"].members + `,"VersionStages":["mine","AWSCURRENT"]`, `{"ForAnyValue:StringEquals":{"secretsmanager:VersionStage":"AWSCURRENT"}}`, true},
 		{"PutSecretValue", rights["PutSecretValue"].members + `,"VersionStages":["mine","AWSCURRENT"]`, `{"ForAllValues:StringEquals":{"secretsmanager:VersionStage":"AWSCURRENT"}}`, false},
@@ -661,7 +662,6 @@ func TestConditions(t *testing.T) {
 		{"DeleteSecret", `"RecoveryWindowInDays":10`, `{"NumericGreaterThanEquals":{"secretsmanager:RecoveryWindowInDays":"10"}}`, true},
 		{"DeleteSecret", ``, `{"NumericGreaterThanEquals":{"secretsmanager:RecoveryWindowInDays":"10"}}`, false},
 		{"DeleteSecret", ``, `{"Null":{"secretsmanager:RecoveryWindowInDays":"true"}}`, true},
-		{"DeleteSecret", ``, `{"Bool":{"secretsmanager:ForceDeleteWithoutRecovery":"false"}}`, true},
 		{"DeleteSecret", `"ForceDeleteWithoutRecovery":false`, `{"Bool":{"secretsmanager:ForceDeleteWithoutRecovery":"false"}}`, true},
 		{"DeleteSecret", `"ForceDeleteWithoutRecovery":true`, `{"Bool":{"secretsmanager:ForceDeleteWithoutRecovery":"false"}}`, false},
 		{"CreateSecret", `"KmsKeyId":"alias/app"`, `{"StringEquals":{"secretsmanager:KmsKeyId":"alias/app"}}`, true},
@@ -708,59 +708,71 @@ func TestConditions(t *testing.T) {
 	} {
 		t.Run(test.operation+" "+test.condition, func(t *testing.T) {
 			t.Parallel()
-			right := rights[test.operation]
-			body := right.request("s")
-			switch {
-			case right.subject == "" || strings.Contains(test.members, `"Name":`):
-				body = "{" + test.members + "}"
-			case right.subject == "Name":
-				body = `{"Name":"new"` + strings.TrimSuffix(","+test.members, ",") + "}"
-			case test.members != right.members:
-				body = `{"SecretId":"s"` + strings.TrimSuffix(","+test.members, ",") + "}"
-			}
-			for _, effect := range []string{"Allow", "Deny"} {
-				room := localtest.New(t)
-				if right.subject == "SecretId" {
-					in := createInput("s", "v1", "one")
-					in.Tags = append(tagged("Team", "db"), tagged("Note", "of it")...)
-					must(room.SDK.CreateSecret(t.Context(), in))(t)
-					must(room.SDK.UpdateSecretVersionStage(t.Context(), stageInput("s", "mine", "", "v1")))(t)
-					if right.before != nil {
-						right.before(t, room, "s")
-					}
-				}
-				statement := where(allow(test.operation), test.condition)
-				if right.subject == "Name" {
-					statement = where(allow(test.operation, "TagResource"), test.condition)
-				}
-				statements := []string{statement}
-				if effect == "Deny" {
-					statements = []string{allowAll, deny(statement)}
-				}
-				guard := guarded(t, room, alice, statements...)
-				withClock(guard, epoch)
-				answer, text := guard.Post(t, test.operation, body)
-				isDenied := answer.StatusCode == http.StatusBadRequest && strings.Contains(text, "is not authorized to perform")
-				if allowed := answer.StatusCode == http.StatusOK; allowed == isDenied || allowed != (test.want == (effect == "Allow")) {
-					// A key that is not there is under no key of KMS.
-					if isDenied || !strings.Contains(text, "EncryptionFailure") || test.want != (effect == "Allow") {
-						t.Errorf("%s: got %d %s of %s; the condition holds: %v", effect, answer.StatusCode, text, body, test.want)
-					}
-				}
-			}
+			checkConditions(t, test.operation, test.members, test.want, !test.want, test.condition)
 		})
 	}
 }
 
-// In a batch it is AWSCURRENT that is read, and policies are asked for that.
+// checkConditions tries a condition with an Allow, and with a Deny beside one that allows
+// everything: whether the call is then allowed.
+func checkConditions(t *testing.T, operation, members string, byAllow, besideDeny bool, condition string) {
+	t.Helper()
+	right := rights[operation]
+	body := right.request("s")
+	switch {
+	case right.subject == "" || strings.Contains(members, `"Name":`):
+		body = "{" + members + "}"
+	case right.subject == "Name":
+		body = `{"Name":"new"` + strings.TrimSuffix(","+members, ",") + "}"
+	case members != right.members:
+		body = `{"SecretId":"s"` + strings.TrimSuffix(","+members, ",") + "}"
+	}
+	for effect, want := range map[string]bool{"Allow": byAllow, "Deny": besideDeny} {
+		room := localtest.New(t)
+		if right.subject == "SecretId" {
+			in := createInput("s", "v1", "one")
+			in.Tags = append(tagged("Team", "db"), tagged("Note", "of it")...)
+			must(room.SDK.CreateSecret(t.Context(), in))(t)
+			must(room.SDK.UpdateSecretVersionStage(t.Context(), stageInput("s", "mine", "", "v1")))(t)
+			if right.before != nil {
+				right.before(t, room, "s")
+			}
+		}
+		statement := where(allow(operation), condition)
+		if right.subject == "Name" {
+			statement = where(allow(operation, "TagResource"), condition)
+		}
+		statements := []string{statement}
+		if effect == "Deny" {
+			statements = []string{allowAll, deny(statement)}
+		}
+		guard := guarded(t, room, alice, statements...)
+		withClock(guard, epoch)
+		answer, text := guard.Post(t, operation, body)
+		// A key that is not there can be asked for, and KMS has none.
+		allowed := answer.StatusCode == http.StatusOK || strings.Contains(text, "EncryptionFailure")
+		isDenied := answer.StatusCode == http.StatusBadRequest && strings.Contains(text, "is not authorized to perform")
+		if allowed == isDenied || allowed != want {
+			t.Errorf("%s %s: got %d %s of %s; want it allowed: %v", effect, condition, answer.StatusCode, text, body, want)
+		}
+	}
+}
+
+// In a batch it is AWSCURRENT that is read. No caller can say so: a statement that denies it
+// applies, and none that allows it only.
 func TestBatchGetSecretValueConditions(t *testing.T) {
 	t.Parallel()
 	room := localtest.New(t)
 	create(t, room, "s", "v1", "one")
-	for label, want := range map[string]int{"AWSCURRENT": 1, "AWSPREVIOUS": 0} {
-		guard := guarded(t, room, alice, allow("BatchGetSecretValue"), where(allow("GetSecretValue"), `{"StringEquals":{"secretsmanager:VersionStage":"`+label+`"}}`))
+	for label, want := range map[string]int{"AWSCURRENT": 0, "AWSPREVIOUS": 1} {
+		asked := where(allow("GetSecretValue"), `{"StringEquals":{"secretsmanager:VersionStage":"`+label+`"}}`)
+		guard := guarded(t, room, alice, allowAll, deny(asked))
 		if out := batch(t, guard, batchOf("s")); len(out.SecretValues) != want || len(out.Errors) != 1-want {
-			t.Errorf("%s: got %q and %q, want %d values", label, valuesOf(out), errorsOf(out), want)
+			t.Errorf("Deny of %s: got %q and %q, want %d values", label, valuesOf(out), errorsOf(out), want)
+		}
+		guard = guarded(t, room, alice, allow("BatchGetSecretValue"), asked)
+		if out := batch(t, guard, batchOf("s")); len(out.SecretValues) != 0 {
+			t.Errorf("Allow of %s: got %q, want no value", label, valuesOf(out))
 		}
 	}
 }

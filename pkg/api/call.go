@@ -42,7 +42,7 @@ type call struct {
 	// named is the secret as the caller named it, keys are what policies can ask of
 	// the request, and parameters what may be recorded of it.
 	named      string
-	keys       policy.Keys
+	keys       keySet
 	parameters map[string]any
 	// isRotating says whether the request comes from the function that rotates a
 	// secret; nil for requests that could not say so.
@@ -111,8 +111,7 @@ func (c *call) asked(s *shape, in any) {
 	v := reflect.ValueOf(in).Elem()
 	c.named = s.subject(v)
 	c.parameters = s.parameters(v)
-	c.keys = keysOf(s, v)
-	withDefaults(c.keys, c.operation)
+	c.keys = c.server.keySetOf(c.operation, keysOf(s, v))
 }
 
 // change changes a secret as decide says, when the caller may make this call about

@@ -42,7 +42,7 @@ func (c *call) createSecret(ctx context.Context, in createSecretInput) (out crea
 		return out, secret.Errorf(secret.InvalidParameter, "Replication to other Regions is not available.")
 	}
 	arn := c.server.ARNs.Of(in.Name, c.server.newSuffix())
-	if err := c.authorizeCreate(ctx, secret.Secret{Name: in.Name, ARN: arn}, len(in.Tags) > 0); err != nil {
+	if err := c.authorizeCreate(ctx, secret.Secret{Name: in.Name, ARN: arn, Tags: tagsOf(in.Tags)}); err != nil {
 		return out, err
 	}
 	change, err := c.newSecret(in, arn, given)
@@ -72,11 +72,13 @@ func (c *call) createSecret(ctx context.Context, in createSecretInput) (out crea
 }
 
 // authorizeCreate refuses a caller who may not make the secret, or may not tag it
-// (CreateSecret: tags need the right to TagResource).
-func (c *call) authorizeCreate(ctx context.Context, ghost secret.Secret, tagged bool) error {
+// (CreateSecret: tags need the right to TagResource). aws:ResourceTag is asked of the tags
+// that it will have, as in AWS: "When a principal creates a resource, they must add" the
+// tags that its policy asks for (IAM tutorial: access to resources based on tags).
+func (c *call) authorizeCreate(ctx context.Context, ghost secret.Secret) error {
 	err := c.authorize(ctx, ghost)
 	c.arn = "" // until it is made
-	if err != nil || !tagged {
+	if err != nil || len(ghost.Tags) == 0 {
 		return err
 	}
 	d, err := c.decide(ctx, "TagResource", c.named, ghost)

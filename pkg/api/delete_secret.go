@@ -13,7 +13,7 @@ import (
 type deleteSecretInput struct {
 	SecretId                   string `aws:"required,len=1-2048"`
 	RecoveryWindowInDays       *int
-	ForceDeleteWithoutRecovery bool
+	ForceDeleteWithoutRecovery *bool
 }
 
 type deleteSecretOutput struct {
@@ -32,11 +32,12 @@ func (c *call) deleteSecret(ctx context.Context, in deleteSecretInput) (out dele
 			return out, err
 		}
 	}
-	if in.ForceDeleteWithoutRecovery && in.RecoveryWindowInDays != nil {
+	force := orDefault(in.ForceDeleteWithoutRecovery, false)
+	if force && in.RecoveryWindowInDays != nil {
 		return out, secret.Errorf(secret.InvalidParameter, "You can't use ForceDeleteWithoutRecovery in conjunction with RecoveryWindowInDays.")
 	}
 	now := c.now()
-	if in.ForceDeleteWithoutRecovery {
+	if force {
 		return c.removeSecret(ctx, id, now)
 	}
 	sec, err := c.change(ctx, id, func(sec secret.Secret) (secret.Change, error) {

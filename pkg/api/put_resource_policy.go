@@ -10,7 +10,7 @@ import (
 type putResourcePolicyInput struct {
 	SecretId          string `aws:"required,len=1-2048"`
 	ResourcePolicy    string `aws:"required,len=1-20480"`
-	BlockPublicPolicy bool
+	BlockPublicPolicy *bool
 }
 
 type putResourcePolicyOutput struct{ ARN, Name string }
@@ -28,7 +28,7 @@ func (c *call) putResourcePolicy(ctx context.Context, in putResourcePolicyInput)
 		if err != nil {
 			return change, err
 		}
-		if in.BlockPublicPolicy && len(document.Broad()) > 0 {
+		if orDefault(in.BlockPublicPolicy, false) && len(document.Broad()) > 0 {
 			return change, policy.Public
 		}
 		if c.server.Policies.LocksOut(c.request(c.operation, c.named, sec.ARN, c.keysWith(sec)), document) {

@@ -171,7 +171,7 @@ var onRecord = map[string]struct{ more, parameters, elements string }{
 	"GetSecretValue":           {`"VersionStage":"AWSCURRENT"`, `{"secretId":"s","versionStage":"AWSCURRENT"}`, ``},
 	"ListSecretVersionIds":     {`"MaxResults":5,"IncludeDeprecated":true`, `{"secretId":"s","maxResults":5,"includeDeprecated":true}`, ``},
 	"ListSecrets":              {`"Filters":[{"Key":"name","Values":["s","t"]}],"SortOrder":"asc"`, `{"filters":[{"key":"name","values":["s","t"]}],"sortOrder":"asc"}`, ``},
-	"PutResourcePolicy":        {`"BlockPublicPolicy":false`, `{"secretId":"s","resourcePolicy":` + quoted(forAll) + `}`, `{"arn":"$ARN","name":"s"}`},
+	"PutResourcePolicy":        {`"BlockPublicPolicy":false`, `{"secretId":"s","resourcePolicy":` + quoted(forAll) + `,"blockPublicPolicy":false}`, `{"arn":"$ARN","name":"s"}`},
 	"PutSecretValue":           {`"VersionStages":["mine"],"RotationToken":"` + gone + gone + `"`, `{"secretId":"s","clientRequestToken":"` + token("p2") + `","versionStages":["mine"]}`, `{"arn":"$ARN","name":"s","versionId":"` + token("p2") + `","versionStages":["AWSPENDING","mine"]}`},
 	"RestoreSecret":            {``, `{"secretId":"s"}`, `{"arn":"$ARN","name":"s"}`},
 	"RotateSecret":             {`"RotationRules":{"AutomaticallyAfterDays":9},"RotateImmediately":true,"SecretString":"ignored"`, `{"secretId":"s","clientRequestToken":"` + token("r2") + `","rotationLambdaARN":"` + function + `","rotationRules":{"automaticallyAfterDays":9},"rotateImmediately":true}`, `{"arn":"$ARN","name":"s","versionId":"` + token("r2") + `"}`},

@@ -37,6 +37,9 @@ func newStringOperand(p pattern, o operator, k key) (s stringOperand, err error)
 }
 
 func (s *stringOperand) match(value string, c *requestContext) tristate {
+	if slices.ContainsFunc(s.parts, func(p pattern) bool { return p.lacks(c) }) {
+		return unknown
+	}
 	result := yes
 	if s.withoutPath != nil && c.principal.kind == session {
 		// A variable in the path must have a value too.

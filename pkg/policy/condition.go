@@ -210,7 +210,12 @@ func (c *condition) evaluate(r *requestContext) tristate {
 		return unknown
 	}
 	values, op := r.values(c.key), &c.operator
-	switch {
+	switch lacks := r.lacks(c.key); {
+	case lacks && op.values == null: // it is there, with whichever value
+		absent, _ := c.operands.match("false", r)
+		return absent
+	case lacks:
+		return unknown
 	case op.values == null:
 		absent, _ := c.operands.match(strconv.FormatBool(len(values) == 0), r)
 		return absent

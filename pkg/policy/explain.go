@@ -71,16 +71,16 @@ func explain(statements []statement, c *requestContext, side Side) string {
 // mismatches are the elements of s, apart from the principal, whose result is
 // unknown or the given one.
 func (s *statement) mismatches(c *requestContext, given tristate) (all []string) {
-	add := func(result tristate, element string) {
-		if result == given || result == unknown {
+	add := func(element string, match func() tristate) {
+		if result := c.inBoth(match); result == given || result == unknown {
 			all = append(all, element)
 		}
 	}
-	add(s.actions.match(c.action, c), "the action")
-	add(s.resources.match(c.Resource, c), "the resource")
+	add("the action", func() tristate { return s.actions.match(c.action, c) })
+	add("the resource", func() tristate { return s.resources.match(c.Resource, c) })
 	for i := range s.conditions {
 		o := &s.conditions[i]
-		add(o.evaluate(c), "the condition "+o.operator.String()+" "+o.name)
+		add("the condition "+o.operator.String()+" "+o.name, func() tristate { return o.evaluate(c) })
 	}
 	return all
 }

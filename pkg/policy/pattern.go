@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -135,6 +136,14 @@ func (p pattern) resolves(c *requestContext) bool {
 	return true
 }
 
+// lacks says whether a variable of p has a value that is not known.
+func (p pattern) lacks(c *requestContext) bool {
+	if c == nil || len(c.Unknown) == 0 {
+		return false
+	}
+	return slices.ContainsFunc(p, func(e element) bool { return e.kind == reference && c.lacks(e.variable.key) })
+}
+
 // expand is p, which has no wildcards, as text; false if a variable has no value.
 func (p pattern) expand(c *requestContext) (s string, ok bool) {
 	for i := range p {
@@ -157,10 +166,14 @@ type variable struct {
 	hasDefault bool
 }
 
-// value is the value of v in a request. An empty one is none ("the value is
+// value is the value of v in a request; false if it has none, or one that is not known.
+// An empty one is none ("the value is
 // effectively null", IAM user guide, "Variables and tags"), and so is that of a
 // key with several values.
 func (v *variable) value(c *requestContext) (string, bool) {
+	if c.lacks(v.key) {
+		return "", false
+	}
 	if values := c.values(v.key); len(values) == 1 && values[0] != "" {
 		return values[0], true
 	}

@@ -8,8 +8,10 @@
 // that allow principals the policy does not name.
 //
 // A request may have no certain answer: the path of a session's role is not
-// known, for example. A statement then denies if it is a Deny, and never allows;
-// see tristate.
+// known, for example, nor the ARN of a KMS key that is named by an alias. A statement
+// then denies if it is a Deny, and never allows; see tristate. The same holds where a
+// statement matches what a request says and not what it means, or the other way round:
+// a default that the caller did not send may deny, and never allows.
 //
 // An error for a rejected policy wraps a secret.Error with AWS's code and text,
 // which say little. The text around it, for the log, names the statement and the
@@ -82,12 +84,19 @@ type statement struct {
 	conditions []condition
 }
 
-// matches says whether s is about a request, apart from its principals.
+// matches says whether s is about a request, apart from its principals, as the request
+// is read in both ways.
 func (s *statement) matches(c *requestContext) tristate {
-	result := s.actions.match(c.action, c)
-	if result != no {
-		result = min(result, s.resources.match(c.Resource, c))
+	action := s.actions.match(c.action, c)
+	if action == no {
+		return no
 	}
+	return min(action, c.inBoth(func() tristate { return s.matchesReading(c) }))
+}
+
+// matchesReading is the same of the resource and the conditions, in one reading.
+func (s *statement) matchesReading(c *requestContext) tristate {
+	result := s.resources.match(c.Resource, c)
 	for i := 0; i < len(s.conditions) && result != no; i++ {
 		result = min(result, s.conditions[i].evaluate(c))
 	}
@@ -117,7 +126,7 @@ func (p *patterns) match(s string, c *requestContext) tristate {
 			result = yes
 			break
 		}
-		if p.except && !one.resolves(c) {
+		if one.lacks(c) || p.except && !one.resolves(c) {
 			result = unknown
 		}
 	}

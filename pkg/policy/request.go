@@ -2,6 +2,7 @@ package policy
 
 import (
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -21,6 +22,13 @@ type Request struct {
 	Owner string
 	Time  time.Time
 	Keys  Keys
+	// Implied is a second reading of the request, for what it means beyond what it
+	// says: it replaces those Keys, such as an absent one by its default. An Allow
+	// must apply in both readings, a Deny in one; see statement.matches.
+	Implied Keys
+	// Unknown are the keys, in lower case, that the request has with a value that is
+	// not known, such as the ARN of a KMS key that is named by an alias.
+	Unknown []string
 }
 
 // A Caller is who sends a request and from where, as established by what
@@ -51,6 +59,8 @@ type requestContext struct {
 	arn, now string
 	address  netip.Addr
 
+	implied bool // it is read with Implied
+
 	value [1]string // see values
 }
 
@@ -74,12 +84,32 @@ func (c *requestContext) reset(r Request) {
 // values are the values of a key in the request. They are valid until the next call.
 func (c *requestContext) values(k key) []string {
 	if k.value == nil {
+		if implied, ok := c.Implied[k.name]; ok && c.implied {
+			return implied
+		}
 		return c.Keys[k.name]
 	}
 	if c.value[0] = k.value(c); c.value[0] == "" {
 		return nil
 	}
 	return c.value[:]
+}
+
+// lacks says whether the value of a key that the request has is not known.
+func (c *requestContext) lacks(k key) bool { return slices.Contains(c.Unknown, k.name) }
+
+// inBoth is the result of both readings of the request, or unknown if they differ.
+func (c *requestContext) inBoth(read func() tristate) tristate {
+	result := read()
+	if len(c.Implied) == 0 {
+		return result
+	}
+	c.implied = true
+	defer func() { c.implied = false }()
+	if read() != result {
+		return unknown
+	}
+	return result
 }
 
 // principalARN is the ARN of the caller, or of the role of a session, without the

@@ -53,10 +53,29 @@ func (a ARNs) CheckKey(key string) error {
 	return nil
 }
 
+// KeyARN is the ARN of a KMS key that a caller names by its ID or ARN; false for an alias,
+// of which only KMS knows whose it is.
+func (a ARNs) KeyARN(key string) (string, bool) {
+	if keyID.MatchString(key) {
+		key = "arn:" + a.Partition + ":kms:" + a.Region + ":" + a.Account + ":key/" + key
+	}
+	m := keyARN.FindStringSubmatch(key)
+	if m == nil || m[4] == "" {
+		return "", false
+	}
+	return strings.TrimSuffix(key, m[4]) + strings.ToLower(m[4]), true
+}
+
+// IsDefaultKey says whether a caller names the deployment's own key, by nothing or as AWS
+// names it.
+func IsDefaultKey(key string) bool {
+	return key == "" || key == DefaultKey || strings.HasPrefix(key, "arn:") && strings.HasSuffix(key, ":"+DefaultKey)
+}
+
 // SealingKey is the KMS key for new values; empty for the deployment's own, also where
 // the caller named that as AWS does.
 func (s Secret) SealingKey() string {
-	if s.KMSKey == DefaultKey || strings.HasPrefix(s.KMSKey, "arn:") && strings.HasSuffix(s.KMSKey, ":"+DefaultKey) {
+	if IsDefaultKey(s.KMSKey) {
 		return ""
 	}
 	return s.KMSKey
