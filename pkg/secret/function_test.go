@@ -28,7 +28,6 @@ func TestFunctionARN(t *testing.T) {
 		arn + ":":                     {},
 		arn + ":prod:x":               {},
 		arn + ":$OLDEST":              {},
-		" rotate":                     {},
 		"rotate\n":                    {},
 		"12345678901:function:rotate": {},
 		"arn:aws:lambda:eu-central-1:function:rotate":              {},
