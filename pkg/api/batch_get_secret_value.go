@@ -11,9 +11,9 @@ import (
 
 type batchGetSecretValueInput struct {
 	SecretIdList []string `aws:"len=1-20,each=1-2048"`
-	Filters      []filter
-	MaxResults   *int   `aws:"range=1-20"`
-	NextToken    string `aws:"len=1-4096"`
+	Filters      []filter `aws:"most=10"`
+	MaxResults   *int     `aws:"range=1-20"`
+	NextToken    string   `aws:"len=1-4096"`
 }
 
 type batchGetSecretValueOutput struct {
@@ -31,6 +31,8 @@ func (c *call) batchGetSecretValue(ctx context.Context, in batchGetSecretValueIn
 		return out, secret.Errorf(secret.InvalidParameter, "Either 'SecretIdList' or 'Filters' must be provided, but not both.")
 	case in.Filters == nil && in.MaxResults != nil:
 		return out, secret.Errorf(secret.InvalidParameter, "'Filters' not specified. 'Filters' must also be specified when 'MaxResults' is provided.")
+	case in.Filters == nil && in.NextToken != "": // a list of IDs is answered at once, so there is no such token
+		return out, errNextToken
 	}
 	var asked []batchItem
 	if in.Filters == nil {

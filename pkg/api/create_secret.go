@@ -9,19 +9,19 @@ import (
 )
 
 type createSecretInput struct {
-	Name               string `aws:"required,len=1-512"`
-	ClientRequestToken string `aws:"len=32-64"`
-	Description        string `aws:"len=0-2048"`
-	KmsKeyId           string `aws:"len=0-2048"`
-	SecretBinary       []byte `aws:"len=1-65536,sensitive"`
-	SecretString       string `aws:"len=1-65536,bytes,sensitive"`
-	Tags               []tag
-	AddReplicaRegions  []replicaRegion `aws:"len=1-2147483647"`
+	Name               string          `aws:"required,len=1-512"`
+	ClientRequestToken string          `aws:"len=32-64"`
+	Description        string          `aws:"len=0-2048"`
+	KmsKeyId           string          `aws:"len=0-2048"`
+	SecretBinary       []byte          `aws:"len=1-65536,sensitive"`
+	SecretString       string          `aws:"len=1-65536,bytes,sensitive"`
+	Tags               []tag           `aws:"most=50"`
+	AddReplicaRegions  []replicaRegion `aws:"len=1-50"` // the model has no upper bound; there are fewer Regions
 	Type               string          `aws:"len=0-256"`
 }
 
 type replicaRegion struct {
-	Region   string `aws:"len=1-128"`
+	Region   string `aws:"len=1-128,pattern=region"`
 	KmsKeyId string `aws:"len=0-2048"`
 }
 

@@ -21,6 +21,7 @@ import (
 //	required     it must be there
 //	len=1-2048   characters of a string, bytes of a blob, members of a list
 //	bytes        len counts the bytes of a string
+//	most=50      members of a list, beyond which the refusal is the one in tooMany
 //	each=1-256   characters of each string in a list
 //	range=1-100  a number
 //	pattern=name one of patterns, for a string or each string in a list
@@ -39,6 +40,7 @@ type member struct {
 
 	required, sensitive, bytes bool
 	len, each, rng             *bounds
+	most                       int
 	pattern                    *regexp.Regexp
 	enum                       []string
 }
@@ -48,6 +50,7 @@ type bounds struct{ min, max int }
 var patterns = map[string]*regexp.Regexp{
 	"duration":      regexp.MustCompile(`^[0-9]+h$`),
 	"filterValue":   regexp.MustCompile(`^\!?[a-zA-Z0-9 :_@\/\+\=\.\-\!]*$`),
+	"region":        regexp.MustCompile(`^([a-z]+-)+\d+$`),
 	"rotationToken": regexp.MustCompile(`^[a-zA-Z0-9\-]+$`),
 	"schedule":      regexp.MustCompile(`^[0-9A-Za-z\(\)#\?\*\-\/, ]+$`),
 }
@@ -82,6 +85,11 @@ func newMember(f reflect.StructField) member {
 			m.bytes = true
 		case "len":
 			m.len = newBounds(arg)
+		case "most":
+			m.most = newBounds("0-" + arg).max
+			if tooMany[m.name] == (secret.Error{}) {
+				panic("no refusal of too many " + m.name)
+			}
 		case "each":
 			m.each = newBounds(arg)
 		case "range":
@@ -160,10 +168,10 @@ func (m member) value(raw json.RawMessage, into reflect.Value, path string, foun
 		into.Set(reflect.New(into.Type().Elem()))
 		return m.element.structure(raw, into.Elem(), path+".", found)
 	case m.element != nil:
-		return m.structures(raw, into, path, found)
+		return m.list(raw, path, found, func() error { return m.structures(raw, into, path, found) })
 	}
 	if list, ok := into.Addr().Interface().(*[]string); ok {
-		return m.strings(raw, list, path, found)
+		return m.list(raw, path, found, func() error { return m.strings(raw, list, path, found) })
 	}
 	// A list of numbers would be taken for a blob.
 	isBlob := into.Type() == reflect.TypeFor[[]byte]()
@@ -172,6 +180,32 @@ func (m member) value(raw json.RawMessage, into reflect.Value, path string, foun
 	}
 	m.check(reflect.Indirect(into), path, found)
 	return nil
+}
+
+// tooMany are the refusals of lists that the service model does not bound, or whose
+// bound AWS answers in words of its own.
+var tooMany = map[string]secret.Error{"Filters": errManyFilters, "Tags": secret.ErrManyTags, "TagKeys": secret.ErrManyTags}
+
+// maxQuoted is the size up to which a list that is too long is shown in an error.
+const maxQuoted = 16 << 10
+
+// list reads a list, unless it is too long: then its elements are not worth the memory.
+func (m member) list(raw json.RawMessage, path string, found *violations, read func() error) error {
+	if raw[0] != '[' {
+		return read()
+	}
+	n := 0
+	for range elementsOf(raw) {
+		n++
+	}
+	switch {
+	case m.most > 0 && n > m.most:
+		return tooMany[m.name]
+	case m.len != nil && n > m.len.max && len(raw) > maxQuoted:
+		found.add("Value at '%s' failed to satisfy constraint: %s", path, m.len.length(n))
+		return nil
+	}
+	return read()
 }
 
 // strings reads a list of strings. A null in it is a violation; read as "", as

@@ -8,11 +8,11 @@ import (
 
 type listSecretsInput struct {
 	IncludePlannedDeletion bool
-	MaxResults             *int   `aws:"range=1-100"`
-	NextToken              string `aws:"len=1-4096"`
-	Filters                []filter
-	SortOrder              string `aws:"enum=asc|desc"`
-	SortBy                 string `aws:"enum=created-date|last-accessed-date|last-changed-date|name"`
+	MaxResults             *int     `aws:"range=1-100"`
+	NextToken              string   `aws:"len=1-4096"`
+	Filters                []filter `aws:"most=10"`
+	SortOrder              string   `aws:"enum=asc|desc"`
+	SortBy                 string   `aws:"enum=created-date|last-accessed-date|last-changed-date|name"`
 }
 
 type filter struct {
@@ -64,11 +64,10 @@ func (c *call) listSecrets(ctx context.Context, in listSecretsInput) (out listSe
 }
 
 // filtersOf checks what the service model cannot say. The texts are those other
+var errManyFilters = secret.Errorf(secret.InvalidParameter, "The filter list has too many filters. You can include up to 10 filters.")
+
 // clients have seen.
 func filtersOf(in []filter) ([]secret.Filter, error) {
-	if len(in) > 10 {
-		return nil, secret.Errorf(secret.InvalidParameter, "The filter list has too many filters. You can include up to 10 filters.")
-	}
 	var filters []secret.Filter
 	for _, f := range in {
 		if f.Key == "" {

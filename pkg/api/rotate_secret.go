@@ -19,8 +19,8 @@ type rotateSecretInput struct {
 	RotationLambdaARN              string `aws:"len=0-2048"`
 	RotationRules                  *rotationRules
 	RotateImmediately              *bool
-	ExternalSecretRotationMetadata []externalRotationItem
-	ExternalSecretRotationRoleArn  string `aws:"len=20-2048"`
+	ExternalSecretRotationMetadata []externalRotationItem `aws:"len=0-10"` // the model has no bound
+	ExternalSecretRotationRoleArn  string                 `aws:"len=20-2048"`
 }
 
 type rotationRules struct {

@@ -27,6 +27,23 @@ func members(object []byte) iter.Seq2[[]byte, json.RawMessage] {
 	}
 }
 
+// elementsOf are the elements of a JSON list as they stand in its text, which must be
+// valid JSON. Nothing is copied.
+func elementsOf(list []byte) iter.Seq[json.RawMessage] {
+	return func(yield func(json.RawMessage) bool) {
+		rest := skipSpace(skipSpace(list)[1:])
+		for rest[0] != ']' {
+			value := rest[:valueEnd(rest)]
+			if !yield(json.RawMessage(value)) {
+				return
+			}
+			if rest = skipSpace(rest[len(value):]); rest[0] == ',' {
+				rest = skipSpace(rest[1:])
+			}
+		}
+	}
+}
+
 // isNamed says whether a name in quotes, as it stands in JSON, is this one.
 func isNamed(quoted []byte, name string) bool {
 	if bytes.IndexByte(quoted, '\\') < 0 {

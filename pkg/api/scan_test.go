@@ -3,6 +3,7 @@ package api
 import (
 	"encoding/json"
 	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -54,4 +55,21 @@ func TestUnknownMembersCostNothing(t *testing.T) {
 	if few, many := cost(few), cost(many); many > few+5 {
 		t.Errorf("%v allocations for many members, and %v for one", many, few)
 	}
+}
+
+// What is found in a list is what encoding/json finds in it.
+func FuzzElements(f *testing.F) {
+	for _, text := range []string{`[]`, ` [ ] `, `[1]`, `["a" , {"b":"]"},[[]],null ,-1e3]`, "[\"\\\"\",\ttrue\n]", `{}`, `1`} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		var want []json.RawMessage
+		if !utf8.ValidString(text) || !strings.HasPrefix(strings.TrimSpace(text), "[") || json.Unmarshal([]byte(text), &want) != nil {
+			return
+		}
+		got := slices.Collect(elementsOf([]byte(text)))
+		if !slices.EqualFunc(got, want, func(a, b json.RawMessage) bool { return string(a) == string(b) }) {
+			t.Errorf("%q: got %s, want %s", text, got, want)
+		}
+	})
 }

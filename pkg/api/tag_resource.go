@@ -8,7 +8,7 @@ import (
 
 type tagResourceInput struct {
 	SecretId string `aws:"required,len=1-2048"`
-	Tags     []tag  `aws:"required"`
+	Tags     []tag  `aws:"required,most=50"`
 }
 
 // nothing is the answer of an operation that the service model gives no output.

@@ -8,7 +8,7 @@ import (
 
 type untagResourceInput struct {
 	SecretId string   `aws:"required,len=1-2048"`
-	TagKeys  []string `aws:"required,each=1-128"`
+	TagKeys  []string `aws:"required,most=50,each=1-128"`
 }
 
 func (c *call) untagResource(ctx context.Context, in untagResourceInput) (out nothing, err error) {

@@ -9,7 +9,8 @@ import (
 // MaxTags is how many tags a secret may have (Secrets Manager quotas).
 const MaxTags = 50
 
-var errManyTags = Errorf(InvalidParameter, "A secret can have no more than %d tags.", MaxTags)
+// ErrManyTags is the refusal of more tags, or keys of tags, than a secret may have.
+var ErrManyTags = Errorf(InvalidParameter, "A secret can have no more than %d tags.", MaxTags)
 
 // Tag returns s with these tags; one whose key it has already gets the new
 // value. It refuses two of one key, keys that AWS keeps for itself, and more
@@ -19,7 +20,7 @@ func (s Secret) Tag(tags []Tag, now time.Time) (Secret, error) {
 		return s, nil
 	}
 	if len(tags) > MaxTags { // before they are compared
-		return s, errManyTags
+		return s, ErrManyTags
 	}
 	next := slices.Clone(s.Tags)
 	seen := map[string]bool{}
@@ -41,7 +42,7 @@ func (s Secret) Tag(tags []Tag, now time.Time) (Secret, error) {
 		}
 	}
 	if len(next) > MaxTags {
-		return s, errManyTags
+		return s, ErrManyTags
 	}
 	s = s.changed(now)
 	s.Tags = next
