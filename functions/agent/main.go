@@ -1,0 +1,137 @@
+// Command agent stands beside a workload and signs its requests for a Strongroom in the
+// cloud, so that AWS clients need no change but the endpoint. It is also what AWS's Secrets
+// Manager Agent and its Lambda extension are to programs that were written for those.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime/debug"
+	"syscall"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/config"
+
+	"github.com/strongroom/strongroom/pkg/agent"
+	"github.com/strongroom/strongroom/pkg/client"
+	"github.com/strongroom/strongroom/pkg/endpoint"
+)
+
+func main() {
+	err := run(os.Args, os.Getenv, os.Stdout, slog.New(slog.NewJSONHandler(os.Stderr, nil)))
+	if err != nil && !errors.Is(err, flag.ErrHelp) {
+		fmt.Fprintln(os.Stderr, "strongroom-agent:", err)
+		os.Exit(1)
+	}
+}
+
+// run serves until it is told to end: by a signal or, in Lambda, with the function.
+func run(args []string, getenv func(string) string, out io.Writer, log *slog.Logger) error {
+	set, err := readSettings(args[1:], getenv, out)
+	if err != nil {
+		return err
+	}
+	if set.version {
+		_, err := fmt.Fprintln(out, version())
+		return err
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the process
+	listeners, err := listen(ctx, set)
+	if err != nil {
+		return err
+	}
+	s, err := build(ctx, set, log)
+	if err != nil {
+		return errors.Join(err, listeners.close())
+	}
+	defer s.getter.Close()
+	if set.runtimeAPI == "" {
+		return s.serve(ctx, listeners, patience)
+	}
+	return s.serveExtension(ctx, listeners, agent.Extension{API: set.runtimeAPI, Name: filepath.Base(args[0])})
+}
+
+// getFor is how long a GET request may take, as with AWS's agent.
+const getFor = 61 * time.Second
+
+// build makes both doors, over one pool of connections and one set of credentials.
+func build(ctx context.Context, set settings, log *slog.Logger) (*server, error) {
+	// What reads the environment is the SDK, as in every AWS client.
+	cfg, err := config.LoadDefaultConfig(ctx, config.WithCredentialsCacheOptions(func(o *aws.CredentialsCacheOptions) {
+		o.ExpiryWindow = agent.RefreshWindow
+	}))
+	if err != nil {
+		return nil, err
+	}
+	at, err := signedFor(set, cfg.Region)
+	if err != nil {
+		return nil, err
+	}
+	source, ok := cfg.Credentials.(agent.Source)
+	if !ok { // config wraps every provider in a cache
+		return nil, fmt.Errorf("credentials of type %T cannot be renewed", cfg.Credentials)
+	}
+	keys := agent.NewKeyring(source, agent.RefreshWindow)
+	upstream := agent.NewUpstream(at, keys, agent.NewHTTPClient(set.timeout))
+	cfg.Region, cfg.Credentials, cfg.HTTPClient = at.Region, keys, upstream.Client
+	secrets, err := client.FromConfig(cfg, at.URL.String(), client.SignedFor(at.Service))
+	if err != nil {
+		return nil, err
+	}
+	if set.token == "" {
+		log.Info("GET requests are refused: none of AWS_TOKEN, AWS_SESSION_TOKEN and AWS_CONTAINER_AUTHORIZATION_TOKEN is set")
+	}
+	go func() {
+		if _, err := keys.Retrieve(ctx); err != nil && ctx.Err() == nil {
+			log.Warn("there are no AWS credentials yet", slog.String("error", err.Error()))
+		}
+	}()
+	return &server{
+		sdk: &agent.SDK{Upstream: upstream, AnyCaller: set.anyCaller, Log: log},
+		getter: agent.NewGetter(agent.GetterOptions{
+			Client: secrets, Token: set.token, TTL: set.ttl, CacheSize: set.cacheSize, Revalidate: set.revalidate,
+			MaxConnections: set.maxConnections, Timeout: getFor, Log: log,
+		}),
+		log: log,
+		url: at.URL.String(),
+	}, nil
+}
+
+// signedFor is the endpoint with what its requests are signed for: by the flags, or by
+// its host name, or as API Gateway wants it in the Region of this machine.
+func signedFor(set settings, region string) (endpoint.Endpoint, error) {
+	at := set.endpoint
+	if set.signingName != "" {
+		at.Service = set.signingName
+	} else if at.Service == "" {
+		at.Service = endpoint.Gateway
+	}
+	if set.region != "" {
+		at.Region = set.region
+	} else if at.Region == "" {
+		at.Region = region
+	}
+	if at.Region == "" {
+		return at, errors.New("the Region is not known: the endpoint's host name does not say it; set --region or AWS_REGION")
+	}
+	return at, nil
+}
+
+// version says what was built.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok || info.Main.Version == "" || info.Main.Version == "(devel)" {
+		return "strongroom-agent of unknown version"
+	}
+	return "strongroom-agent " + info.Main.Version + " built with " + info.GoVersion
+}
