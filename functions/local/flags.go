@@ -30,6 +30,7 @@ func newFlags(set *settings) (flags *flag.FlagSet, memory *bool) {
 	flags.Var(&parsed[time.Duration]{&set.minRotation, secret.ParseDuration, aDuration}, "min-rotation-interval", "shortest `duration` between two rotations that a schedule may ask for")
 	flags.StringVar(&set.policies, "policies", "", "`file` of principal policies; without it everybody may do everything; read again on SIGHUP")
 	flags.StringVar(&set.credentials, "verify-credentials", "", "`file` of the access keys whose signatures are checked; without it none is; read again on SIGHUP")
+	flags.StringVar(&set.signingName, "signing-name", "", "with --verify-credentials: the one `service` that requests must be signed for: secretsmanager, execute-api or lambda")
 	flags.Var(&parsed[float64]{&set.rate, parseFloat, aNumber}, "rate", "how many `calls` a second each caller may make, and twice as many at once; 0 for any number")
 	flags.BoolVar(&set.pruneOnce, "prune", false, "remove once what need not be kept any more, and end")
 	flags.BoolVar(&set.verifyOnce, "verify", false, "compare once what is stored, say what is wrong, and end")

@@ -11,6 +11,7 @@ import (
 	"net"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/strongroom/strongroom/pkg/local"
@@ -39,6 +40,7 @@ type settings struct {
 	rate        float64 // calls of one caller a second, 0 for any number
 	policies    string  // file of principal policies, empty to allow everything
 	credentials string  // file of credentials, empty to check none
+	signingName string  // the one service that signatures may be for, empty for those of SDKs and API Gateway
 	parent      int     // process to end with, 0 for none
 	pruneOnce   bool
 	verifyOnce  bool
@@ -93,6 +95,10 @@ var (
 	accountID  = regexp.MustCompile(`^[0-9]{12}$`)
 )
 
+// signingNames are the services that clients sign for: as SDKs do by themselves, and
+// those of the front doors of a stack.
+var signingNames = []string{"secretsmanager", "execute-api", "lambda"}
+
 // check refuses values that mean nothing; given are the flags that are there.
 func (s settings) check(given map[string]bool) error {
 	switch {
@@ -108,6 +114,10 @@ func (s settings) check(given map[string]bool) error {
 		return fmt.Errorf("--region %q is not a Region such as eu-central-1", s.region)
 	case !accountID.MatchString(s.account):
 		return fmt.Errorf("--account %q is not the 12 digits of an AWS account", s.account)
+	case s.signingName != "" && !slices.Contains(signingNames, s.signingName):
+		return fmt.Errorf("--signing-name %q is none of %s", s.signingName, strings.Join(signingNames, ", "))
+	case s.signingName != "" && s.credentials == "":
+		return errors.New("--signing-name says what signatures are checked for; it needs --verify-credentials")
 	case given["show-audit"] && s.show.Last < 1:
 		return errors.New("--show-audit must be a number of records, from 1")
 	}

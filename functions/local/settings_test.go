@@ -55,6 +55,8 @@ func TestFlagsAreRefused(t *testing.T) {
 		"--min-age 24":                          `invalid value "24" for flag -min-age: ` + duration,
 		"--min-rotation-interval often":         `invalid value "often" for flag -min-rotation-interval: ` + duration,
 		"--max-versions many":                   `invalid value "many" for flag -max-versions: it must be a number such as 100; -h lists the flags`,
+		"--signing-name execute-api":            `--signing-name says what signatures are checked for; it needs --verify-credentials`,
+		"--signing-name s3":                     `--signing-name "s3" is none of secretsmanager, execute-api, lambda`,
 		"--rate fast":                           `invalid value "fast" for flag -rate: it must be a number such as 100; -h lists the flags`,
 		"--show-audit all":                      `invalid value "all" for flag -show-audit: it must be a number of records such as 20; -h lists the flags`,
 		"--show-audit 1 --day yesterday":        `invalid value "yesterday" for flag -day: it must be a day such as 2026-11-26; -h lists the flags`,

@@ -30,6 +30,9 @@ func readWho(set settings) (who, error) {
 		if err != nil {
 			return w, fmt.Errorf("--verify-credentials: %w", err)
 		}
+		if set.signingName != "" {
+			credentials.Services = []string{set.signingName}
+		}
 		w.identify = credentials.Identify
 	}
 	if set.policies != "" {

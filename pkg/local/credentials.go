@@ -28,6 +28,10 @@ import (
 //
 // A user may have several, so that one can take the place of another.
 type Credentials struct {
+	// Services are those that requests may be signed for: as SDKs sign by themselves, and
+	// as API Gateway wants it, unless there are others.
+	Services []string
+
 	keys    map[string]accessKey
 	account string // of the users
 	now     func() time.Time
@@ -37,9 +41,6 @@ type accessKey struct{ user, secret string }
 
 // nobody signs with a secret that takes as long to check as any other.
 var nobody = accessKey{anonymous, "0000000000000000000000000000000000000000"}
-
-// services are those that SDKs sign for: as they come, and as API Gateway wants it.
-var services = []string{"secretsmanager", "execute-api"}
 
 const (
 	// maxCredentials is the size of a file of thousands.
@@ -62,14 +63,14 @@ func (c *Credentials) Format(f fmt.State, _ rune) {
 	_, _ = fmt.Fprintf(f, "%d access keys", len(c.keys))
 }
 
-// Caller is who signed r, which came with this body, for Secrets Manager or, as
-// if for an API Gateway, for execute-api, with a signature of now. Its error is
-// a [secret.Error] in AWS's words when it is for the caller.
+// Caller is who signed r, which came with this body, for one of the services, with a
+// signature of now. Its error is a [secret.Error] in AWS's words when it is for the
+// caller.
 //
 // A request that is sent again while its signature is good is taken again, as
 // with AWS. A session token says nothing here, but must be signed.
 func (c *Credentials) Caller(r *http.Request, body []byte, now time.Time) (policy.Caller, error) {
-	s, err := signature.Read(r, body, now, services...)
+	s, err := signature.Read(r, body, now, c.Services...)
 	if err != nil {
 		return policy.Caller{}, err
 	}
@@ -133,7 +134,7 @@ func ReadCredentials(path, account string) (*Credentials, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the credentials in %s cannot be used: %w", path, err)
 	}
-	return &Credentials{keys, account, time.Now}, nil
+	return &Credentials{Services: []string{"secretsmanager", "execute-api"}, keys: keys, account: account, now: time.Now}, nil
 }
 
 // parseCredentials reads the content of a file of credentials. Its errors quote

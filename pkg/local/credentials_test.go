@@ -560,7 +560,7 @@ func TestSignedHeaders(t *testing.T) {
 		{"Host;X-Amz-Date;X-Amz-Target", incompleteSignature},
 		{"", incompleteSignature},
 	} {
-		for _, service := range services {
+		for _, service := range c.Services {
 			r := newRequest("{}")
 			sign(r, "{}", aliceKey, aliceSecret, service, now, strings.Split(test.headers, ";")...)
 			caller, err := c.Caller(r, []byte("{}"), now)
@@ -581,6 +581,22 @@ func TestSignedHeaders(t *testing.T) {
 		sign(r, "{}", aliceKey, aliceSecret, service, now, "host", "x-amz-date", "x-amz-target")
 		_, err := c.Caller(r, []byte("{}"), now)
 		wantRefused(t, "service "+service, err, invalidSignature, "'secretsmanager' or 'execute-api'")
+	}
+}
+
+func TestOneService(t *testing.T) {
+	t.Parallel()
+	c := testCredentials(t)
+	c.Services = []string{"execute-api"}
+	now := time.Now()
+	for service, code := range map[string]string{"execute-api": "", "secretsmanager": invalidSignature} {
+		r := newRequest("{}")
+		sign(r, "{}", aliceKey, aliceSecret, service, now, "host", "x-amz-date", "x-amz-target")
+		if _, err := c.Caller(r, []byte("{}"), now); code != "" {
+			wantRefused(t, service, err, secret.Code(code), "correct service: 'execute-api'.")
+		} else if err != nil {
+			t.Errorf("%s: got %v", service, err)
+		}
 	}
 }
 
