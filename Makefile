@@ -7,6 +7,7 @@ SHELL := /bin/sh
 DYNOXIDE_VERSION := 1.2.1
 GOLANGCI_VERSION := v2.12.0
 GOFUMPT_VERSION  := v0.9.1
+JAVASCRIPT_VERSION := 3.1164.0
 
 # The race detector needs a C compiler; without one the tests run all the same.
 RACE := $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
@@ -17,6 +18,9 @@ SOAK     := 2m
 
 LAMBDA := CGO_ENABLED=0 GOOS=linux GOARCH=arm64 GOFIPS140=v1.0.0 \
 	go build -trimpath -buildvcs=false -tags lambda.norpc -ldflags "-s -w"
+
+AGENT := CGO_ENABLED=0 GOFIPS140=v1.0.0 go build -trimpath -ldflags "-s -w"
+AGENT_PLATFORMS := linux-amd64 linux-arm64 darwin-amd64 darwin-arm64 windows-amd64
 
 # The local server needs nothing of the machine that it runs on.
 LOCAL := CGO_ENABLED=0 go build -o bin/local ./functions/local
@@ -56,6 +60,19 @@ build: ## build the functions for Lambda into bin/
 	$(LAMBDA) -o bin/rotate/bootstrap ./functions/rotate
 	install -m 644 $(POLICIES) bin/api/policies.json
 
+.PHONY: agent
+agent: ## build the agent for this machine: bin/strongroom-agent
+	$(AGENT) -o bin/strongroom-agent ./functions/agent
+
+# Each is one static file that needs nothing of its machine.
+.PHONY: agent-binaries
+agent-binaries: ## build the agent for five platforms into bin/agent/
+	@for platform in $(AGENT_PLATFORMS); do \
+		case $$platform in windows-*) end=.exe ;; *) end= ;; esac; \
+		echo "bin/agent/$$platform/strongroom-agent$$end"; \
+		GOOS=$${platform%-*} GOARCH=$${platform#*-} $(AGENT) -o bin/agent/$$platform/strongroom-agent$$end ./functions/agent || exit 1; \
+	done
+
 .PHONY: test
 test: ## test everything but infra, under the race detector
 	@$(if $(RACE),,echo "No C compiler: testing without the race detector.")
@@ -72,13 +89,14 @@ compare: reference ## replay histories on pkg/local/dynamo and on the reference
 	go vet -tags reference ./pkg/local/... ./pkg/store
 	go test -tags reference -run 'Reference|Contract' -v ./pkg/local/dynamo ./pkg/store
 
-# The local server for the machines that this one is not.
+# The local server and the agent for the machines that this one is not.
 .PHONY: cross
 cross:
 	for os in linux darwin windows; do for arch in amd64 arm64; do \
 		echo "$$os/$$arch"; \
-		CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch go vet ./functions/local ./pkg/local/... && \
-		CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch go build -o /dev/null ./functions/local || exit 1; \
+		CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch go vet ./functions/local ./pkg/local/... ./functions/agent ./pkg/agent && \
+		CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch go build -o /dev/null ./functions/local && \
+		CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch go build -o /dev/null ./functions/agent || exit 1; \
 	done; done
 
 # The linter's cache is of this folder alone: shared, it remembers files by where
@@ -135,6 +153,17 @@ $(REFERENCE):
 	@command -v npm >/dev/null || { echo "npm is not there. make check needs Node.js 20 or newer, for the CDK and the reference."; exit 1; }
 	npm install --no-save --no-audit --no-fund --loglevel=error --prefix .local/reference \
 		@dynoxide/$$(node -p 'process.platform + "-" + process.arch')@$(DYNOXIDE_VERSION)
+
+# The AWS SDK for JavaScript, to try the agent with.
+JAVASCRIPT := .local/clients/node_modules/@aws-sdk/client-secrets-manager
+
+.PHONY: clients
+clients: $(JAVASCRIPT) ## try the agent with the AWS CLI, boto3 and the SDK for JavaScript, which must be there
+	NODE_PATH=$(CURDIR)/.local/clients/node_modules go test -tags clients -run 'TestOtherClients' -v ./functions/agent
+
+$(JAVASCRIPT):
+	@command -v npm >/dev/null || { echo "npm is not there. make clients needs Node.js 20 or newer, for the SDK for JavaScript."; exit 1; }
+	npm install --no-save --no-audit --no-fund --loglevel=error --prefix .local/clients @aws-sdk/client-secrets-manager@$(JAVASCRIPT_VERSION)
 
 node_modules: package-lock.json
 	npm ci --no-audit --no-fund
