@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -43,6 +44,9 @@ func run(args []string, getenv func(string) string, out io.Writer, log *slog.Log
 		_, err := fmt.Fprintln(out, version())
 		return err
 	}
+	if set.check {
+		return check(set.addr)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the process
@@ -59,6 +63,19 @@ func run(args []string, getenv func(string) string, out io.Writer, log *slog.Log
 		return s.serve(ctx, listeners, patience)
 	}
 	return s.serveExtension(ctx, listeners, agent.Extension{API: set.runtimeAPI, Name: filepath.Base(args[0])})
+}
+
+// check asks the agent at an address whether it answers.
+func check(addr string) error {
+	client := http.Client{Timeout: 2 * time.Second}
+	res, err := client.Get("http://" + addr + "/ping")
+	if err != nil {
+		return err
+	}
+	if err := res.Body.Close(); err != nil || res.StatusCode != http.StatusOK {
+		return errors.Join(fmt.Errorf("the agent at %s answers %s", addr, res.Status), err)
+	}
+	return nil
 }
 
 // getFor is how long a GET request may take, as with AWS's agent.

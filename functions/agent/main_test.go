@@ -187,6 +187,17 @@ func TestTerminates(t *testing.T) {
 	wantExit(t, p, 0)
 }
 
+// A health check ends well when the agent answers, and badly when not.
+func TestCheck(t *testing.T) {
+	t.Parallel()
+	p, url := startAgent(t, "http://127.0.0.1:1", keys(firstKey, firstSecret))
+	addr := strings.TrimPrefix(url, "http://")
+	wantExit(t, start(t, "strongroom-agent", nil, "--check", "--addr", addr), 0)
+	_ = p.Process.Kill()
+	<-p.ended
+	wantExit(t, start(t, "strongroom-agent", []string{"STRONGROOM_ADDR=" + addr}, "--check"), 1)
+}
+
 // In Lambda it answers before it registers, and ends with the function.
 func TestLambdaExtension(t *testing.T) {
 	t.Parallel()

@@ -28,6 +28,7 @@ type settings struct {
 	cacheSize      int
 	maxConnections int
 	revalidate     bool
+	check          bool
 	version        bool
 	token          string // of GET requests, empty to refuse them
 	runtimeAPI     string // of Lambda, empty elsewhere
@@ -63,6 +64,7 @@ func newFlags(set *settings) *flag.FlagSet {
 	flags.IntVar(&set.cacheSize, "cache-size", mostEntries, "how many `answers` are kept, 1 to 1000")
 	flags.IntVar(&set.maxConnections, "max-connections", 800, "how many GET `requests` are answered at a time, 1 to 1000")
 	flags.BoolVar(&set.revalidate, "revalidate", false, "ask DescribeSecret, before an answer is given again, whether its version is still current")
+	flags.BoolVar(&set.check, "check", false, "ask the agent at --addr whether it answers, and end: for health checks of containers")
 	flags.BoolVar(&set.version, "version", false, "show the version and end")
 	return flags
 }
@@ -86,7 +88,10 @@ func readSettings(args []string, getenv func(string) string, out io.Writer) (set
 	if set.version {
 		return set, nil
 	}
-	if err := set.check(); err != nil {
+	if set.check {
+		return set, set.checkAddr()
+	}
+	if err := set.verify(); err != nil {
 		return set, err
 	}
 	var err error
@@ -121,7 +126,7 @@ func readEnvironment(flags *flag.FlagSet, getenv func(string) string) (err error
 		}
 	}
 	flags.VisitAll(func(f *flag.Flag) {
-		if f.Name != "version" {
+		if f.Name != "version" && f.Name != "check" {
 			set(variable(f.Name), f.Name, getenv(variable(f.Name)))
 		}
 	})
@@ -130,7 +135,8 @@ func readEnvironment(flags *flag.FlagSet, getenv func(string) string) (err error
 
 var regionName = regexp.MustCompile(`^[a-z]+(-[a-z]+)+-[0-9]+$`)
 
-func (s settings) check() error {
+// verify refuses values that mean nothing.
+func (s settings) verify() error {
 	switch {
 	case s.endpoint.URL == nil:
 		return fmt.Errorf("%s is not set; it is the URL of Strongroom, the output Endpoint of the stack", variable("endpoint"))

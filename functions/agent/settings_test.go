@@ -2,10 +2,12 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"flag"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -146,6 +148,32 @@ func TestSignedFor(t *testing.T) {
 		}
 		if !strings.HasPrefix(got, test.want) {
 			t.Errorf("%s: got %s, want %s", test.args, got, test.want)
+		}
+	}
+}
+
+// What is to be copied names settings that there are.
+func TestSnippets(t *testing.T) {
+	t.Parallel()
+	known := map[string]bool{}
+	newFlags(&settings{}).VisitAll(func(f *flag.Flag) { known[variable(f.Name)] = true })
+	files, err := filepath.Glob("../../docs/agent/*")
+	if err != nil || len(files) < 4 {
+		t.Fatalf("got %v, %v", files, err)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		names := regexp.MustCompile(`STRONGROOM_[A-Z_]+`).FindAllString(string(text), -1)
+		for _, name := range names {
+			if !known[name] {
+				t.Errorf("%s: %s is no setting", file, name)
+			}
+		}
+		if filepath.Ext(file) == ".json" && !json.Valid(text) {
+			t.Errorf("%s is no JSON", file)
 		}
 	}
 }
