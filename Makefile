@@ -165,6 +165,34 @@ $(JAVASCRIPT):
 	@command -v npm >/dev/null || { echo "npm is not there. make clients needs Node.js 20 or newer, for the SDK for JavaScript."; exit 1; }
 	npm install --no-save --no-audit --no-fund --loglevel=error --prefix .local/clients @aws-sdk/client-secrets-manager@$(JAVASCRIPT_VERSION)
 
+# What the AWS CLI v1 and boto3 read of Secrets Manager beside their own model: that of
+# the layer, or for a function URL the same with another name. The copy beside it says
+# that it is ours, as long as both are the same.
+MODEL_SOURCE := infra/signing/strongroom/models/secretsmanager/2017-10-17/service-2.sdk-extras.json
+MODEL := $(HOME)/.aws/models/secretsmanager/2017-10-17/service-2.sdk-extras.json
+SIGNING_NAME := execute-api
+
+.PHONY: install-models
+install-models: ## have the AWS CLI v1 and boto3 of this user sign for API Gateway; SIGNING_NAME=lambda for a function URL
+	@case "$(SIGNING_NAME)" in execute-api|lambda) ;; *) echo "SIGNING_NAME must be execute-api or lambda."; exit 1;; esac
+	@if [ -e "$(MODEL)" ] && ! cmp -s "$(MODEL)" "$(MODEL).strongroom"; then \
+		echo "$(MODEL) is there and not from here, so it stays as it is."; \
+		echo "Merge $(MODEL_SOURCE) into it by hand, or put that file's tree into a folder of its own and name the folder in AWS_DATA_PATH."; exit 1; fi
+	@mkdir -p "$(dir $(MODEL))"
+	@sed 's/"signingName": "execute-api"/"signingName": "$(SIGNING_NAME)"/' $(MODEL_SOURCE) > "$(MODEL).strongroom"
+	@cp "$(MODEL).strongroom" "$(MODEL)"
+	@echo "Wrote $(MODEL)."
+	@echo "The AWS CLI v1 and boto3 of this user now sign all calls of Secrets Manager for $(SIGNING_NAME)."
+	@echo "So they reach Strongroom, and not AWS Secrets Manager itself any more. make uninstall-models takes it back."
+
+.PHONY: uninstall-models
+uninstall-models: ## take back what install-models did
+	@if [ ! -e "$(MODEL).strongroom" ]; then echo "$(MODEL) is not from here; nothing was done."; exit 1; fi
+	@if [ -e "$(MODEL)" ] && ! cmp -s "$(MODEL)" "$(MODEL).strongroom"; then \
+		echo "$(MODEL) was changed since it was written, so it stays. Remove it, and $(MODEL).strongroom, by hand."; exit 1; fi
+	@rm -f "$(MODEL)" "$(MODEL).strongroom"
+	@echo "Removed $(MODEL)."
+
 node_modules: package-lock.json
 	npm ci --no-audit --no-fund
 	@touch $@

@@ -30,7 +30,7 @@ func goClient(url, key, secret string) *secretsmanager.Client {
 func TestGoClients(t *testing.T) {
 	t.Parallel()
 	server := startLocal(t)
-	_, agent := startAgent(t, server, keys(firstKey, firstSecret))
+	_, agent := startAgent(t, server, keys())
 	ctx := t.Context()
 	name := aws.String("db")
 	if _, err := goClient(server, firstKey, firstSecret).ListSecrets(ctx, nil); err == nil || !strings.Contains(err.Error(), "Credential should be scoped to correct service: 'execute-api'.") {
@@ -119,7 +119,7 @@ func TestConcurrent(t *testing.T) {
 	}
 	server.Start()
 	defer server.Close()
-	_, agent := startAgent(t, server.URL, keys(firstKey, firstSecret))
+	_, agent := startAgent(t, server.URL, keys())
 	c := goClient(agent, firstKey, firstSecret)
 	failed := make(chan error)
 	const clients, calls = 16, 20

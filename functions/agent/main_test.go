@@ -128,8 +128,9 @@ func startLocal(t *testing.T) (url string) {
 	return start(t, "local", nil, "--memory", "--addr", "127.0.0.1:0", "--verify-credentials", users, "--signing-name", "execute-api").find(t, "answers on ")
 }
 
-func keys(id, secret string) []string {
-	return []string{"AWS_ACCESS_KEY_ID=" + id, "AWS_SECRET_ACCESS_KEY=" + secret, "AWS_REGION=us-east-1", "AWS_DEFAULT_REGION=us-east-1", "AWS_EC2_METADATA_DISABLED=true"}
+// keys are the credentials of the agent, and of most clients, in the environment.
+func keys() []string {
+	return []string{"AWS_ACCESS_KEY_ID=" + firstKey, "AWS_SECRET_ACCESS_KEY=" + firstSecret, "AWS_REGION=us-east-1", "AWS_DEFAULT_REGION=us-east-1", "AWS_EC2_METADATA_DISABLED=true"}
 }
 
 // startAgent runs the agent before a Strongroom, with credentials from the environment.
@@ -161,7 +162,7 @@ func TestTerminates(t *testing.T) {
 		_, _ = io.WriteString(w, `{"RandomPassword":"x"}`)
 	}))
 	defer slow.Close()
-	p, url := startAgent(t, slow.URL, keys(firstKey, firstSecret), "--any-caller")
+	p, url := startAgent(t, slow.URL, keys(), "--any-caller")
 	answered := make(chan error, 1)
 	go func() {
 		res, err := http.Post(url, "application/x-amz-json-1.1", strings.NewReader("{}"))
@@ -190,7 +191,7 @@ func TestTerminates(t *testing.T) {
 // A health check ends well when the agent answers, and badly when not.
 func TestCheck(t *testing.T) {
 	t.Parallel()
-	p, url := startAgent(t, "http://127.0.0.1:1", keys(firstKey, firstSecret))
+	p, url := startAgent(t, "http://127.0.0.1:1", keys())
 	addr := strings.TrimPrefix(url, "http://")
 	wantExit(t, start(t, "strongroom-agent", nil, "--check", "--addr", addr), 0)
 	_ = p.Process.Kill()
@@ -227,7 +228,7 @@ func TestLambdaExtension(t *testing.T) {
 	}))
 	defer api.Close()
 	endpoint := startLocal(t)
-	env := append(keys(firstKey, firstSecret), "AWS_SESSION_TOKEN=EXAMPLE-SESSION", "STRONGROOM_ENDPOINT="+endpoint,
+	env := append(keys(), "AWS_SESSION_TOKEN=EXAMPLE-SESSION", "STRONGROOM_ENDPOINT="+endpoint,
 		"AWS_LAMBDA_RUNTIME_API="+api.Listener.Addr().String(), "PARAMETERS_SECRETS_EXTENSION_HTTP_PORT=0")
 	p = start(t, "strongroom-agent", env)
 	close(started)
@@ -265,7 +266,7 @@ func get(url, token string) (status int, body string) {
 func TestSocket(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "agent.sock")
-	env := append(keys(firstKey, firstSecret), "STRONGROOM_ENDPOINT=http://127.0.0.1:1", "AWS_TOKEN=EXAMPLE-TOKEN")
+	env := append(keys(), "STRONGROOM_ENDPOINT=http://127.0.0.1:1", "AWS_TOKEN=EXAMPLE-TOKEN")
 	first := start(t, "strongroom-agent", env, "--addr", "", "--socket", path)
 	first.find(t, `"at":"unix `)
 	client := &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -322,7 +323,7 @@ func TestAddressIsTaken(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = taken.Close() }()
-	p := start(t, "strongroom-agent", append(keys(firstKey, firstSecret), "STRONGROOM_ENDPOINT=http://127.0.0.1:1"), "--addr", taken.Addr().String())
+	p := start(t, "strongroom-agent", append(keys(), "STRONGROOM_ENDPOINT=http://127.0.0.1:1"), "--addr", taken.Addr().String())
 	wantExit(t, p, 1)
 	if want := "strongroom-agent: " + taken.Addr().String() + " is taken by another program"; !strings.HasPrefix(p.output(), want) {
 		t.Errorf("got %s, want %s", p.output(), want)

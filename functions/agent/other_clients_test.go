@@ -47,10 +47,39 @@ new SecretsManagerClient({}).send(new GetSecretValueCommand({ SecretId: "NAME" }
 	},
 }
 
+// Without the agent the AWS CLI and boto3 need a file, which is installed and taken back.
+func TestOtherClientsWithTheModel(t *testing.T) {
+	t.Parallel()
+	server, home := startLocal(t), t.TempDir()
+	run := func(args ...string) string {
+		c := exec.Command(args[0], args[1:]...)
+		c.Env = append(keys(), "AWS_ENDPOINT_URL_SECRETS_MANAGER="+server, "AWS_MAX_ATTEMPTS=1",
+			"PATH="+os.Getenv("PATH"), "HOME="+home, "PYENV_ROOT="+os.Getenv("PYENV_ROOT"))
+		out, _ := c.CombinedOutput() // an error is in what it says
+		return string(out)
+	}
+	for _, step := range []struct{ target, want string }{
+		{"install-models", "SecretList"},
+		{"uninstall-models", "InvalidSignatureException"},
+	} {
+		if out, err := exec.Command("make", "-s", "-C", "../..", step.target, "HOME="+home).CombinedOutput(); err != nil {
+			t.Fatalf("%s: %v %s", step.target, err, out)
+		}
+		for _, args := range [][]string{
+			{"aws", "secretsmanager", "list-secrets"},
+			{"python3", "-c", `import boto3; print(boto3.client("secretsmanager").list_secrets())`},
+		} {
+			if got := run(args...); !strings.Contains(got, step.want) {
+				t.Errorf("%s, %s: got %s, want %s", step.target, args[0], got, step.want)
+			}
+		}
+	}
+}
+
 func TestOtherClients(t *testing.T) {
 	t.Parallel()
 	server := startLocal(t)
-	_, agent := startAgent(t, server, keys(firstKey, firstSecret))
+	_, agent := startAgent(t, server, keys())
 	for name, client := range otherClients {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -64,7 +93,7 @@ func TestOtherClients(t *testing.T) {
 			run := func(url, secretName, key string, args []string) string {
 				args = strings.Split(strings.NewReplacer("NAME", secretName, "VALUE", value).Replace(strings.Join(args, "\x00")), "\x00")
 				c := exec.Command(args[0], args[1:]...)
-				c.Env = append(keys(key, firstSecret), "AWS_ENDPOINT_URL_SECRETS_MANAGER="+url, "AWS_MAX_ATTEMPTS=1",
+				c.Env = append(keys(), "AWS_ACCESS_KEY_ID="+key, "AWS_ENDPOINT_URL_SECRETS_MANAGER="+url, "AWS_MAX_ATTEMPTS=1",
 					"PATH="+os.Getenv("PATH"), "HOME="+t.TempDir(), "NODE_PATH="+os.Getenv("NODE_PATH"), "PYENV_ROOT="+os.Getenv("PYENV_ROOT"), "NODE_NO_WARNINGS=1", "PYTHONIOENCODING=utf-8", "LC_ALL=C.UTF-8")
 				out, _ := c.CombinedOutput() // an error is in what it says
 				return strings.TrimSpace(string(out))
@@ -76,7 +105,7 @@ func TestOtherClients(t *testing.T) {
 			if got := run(agent, secretName, firstKey, client.read); got != "EXAMPLE-VALUE ä" {
 				t.Errorf("read: got %s", got)
 			}
-			_, down := startAgent(t, "http://127.0.0.1:1", keys(firstKey, firstSecret))
+			_, down := startAgent(t, "http://127.0.0.1:1", keys())
 			for what, test := range map[string]struct{ url, name, key, want string }{
 				"no such secret":     {agent, "none", firstKey, "ResourceNotFoundException"},
 				"other credentials":  {agent, secretName, strangeKey, "UnrecognizedClientException"},

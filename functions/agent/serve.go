@@ -141,7 +141,7 @@ func (r *running) stop(wait time.Duration) error {
 		}
 	}
 	if r.path != "" {
-		errs = append(errs, os.Remove(r.path))
+		errs = append(errs, os.Remove(r.path)) //nolint:gosec // the path is the user's choice
 	}
 	return errors.Join(errs...)
 }

@@ -177,8 +177,10 @@ func TestGetterErrors(t *testing.T) {
 		"fault":     {refusing(500, "InternalServiceError"), nil, `500 {"__type":"InternalServiceError","message":"Some words."}`},
 		"down":      {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, nil, `502 {"__type":"ConnectionError","message":"Read Error"}`},
 		"slow":      {func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, nil, `504 {"__type":"TimeoutError","message":"Timeout"}`},
-		"no credentials": {answering(stored), errors.New("metadata service is gone"),
-			`503 {"__type":"InternalServiceError","message":"The agent has no AWS credentials to sign with. Its log says why."}`},
+		"no credentials": {
+			answering(stored), errors.New("metadata service is gone"),
+			`503 {"__type":"InternalServiceError","message":"The agent has no AWS credentials to sign with. Its log says why."}`,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
