@@ -79,10 +79,10 @@ func TestEvents(t *testing.T) {
 		want answer
 	}{
 		{"scheduled.json", answer{
-			Failure: "this function answers API Gateway REST proxy events, and the event it was given is none",
+			Failure: "this function answers events of an API Gateway REST API, or of a function URL with IAM, and the event it was given is none",
 		}},
 		{"verify.json", answer{ // for functions/prune
-			Failure: "this function answers API Gateway REST proxy events, and the event it was given is none",
+			Failure: "this function answers events of an API Gateway REST API, or of a function URL with IAM, and the event it was given is none",
 		}},
 		{"create.json", answer{Status: 200, Body: map[string]any{
 			"ARN":       arn + "example/app/database-SUFFIX",
@@ -99,6 +99,14 @@ func TestEvents(t *testing.T) {
 			"__type": "UnknownOperationException",
 		}}},
 		{"get.json", answer{Status: 200, Body: map[string]any{
+			"ARN":           arn + "example/app/database-SUFFIX",
+			"Name":          "example/app/database",
+			"VersionId":     "5b2f0f3c-6b1e-4a57-9d53-0d6c1c6f1a02",
+			"VersionStages": []any{"AWSCURRENT"},
+			"SecretString":  `{"username":"app","password":"example-second-pässword"}`,
+			"CreatedDate":   "DATE",
+		}}},
+		{"function-url.json", answer{Status: 200, Body: map[string]any{ // the same, at the other front door
 			"ARN":           arn + "example/app/database-SUFFIX",
 			"Name":          "example/app/database",
 			"VersionId":     "5b2f0f3c-6b1e-4a57-9d53-0d6c1c6f1a02",

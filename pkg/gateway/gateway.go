@@ -1,13 +1,14 @@
-// Package gateway turns an API Gateway REST proxy event into an HTTP request with
-// its caller, and what is written for it into the answer API Gateway waits for, so
-// that the code behind it is the same in a Lambda function and behind a socket.
+// Package gateway turns an event of a front door, an API Gateway REST API or a Lambda
+// function URL, into an HTTP request with its caller, and what is written for it into the
+// answer that the front door waits for, so that the code behind it is the same in a
+// Lambda function and behind a socket.
 //
-// API Gateway has checked the signature: who the caller is, is taken from what it
+// The front door has checked the signature: who the caller is, is taken from what it
 // says of it, and never from a header, which the caller writes.
 //
-// Every event has an answer or an error: an event that is no proxy event is an
-// error of the invocation. Bodies are secrets: nothing of an event or of an
-// answer enters an error.
+// Every event has an answer or an error: an event of anything else, or of a function URL
+// that checks no signatures, is an error of the invocation. Bodies are secrets: nothing of
+// an event or of an answer enters an error.
 package gateway
 
 import (
@@ -28,9 +29,10 @@ import (
 	"github.com/strongroom/strongroom/pkg/policy"
 )
 
-// event is the part of a proxy event that is used. The types of aws-lambda-go
+// event is the part of an event that is used. The types of aws-lambda-go
 // know neither the caller's organisation nor the VPC a call came from.
 type event struct {
+	Version           string // of the form: 2.0 is that of a function URL
 	HTTPMethod        string
 	Path              string
 	Headers           map[string]string
@@ -52,10 +54,32 @@ type event struct {
 			VPCID          string
 			VPCEID         string
 		}
+		// Of a function URL.
+		HTTP       struct{ Method, Path, SourceIP, UserAgent string }
+		Authorizer struct {
+			IAM struct{ AccessKey, AccountID, CallerID, PrincipalOrgID, UserARN string }
+		}
 	}
 }
 
-// caller is who API Gateway says it is.
+// takeURL puts what the event of a function URL says into the places of a proxy event,
+// if it is one whose caller was authenticated.
+//
+// https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html
+func (e *event) takeURL() bool {
+	http, iam := e.RequestContext.HTTP, e.RequestContext.Authorizer.IAM
+	if e.Version != "2.0" || iam.UserARN == "" {
+		return false
+	}
+	e.HTTPMethod, e.RequestContext.Path = http.Method, http.Path
+	e.RequestContext.Identity.UserARN, e.RequestContext.Identity.AccountID = iam.UserARN, iam.AccountID
+	e.RequestContext.Identity.Caller, e.RequestContext.Identity.AccessKey = iam.CallerID, iam.AccessKey
+	e.RequestContext.Identity.PrincipalOrgID = iam.PrincipalOrgID
+	e.RequestContext.Identity.SourceIP, e.RequestContext.Identity.UserAgent = http.SourceIP, http.UserAgent
+	return true
+}
+
+// caller is who the front door says it is.
 func (e event) caller() policy.Caller {
 	id := e.RequestContext.Identity
 	return policy.Caller{
@@ -68,7 +92,7 @@ func (e event) caller() policy.Caller {
 		VPC:       id.VPCID,
 		VPCE:      id.VPCEID,
 		UserAgent: id.UserAgent,
-		Secure:    true, // API Gateway answers nothing else
+		Secure:    true, // no front door answers anything else
 	}
 }
 
@@ -77,18 +101,19 @@ type Handler interface {
 	Answer(w http.ResponseWriter, r *http.Request, id string, caller policy.Caller)
 }
 
-// Response is what API Gateway makes its answer of. API Gateway merges
-// "headers" and "multiValueHeaders", so the latter alone is enough.
+// Response is what a front door makes its answer of. API Gateway merges "headers" and
+// "multiValueHeaders", so the latter alone is enough; a function URL knows the former.
 type Response struct {
 	StatusCode        int                 `json:"statusCode"`
+	Headers           map[string]string   `json:"headers,omitempty"`
 	MultiValueHeaders map[string][]string `json:"multiValueHeaders,omitempty"`
 	Body              string              `json:"body"`
 	IsBase64Encoded   bool                `json:"isBase64Encoded"`
 }
 
-var errNotProxy = errors.New("this function answers API Gateway REST proxy events, and the event it was given is none")
+var errNotProxy = errors.New("this function answers events of an API Gateway REST API, or of a function URL with IAM, and the event it was given is none")
 
-// Handle returns a Lambda handler that lets h answer proxy events. Anything
+// Handle returns a Lambda handler that lets h answer events of front doors. Anything
 // else, such as the event of a schedule that names the wrong function, is an
 // error.
 func Handle(h Handler) func(context.Context, json.RawMessage) (Response, error) {
@@ -98,22 +123,23 @@ func Handle(h Handler) func(context.Context, json.RawMessage) (Response, error) 
 		if err := json.Unmarshal(raw, &e); err != nil {
 			return Response{}, errNotProxy
 		}
-		// The events of an HTTP API or a function URL have no httpMethod, those
-		// of a load balancer no request id.
+		isURL := e.takeURL()
+		// The events of an HTTP API have no httpMethod, those of a load balancer no
+		// request id.
 		if e.HTTPMethod == "" || e.RequestContext.RequestID == "" {
 			return Response{}, errNotProxy
 		}
 		body, err := e.body()
 		if err != nil {
-			return notBase64, nil
+			return notBase64.as(isURL), nil
 		}
 		w := &recorder{header: http.Header{}}
 		h.Answer(w, e.request(ctx, body), e.RequestContext.RequestID, e.caller())
 		res := w.response(e.HTTPMethod)
 		if res.tooLarge() {
-			return tooLarge, nil
+			return tooLarge.as(isURL), nil
 		}
-		return res, nil
+		return res.as(isURL), nil
 	}
 }
 
@@ -179,6 +205,19 @@ func (e event) header() http.Header {
 		}
 	}
 	return header
+}
+
+// as is a response in the form of the front door that asked.
+func (r Response) as(isURL bool) Response {
+	if !isURL {
+		return r
+	}
+	r.Headers = make(map[string]string, len(r.MultiValueHeaders))
+	for name, values := range r.MultiValueHeaders {
+		r.Headers[name] = strings.Join(values, ", ")
+	}
+	r.MultiValueHeaders = nil
+	return r
 }
 
 var notBase64 = Response{

@@ -228,6 +228,9 @@ func TestWhatIsNoProxyEvent(t *testing.T) {
 		{"no JSON", `{"body": hunter2}`},
 		{"a schedule", `{"version": "0", "id": "89d1a02d-5ec7-412e-82f5-13505f849b41", "source": "aws.events", "detail-type": "Scheduled Event", "detail": {}}`},
 		{"an HTTP API", `{"version": "2.0", "rawPath": "/", "requestContext": {"requestId": "r", "http": {"method": "POST"}}, "body": "hunter2"}`},
+		{"a function URL without IAM", `{"version": "2.0", "rawPath": "/", "requestContext": {"accountId": "anonymous", "requestId": "r", "http": {"method": "POST"}, "authorizer": null}, "body": "hunter2"}`},
+		{"an authorizer of another kind", `{"version": "2.0", "requestContext": {"requestId": "r", "http": {"method": "POST"}, "authorizer": {"jwt": {"claims": {"userArn": "hunter2"}}}}}`},
+		{"an identity in the form of a proxy event", `{"version": "2.0", "requestContext": {"requestId": "r", "http": {"method": "POST"}, "identity": {"userArn": "hunter2"}}}`},
 		{"a load balancer", `{"httpMethod": "POST", "requestContext": {"elb": {"targetGroupArn": "arn"}}, "body": "hunter2"}`},
 		{"a body of another type", `{"httpMethod": "POST", "requestContext": {"requestId": "r"}, "body": {"SecretString": "hunter2"}}`},
 		{"a member of another type", `{"httpMethod": "POST", "requestContext": {"requestId": "r"}, "headers": {"hunter2": 1}}`},
@@ -286,6 +289,57 @@ func TestCaller(t *testing.T) {
 	}
 }
 
+// A function URL says the same in another form, and waits for the answer in one.
+func TestFunctionURL(t *testing.T) {
+	t.Parallel()
+	raw, err := os.ReadFile("../../events/function-url.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got asking
+	var method, uri, host, target, body string
+	h := both{&got, func(w http.ResponseWriter, r *http.Request) {
+		text, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Error(err)
+		}
+		method, uri, host, target, body = r.Method, r.RequestURI, r.Host, r.Header.Get("X-Amz-Target"), string(text)
+		w.Header().Set("Content-Type", "application/x-amz-json-1.1")
+		w.Header()["X-Two"] = []string{"1", "2"}
+		w.WriteHeader(http.StatusBadRequest)
+		_, _ = io.WriteString(w, "{}")
+	}}
+	res, err := Handle(h)(t.Context(), raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := asking{"c6af9ac3-7b61-4f0c-9a41-93e8deadbe04", policy.Caller{
+		ARN: "arn:aws:sts::111122223333:assumed-role/app/deploy", Account: "111122223333", UserID: "AROAIOSFODNN7EXAMPLE:deploy", OrgID: "o-a1b2c3d4e5",
+		AccessKey: "ASIAIOSFODNN7EXAMPLE", SourceIP: "192.0.2.10", UserAgent: "aws-sdk-go-v2/1.47.7", Secure: true,
+	}}
+	if got != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	if method != "POST" || uri != "/" || host != "abcdefghijklmnopqrstuvwxyz012345.lambda-url.eu-central-1.on.aws" || target != "secretsmanager.GetSecretValue" || body != `{"SecretId":"example/app/database"}` {
+		t.Errorf("got %s %s of %s, %s, %s", method, uri, host, target, body)
+	}
+	wantRes := Response{StatusCode: 400, Headers: map[string]string{"Content-Type": "application/x-amz-json-1.1", "X-Two": "1, 2"}, Body: "{}"}
+	if !reflect.DeepEqual(res, wantRes) {
+		t.Errorf("answered %+v, want %+v", res, wantRes)
+	}
+}
+
+// both keeps what it is told of a call, and answers.
+type both struct {
+	*asking
+	answer http.HandlerFunc
+}
+
+func (b both) Answer(w http.ResponseWriter, r *http.Request, id string, caller policy.Caller) {
+	b.asking.Answer(w, r, id, caller)
+	b.answer(w, r)
+}
+
 func FuzzHandle(f *testing.F) {
 	samples, err := filepath.Glob("../../events/*.json")
 	if err != nil || len(samples) == 0 {
@@ -341,7 +395,11 @@ func FuzzHandle(f *testing.F) {
 			t.Errorf("answered %q (base64: %t), want %q", answer, res.IsBase64Encoded, body)
 		}
 		for name, values := range r.Header {
-			if !slices.Equal(res.MultiValueHeaders[name], values) {
+			if res.Headers != nil { // of a function URL
+				if res.Headers[name] != strings.Join(values, ", ") || res.MultiValueHeaders != nil {
+					t.Errorf("header %q is %q, want %q", name, res.Headers[name], values)
+				}
+			} else if !slices.Equal(res.MultiValueHeaders[name], values) {
 				t.Errorf("header %q is %q, want %q", name, res.MultiValueHeaders[name], values)
 			}
 		}
