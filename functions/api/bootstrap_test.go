@@ -33,7 +33,7 @@ func environ(env map[string]string) []string {
 	return list
 }
 
-// An answer is what API Gateway would give to the caller. Dates and the
+// An answer is what the front door would give to the caller. Dates and the
 // suffixes of ARNs are blotted out.
 type answer struct {
 	Status int
@@ -50,7 +50,11 @@ func answerOf(res runtimetest.Result) (answer, error) {
 	if err := json.Unmarshal(res.Response, &response); err != nil {
 		return answer{}, err
 	}
-	if got := response.MultiValueHeaders["Content-Type"]; !slices.Equal(got, []string{"application/x-amz-json-1.1"}) {
+	got := response.MultiValueHeaders["Content-Type"]
+	if response.Headers != nil { // for a function URL
+		got = []string{response.Headers["Content-Type"]}
+	}
+	if !slices.Equal(got, []string{"application/x-amz-json-1.1"}) {
 		return answer{}, fmt.Errorf("content type %q", got)
 	}
 	a := answer{Status: response.StatusCode}
