@@ -33,9 +33,12 @@ func newReloadingGate(server *api.Server, w who, set settings) *reloadingGate {
 	g := &reloadingGate{set: set}
 	g.current.Store(&admission{w.identify, server})
 	g.Gate = local.Gate{
-		Identify: func(r *http.Request) (policy.Caller, error) { return g.current.Load().identify(r) },
-		Limiter:  local.NewLimiter(set.rate, int(2*set.rate)),
-		Log:      server.Log,
+		Bounds: local.NewBounds(api.MaxBody, server.Log),
+		Identify: func(r *http.Request, body []byte) (policy.Caller, error) {
+			return g.current.Load().identify(r, body)
+		},
+		Limiter: local.NewLimiter(set.rate, int(2*set.rate)),
+		Log:     server.Log,
 		Answer: func(rw http.ResponseWriter, r *http.Request, caller policy.Caller) {
 			g.current.Load().server.Answer(rw, r, uuid.NewString(), caller)
 		},

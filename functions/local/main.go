@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -40,6 +41,8 @@ const (
 	rememberedPolicies = 256
 	// keepDataKeys is the default of the deployed function.
 	keepDataKeys = time.Minute
+	// memoryLimit leaves room for the program itself in the 128 MB of SECURITY.md.
+	memoryLimit = 48 << 20
 )
 
 // run does what the arguments ask for: it serves until it is interrupted, or shows or
@@ -56,7 +59,7 @@ func run(args []string, getenv func(string) string, out io.Writer, log *slog.Log
 	case set.show.Last > 0:
 		return auditfile.Show(out, set.audit, set.show)
 	}
-	debug.SetGCPercent(400) // what lives is small, and each call leaves tens of kilobytes behind
+	limitMemory(set)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the process
@@ -74,6 +77,16 @@ func run(args []string, getenv func(string) string, out io.Writer, log *slog.Log
 	}
 	log.Info("stopped")
 	return nil
+}
+
+// limitMemory lets garbage grow to four times of what lives, which is little: each call
+// leaves tens of kilobytes behind. Under attack it is collected earlier, unless GOMEMLIMIT
+// says otherwise. With --memory all data lives, and its size is up to the user.
+func limitMemory(set settings) {
+	debug.SetGCPercent(400)
+	if set.data != "" && debug.SetMemoryLimit(-1) == math.MaxInt64 {
+		debug.SetMemoryLimit(memoryLimit)
+	}
 }
 
 // open starts the engines and makes the server over them.

@@ -19,11 +19,18 @@ import (
 	"github.com/strongroom/strongroom/pkg/rotate"
 )
 
-// patience is how long requests under way may take when the server stops, and settle
-// how long a new connection may take to send one.
 const (
+	// patience is how long requests under way may take when the server stops, and settle
+	// how long a new connection may take to send one.
 	patience = 5 * time.Second
 	settle   = 500 * time.Millisecond
+
+	// headerTime is how long a client may take to send the head of a request, idleTime
+	// how long a connection stays without one, and callTime is longer than any call
+	// takes. [local.Bounds] has the time limits of bodies and answers.
+	headerTime = 5 * time.Second
+	idleTime   = 2 * time.Minute
+	callTime   = time.Minute
 )
 
 // serve answers until it is interrupted. It reads files and listens before it starts
@@ -65,7 +72,7 @@ func serve(ctx context.Context, stop func(), set settings, out io.Writer, log *s
 	err = file.write()
 	if err == nil {
 		greet(out, listener.Addr(), file.url, set)
-		err = answer(ctx, stop, listener, front(gate, set), file, log)
+		err = answer(ctx, stop, listener, front(gate, set), gate.Bounds, file, log)
 	}
 	stop()
 	wait()
@@ -118,9 +125,13 @@ func front(gate http.Handler, set settings) http.Handler {
 
 // answer answers until the first interrupt, and then removes the URL file and lets the
 // requests under way end. A second interrupt ends the process.
-func answer(ctx context.Context, stop func(), listener net.Listener, handler http.Handler, file urlFile, log *slog.Logger) error {
+func answer(ctx context.Context, stop func(), listener net.Listener, handler http.Handler, bounds *local.Bounds, file urlFile, log *slog.Logger) error {
 	requests := &counter{next: handler}
-	server := &http.Server{Handler: requests, ReadHeaderTimeout: 10 * time.Second}
+	server := &http.Server{
+		Handler: requests, ConnState: bounds.ConnState, MaxHeaderBytes: local.MaxHeaderBytes,
+		ReadHeaderTimeout: headerTime, ReadTimeout: 2 * headerTime, WriteTimeout: callTime, IdleTimeout: idleTime,
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+	}
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()
 	select {

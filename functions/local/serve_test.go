@@ -23,6 +23,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
+	"github.com/strongroom/strongroom/pkg/local"
 	"github.com/strongroom/strongroom/pkg/local/localtest"
 )
 
@@ -265,8 +266,9 @@ func TestStopDoesNotWaitForever(t *testing.T) {
 		<-arrived
 		stop()
 	}()
+	log := slog.New(slog.DiscardHandler)
 	began := time.Now()
-	err = answer(ctx, stop, listener, handler, urlFile{}, slog.New(slog.DiscardHandler))
+	err = answer(ctx, stop, listener, handler, local.NewBounds(1, log), urlFile{}, log)
 	if err == nil || !strings.Contains(err.Error(), "requests under way (1) took longer than 5s and were cut off") {
 		t.Errorf("got %v", err)
 	}

@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/strongroom/strongroom/pkg/local"
 )
 
 // A server that does not start leaves the file of the one that runs.
@@ -136,7 +138,8 @@ func TestURLFileIsRemovedBeforeTheListenerCloses(t *testing.T) {
 	watched := &closing{Listener: listener, path: f.path}
 	ctx, stop := context.WithCancel(t.Context())
 	time.AfterFunc(100*time.Millisecond, stop) // it serves then
-	if err := answer(ctx, stop, watched, http.NotFoundHandler(), f, slog.New(slog.DiscardHandler)); err != nil {
+	log := slog.New(slog.DiscardHandler)
+	if err := answer(ctx, stop, watched, http.NotFoundHandler(), local.NewBounds(1, log), f, log); err != nil {
 		t.Error(err)
 	}
 	if !errors.Is(watched.found, fs.ErrNotExist) {

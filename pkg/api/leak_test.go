@@ -34,6 +34,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/google/uuid"
 
+	"github.com/strongroom/strongroom/pkg/api"
 	"github.com/strongroom/strongroom/pkg/audit"
 	"github.com/strongroom/strongroom/pkg/envelope"
 	"github.com/strongroom/strongroom/pkg/local"
@@ -543,7 +544,7 @@ func (s *spy) accessKeys() {
 	}
 	identify := must(local.ReadCredentials(path, local.Account))(s.t).Identify
 	gate := httptest.NewUnstartedServer(&local.Gate{
-		Identify: identify, Log: s.Server.Log,
+		Bounds: local.NewBounds(api.MaxBody, s.Server.Log), Identify: identify, Log: s.Server.Log,
 		Answer: func(w http.ResponseWriter, r *http.Request, caller policy.Caller) {
 			s.Server.Answer(w, r, uuid.NewString(), caller)
 		},

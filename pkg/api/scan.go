@@ -53,7 +53,14 @@ func isNamed(quoted []byte, name string) bool {
 	return json.Unmarshal(quoted, &decoded) == nil && decoded == name
 }
 
-func skipSpace(text []byte) []byte { return bytes.TrimLeft(text, " \t\r\n") }
+func skipSpace(text []byte) []byte {
+	for len(text) > 0 && isSpace(text[0]) {
+		text = text[1:]
+	}
+	return text
+}
+
+func isSpace(c byte) bool { return c == ' ' || c == '\t' || c == '\r' || c == '\n' }
 
 // valueEnd is where the value ends that a valid text begins with.
 func valueEnd(text []byte) int {

@@ -27,7 +27,7 @@ func Caller(r *http.Request) policy.Caller { return callerIn(Account, r) }
 // account with that name. This proves nothing, anybody can use any access key; see
 // [Credentials] for callers who prove it.
 func Unverified(account string) Identify {
-	return func(r *http.Request) (policy.Caller, error) { return callerIn(account, r), nil }
+	return func(r *http.Request, _ []byte) (policy.Caller, error) { return callerIn(account, r), nil }
 }
 
 func callerIn(account string, r *http.Request) policy.Caller {

@@ -13,7 +13,6 @@ import (
 
 	"github.com/strongroom/strongroom/pkg/local/private"
 	"github.com/strongroom/strongroom/pkg/policy"
-	"github.com/strongroom/strongroom/pkg/secret"
 	"github.com/strongroom/strongroom/pkg/signature"
 )
 
@@ -42,12 +41,8 @@ type accessKey struct{ user, secret string }
 // nobody signs with a secret that takes as long to check as any other.
 var nobody = accessKey{anonymous, "0000000000000000000000000000000000000000"}
 
-const (
-	// maxCredentials is the size of a file of thousands.
-	maxCredentials = 1 << 20
-	// maxCall is the size of the largest request that the API takes.
-	maxCall = 1 << 20
-)
+// maxCredentials is the size of a file of thousands.
+const maxCredentials = 1 << 20
 
 var (
 	// accessKeyID is as AWS has it; among others it has none of the characters
@@ -92,21 +87,8 @@ func (c *Credentials) Caller(r *http.Request, body []byte, now time.Time) (polic
 	return newCaller(r, c.account, key.user, s.AccessKey), nil
 }
 
-// Identify is Caller for a request that has just come in. It reads the body, and
-// leaves it to be read once more. One that is too large for the API is refused
-// here, since of a part of it the signature says nothing.
-func (c *Credentials) Identify(r *http.Request) (policy.Caller, error) {
-	body, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, maxCall))
-	if err != nil {
-		if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
-			return policy.Caller{}, secret.Errorf(secret.RequestEntityTooLarge, "The request is larger than %d bytes.", maxCall)
-		}
-		return policy.Caller{}, secret.Errorf(secret.Serialization, "The request body could not be read.")
-	}
-	r.Body = struct {
-		io.Reader
-		io.Closer
-	}{bytes.NewReader(body), r.Body}
+// Identify is Caller for a request that has just come in.
+func (c *Credentials) Identify(r *http.Request, body []byte) (policy.Caller, error) {
 	return c.Caller(r, body, c.now())
 }
 

@@ -198,7 +198,7 @@ type gate struct {
 func startGate(t *testing.T, identify Identify, limiter *Limiter) *gate {
 	t.Helper()
 	g := &gate{}
-	server := httptest.NewServer(&Gate{Identify: identify, Limiter: limiter, Log: slog.New(slog.DiscardHandler), Answer: func(w http.ResponseWriter, r *http.Request, c policy.Caller) {
+	server := httptest.NewServer(&Gate{Bounds: newTestBounds(), Identify: identify, Limiter: limiter, Log: slog.New(slog.DiscardHandler), Answer: func(w http.ResponseWriter, r *http.Request, c policy.Caller) {
 		body, err := io.ReadAll(r.Body)
 		if err != nil {
 			t.Error(err)
@@ -664,37 +664,6 @@ func TestCallerLeavesTheRequestAsItWas(t *testing.T) {
 	if *r.URL != *before.URL || r.Host != before.Host || fmt.Sprint(r.Header) != fmt.Sprint(signed.Header) {
 		t.Errorf("got %v %v, want %v %v", r.URL, r.Header, before.URL, signed.Header)
 	}
-}
-
-type brokenBody struct{}
-
-func (brokenBody) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
-func (brokenBody) Close() error             { return nil }
-
-func TestIdentifyBody(t *testing.T) {
-	t.Parallel()
-	c := testCredentials(t)
-	for _, size := range []int{0, 1, maxCall, maxCall + 1} {
-		body := strings.Repeat("x", size)
-		r := newRequest(body)
-		sign(r, body, aliceKey, aliceSecret, "secretsmanager", time.Now(), "host", "x-amz-date", "x-amz-target")
-		_, err := c.Identify(r)
-		if size > maxCall {
-			wantRefused(t, "too large", err, secret.RequestEntityTooLarge, "")
-			continue
-		}
-		again, readErr := io.ReadAll(r.Body)
-		if err != nil || readErr != nil || string(again) != body {
-			t.Errorf("%d bytes: got %v, %v, and the body again: %v", size, err, readErr, string(again) == body)
-		}
-		if err := r.Body.Close(); err != nil {
-			t.Error(err)
-		}
-	}
-	r := newRequest("")
-	r.Body = brokenBody{}
-	_, err := c.Identify(r)
-	wantRefused(t, "broken", err, secret.Serialization, "")
 }
 
 // Whatever stands in the header, nothing panics and nobody gets in.

@@ -1,7 +1,9 @@
 package local
 
 import (
+	"bytes"
 	"errors"
+	"io"
 	"log/slog"
 	"net/http"
 
@@ -10,13 +12,20 @@ import (
 	"github.com/strongroom/strongroom/pkg/secret"
 )
 
-// Identify says who makes a request. Its error is a [secret.Error] when it is for
-// the caller. It may read the body, and then puts another into its place.
-type Identify func(*http.Request) (policy.Caller, error)
+// Identify says who makes a request, whose body was read. Its error is a [secret.Error]
+// when it is for the caller.
+type Identify func(r *http.Request, body []byte) (policy.Caller, error)
+
+// Codes of refusals, those of S3 and of the SDKs' lists of what to try again.
+const (
+	headersTooLarge = secret.Code("RequestHeaderSectionTooLarge")
+	requestTimeout  = secret.Code("RequestTimeoutException")
+)
 
 // A Gate lets requests through to Answer with who makes them, unless that is
-// not known or it is one too many.
+// not known, it is one too many, or it is out of bounds.
 type Gate struct {
+	Bounds   *Bounds
 	Identify Identify // [Credentials.Identify] or that of [Unverified]
 	Limiter  *Limiter // nil for no limit
 	Answer   func(http.ResponseWriter, *http.Request, policy.Caller)
@@ -26,11 +35,18 @@ type Gate struct {
 // ServeHTTP counts a call only when it is known who makes it: nobody can use up
 // what another may do.
 func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	caller, err := g.Identify(r)
+	w = prompt{w}
+	body, leave, err := g.Bounds.enter(w, r)
+	defer leave()
+	var caller policy.Caller
+	if err == nil {
+		caller, err = g.Identify(r, body)
+	}
 	if err == nil && !g.Limiter.Allow(caller.ARN) {
 		err = secret.Errorf(secret.Throttling, "Rate exceeded")
 	}
 	if err == nil {
+		r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
 		g.Answer(w, r, caller)
 		return
 	}
@@ -45,6 +61,8 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		status, refused = http.StatusInternalServerError, secret.Errorf(secret.InternalServiceError, "An error occurred on the server side.")
 	case refused.Code == secret.RequestEntityTooLarge:
 		status = http.StatusRequestEntityTooLarge
+	case refused.Code == requestTimeout:
+		status = http.StatusRequestTimeout
 	}
 	refusal.Write(w, status, string(refused.Code), refused.Message)
 }

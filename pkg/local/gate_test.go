@@ -27,7 +27,7 @@ func TestRefusedSignatureIsLogged(t *testing.T) {
 		aliceSecret: "",
 	} {
 		var log bytes.Buffer
-		gate := &Gate{Identify: testCredentials(t).Identify, Log: slog.New(slog.NewTextHandler(&log, nil))}
+		gate := &Gate{Bounds: newTestBounds(), Identify: testCredentials(t).Identify, Log: slog.New(slog.NewTextHandler(&log, nil))}
 		r := newRequest("{}")
 		r.RemoteAddr = "192.0.2.7:1234"
 		r.Header.Set("Authorization", algorithm+" Credential="+credential+rest)
@@ -50,7 +50,7 @@ func TestThrottledCallerIsLogged(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer
 	gate := &Gate{
-		Identify: Unverified("111122223333"), Limiter: NewLimiter(1e-9, 1), Log: slog.New(slog.NewTextHandler(&log, nil)),
+		Bounds: newTestBounds(), Identify: Unverified("111122223333"), Limiter: NewLimiter(1e-9, 1), Log: slog.New(slog.NewTextHandler(&log, nil)),
 		Answer: func(_ http.ResponseWriter, _ *http.Request, caller policy.Caller) {
 			if caller.Account != "111122223333" {
 				t.Errorf("got account %s", caller.Account)
