@@ -67,9 +67,8 @@ func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (*
 	return server, nil
 }
 
-// rememberedPolicies is how many policies on secrets a process remembers: the
-// largest takes some 600 kB.
-const rememberedPolicies = 64
+// rememberedPolicies is how many bytes of policies on secrets a process remembers.
+const rememberedPolicies = 16 << 20
 
 func readPolicies(path string) (*policy.Set, error) {
 	text, err := os.ReadFile(path) //nolint:gosec // a file that was deployed

@@ -37,8 +37,8 @@ func main() {
 
 const (
 	table = "strongroom"
-	// rememberedPolicies is how many policies on secrets are remembered.
-	rememberedPolicies = 256
+	// rememberedPolicies is how many bytes of policies on secrets are remembered.
+	rememberedPolicies = 64 << 20
 	// keepDataKeys is the default of the deployed function.
 	keepDataKeys = time.Minute
 	// memoryLimit leaves room for the program itself in the 128 MB of SECURITY.md.

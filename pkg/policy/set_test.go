@@ -59,7 +59,11 @@ func ofText(c *Cache, text string) (*Policy, error) {
 
 func TestCache(t *testing.T) {
 	t.Parallel()
-	c := NewCache(2)
+	first, err := Parse(stmt(allow))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := NewCache(2*first.size() + 1)
 	for range 2 {
 		p, err := ofText(c, "{")
 		if p != Unreadable || err != nil {
@@ -69,8 +73,7 @@ func TestCache(t *testing.T) {
 			t.Errorf("a policy that cannot be read: %+v", d)
 		}
 	}
-	first, err := ofText(c, stmt(allow))
-	if err != nil {
+	if first, err = ofText(c, stmt(allow)); err != nil {
 		t.Fatal(err)
 	}
 	if again, err := c.Policy(stmt(allow), nil); again != first || err != nil {
@@ -93,7 +96,7 @@ func TestCache(t *testing.T) {
 // A Set, a Policy and a Cache may be used by many at once.
 func TestDecideTogether(t *testing.T) {
 	t.Parallel()
-	c := NewCache(4)
+	c := NewCache(1 << 20)
 	s := setOf(t, says("Allow", aws(alice), `"Condition": {"StringEquals": {"aws:username": "${aws:username}"}}`))
 	var wg sync.WaitGroup
 	for range 8 {
@@ -163,7 +166,7 @@ func BenchmarkDecide(b *testing.B) {
 }
 
 func BenchmarkCache(b *testing.B) {
-	c := NewCache(4)
+	c := NewCache(1 << 20)
 	text := fifty()
 	b.ReportAllocs()
 	for b.Loop() {

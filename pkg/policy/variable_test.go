@@ -158,7 +158,7 @@ func TestUnknownIsRefused(t *testing.T) {
 // deny, and allows nothing.
 func TestUnknownAtRunTime(t *testing.T) {
 	t.Parallel()
-	cache := NewCache(8)
+	cache := NewCache(1 << 20)
 	bob := reads(userOf(home, "bob"))
 	for _, elements := range []string{
 		`"Resource": "*", "Condition": {"StringEquals": {"aws:PrincipalTag/team": "blue"}}`,

@@ -80,7 +80,7 @@ func open(t testing.TB, table string) *Room {
 		Retention:    secret.DefaultRetention,
 		DatePatience: time.Minute, // tests count on the dates
 		Policies:     policy.AllowAll(),
-		Resources:    policy.NewCache(100),
+		Resources:    policy.NewCache(16 << 20),
 	}
 	r.serve(t, local.Caller)
 	return r
