@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -118,10 +119,38 @@ func (s *Store) Secrets(ctx context.Context, names []string, damaged func(error)
 			damaged(err)
 			return
 		}
-		s.remember(sec)
+		if s.heads.Contains(sec.Name) { // a long list would drive out the others
+			s.remember(sec)
+		}
 		found[sec.Name] = sec
 	})
 	return found, err
+}
+
+// Policies reads the texts of the resource policies of secrets that were just read, a
+// hundred in a call, by their hashes. One that was replaced since, or is lost, is left
+// out: [Store.Policy] says which of the two it is.
+func (s *Store) Policies(ctx context.Context, secrets []secret.Secret) (map[string]string, error) {
+	keys := map[string]item{} // one of each text
+	for _, sec := range secrets {
+		if sec.PolicyHash != "" {
+			keys[sec.PolicyHash] = policyKey(sec).item()
+		}
+	}
+	texts := make(map[string]string, len(keys))
+	for batch := range slices.Chunk(slices.Collect(maps.Values(keys)), MaxBatch) {
+		items, err := s.batch(ctx, types.KeysAndAttributes{Keys: batch, ConsistentRead: aws.Bool(true)})
+		if err != nil {
+			return nil, fmt.Errorf("read policies: %w", err)
+		}
+		for _, it := range items {
+			var p policyItem
+			if err := unmarshal(it, &p); err == nil {
+				texts[hashOf(p.Text)] = p.Text
+			}
+		}
+	}
+	return texts, nil
 }
 
 // Dates are those of a secret that no directory is in the order of.

@@ -97,7 +97,7 @@ func (s *Store) Policy(ctx context.Context, sec secret.Secret) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("read policy of %s: %w", sec.ARN, err)
 	}
-	if sum := sha256.Sum256([]byte(policy.Text)); hex.EncodeToString(sum[:]) == sec.PolicyHash {
+	if hashOf(policy.Text) == sec.PolicyHash {
 		return policy.Text, nil
 	}
 	now, err := s.Get(ctx, secret.ID{Name: sec.Name, Suffix: sec.Suffix()})
@@ -108,6 +108,19 @@ func (s *Store) Policy(ctx context.Context, sec secret.Secret) (string, error) {
 		return "", ErrBusy // it may have been taken away and put again
 	}
 	return "", &Damaged{sec.Name, errors.New("the text of its resource policy is lost")}
+}
+
+// hashOf is what a policy is known by.
+func hashOf(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(sum[:])
+}
+
+// ReadNoPolicy reads a policy that is not there, beside a secret that may not be there
+// either: it takes the call that [Store.Policy] takes.
+func (s *Store) ReadNoPolicy(ctx context.Context, name string) error {
+	_, err := s.get(ctx, key{partition + name, "POLICY#"})
+	return err
 }
 
 func (s *Store) read(ctx context.Context, k key, into any) (bool, error) {

@@ -103,5 +103,8 @@ func (s *Store) remember(sec secret.Secret) {
 	s.heads.Add(sec.Name, sec)
 }
 
+// Remembered is a secret as this process saw it last; it may have been changed since.
+func (s *Store) Remembered(name string) (secret.Secret, bool) { return s.heads.Peek(name) }
+
 // day is the day of a time, in UTC; dates of access have no more.
 func day(t time.Time) time.Time { return t.UTC().Truncate(24 * time.Hour) }
