@@ -31,13 +31,39 @@ var errUndecided = errors.New("answered without a decision")
 
 // authorize refuses the call where its caller may not make it about this secret.
 func (c *call) authorize(ctx context.Context, sec secret.Secret) error {
+	d, err := c.decideCall(ctx, sec)
+	if err != nil || d.Allowed {
+		return err
+	}
+	return c.denied(ctx, c.operation, c.named, sec, d)
+}
+
+// decideCall decides about the call as a whole, and notes what it decided.
+func (c *call) decideCall(ctx context.Context, sec secret.Secret) (policy.Decision, error) {
 	d, err := c.decide(ctx, c.operation, c.named, sec)
+	if err == nil {
+		c.decision, c.decided, c.arn = d, true, sec.ARN
+	}
+	return d, err
+}
+
+// denied is the answer to a caller who may not do something to a secret that they named
+// so. A caller who would be denied a secret that is not there gets exactly that answer,
+// in its words, with the reads that it takes and in its time: whether there is one does
+// not show. Any other caller may know.
+func (c *call) denied(ctx context.Context, operation, named string, sec secret.Secret, d policy.Decision) error {
+	c.paced.Store(true)
+	if _, read := c.policyReads.LoadOrStore(sec.Name, true); !read {
+		if err := c.store.ReadNoPolicy(ctx, sec.Name); err != nil {
+			return err
+		}
+	}
+	id, err := c.server.ARNs.Parse(named)
 	if err != nil {
 		return err
 	}
-	c.decision, c.decided, c.arn = d, true, sec.ARN
-	if d.Allowed {
-		return nil
+	if missing := c.decideBy(nil, operation, named, c.absent(id)); !missing.Allowed {
+		d = missing
 	}
 	return d.Denied()
 }
@@ -61,15 +87,18 @@ func (c *call) logDenial(ctx context.Context, operation, named string, d policy.
 	}
 }
 
-// missingOrDenied is the answer for a secret that is not there: that it is not, for those
-// who may know.
-func (c *call) missingOrDenied(ctx context.Context, id secret.ID) error {
+// missingOrDenied is the answer for a secret that is not there, or whose head cannot be
+// read: why there is none, for those who may know.
+func (c *call) missingOrDenied(ctx context.Context, id secret.ID, missing error) error {
 	err := c.authorize(ctx, c.absent(id))
 	c.arn = ""
-	if err != nil {
-		return err
-	}
-	return secret.NotFound
+	return cmp.Or(err, missing)
+}
+
+// isMissing says that there is no secret to decide about.
+func (c *call) isMissing(err error) bool {
+	_, damaged := errors.AsType[*store.Damaged](err)
+	return isNotFound(err) || damaged && !c.decided
 }
 
 // absent is a secret that is not there, as policies see it.
@@ -89,7 +118,12 @@ func (c *call) decide(ctx context.Context, operation, named string, sec secret.S
 	if onSecret == policy.Unreadable {
 		onSecret = c.unreadable(ctx, operation, sec)
 	}
-	return c.server.Policies.Decide(c.request(operation, named, sec.ARN, c.keysWith(sec)), onSecret), nil
+	return c.decideBy(onSecret, operation, named, sec), nil
+}
+
+// decideBy decides by the policies of the deployment and one on the secret; nil for none.
+func (c *call) decideBy(onSecret *policy.Policy, operation, named string, sec secret.Secret) policy.Decision {
+	return c.server.Policies.Decide(c.request(operation, named, sec.ARN, c.keysWith(sec)), onSecret)
 }
 
 // policyTries is how often the policy on a secret may be changed between the read of the
@@ -155,6 +189,7 @@ func (c *call) policyText(ctx context.Context, sec secret.Secret) (string, error
 	if text, ok := c.texts.Load(sec.PolicyHash); ok {
 		return text.(string), nil
 	}
+	c.policyReads.Store(sec.Name, true)
 	text, err := c.store.Policy(ctx, sec)
 	if err == nil {
 		c.texts.Store(sec.PolicyHash, text)
@@ -192,37 +227,6 @@ func (c *call) keysWith(sec secret.Secret) keySet {
 func (c *call) crossAccount(sec secret.Secret) error {
 	if sec.SealingKey() == "" && c.caller.Account != c.server.ARNs.Account {
 		return secret.Errorf(secret.InvalidRequest, "You can't access a secret from a different AWS account if you encrypt the secret with the default KMS service key.")
-	}
-	return nil
-}
-
-// visible leaves out the secrets that DescribeSecret would not tell the caller of.
-func (c *call) visible(ctx context.Context, secrets map[string]secret.Secret) error {
-	names := make([]string, 0, len(secrets))
-	for name := range secrets {
-		names = append(names, name)
-	}
-	hidden := make([]bool, len(names))
-	err := parallel(len(names), func(i int) error {
-		var d policy.Decision
-		sec := secrets[names[i]]
-		err := c.onStablePolicy(ctx, &sec, func() (err error) {
-			d, err = c.decide(ctx, "DescribeSecret", "", sec)
-			return err
-		})
-		if isNotFound(err) { // it was there a moment ago
-			err = nil
-		}
-		hidden[i] = !d.Allowed
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	for i, name := range names {
-		if hidden[i] {
-			delete(secrets, name)
-		}
 	}
 	return nil
 }

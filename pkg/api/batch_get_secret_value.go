@@ -188,7 +188,7 @@ func (c *call) authorizeRead(ctx context.Context, item *batchItem) error {
 	case !d.Allowed:
 		item.denial = d.Explain()
 		c.logDenial(ctx, "GetSecretValue", item.id, d)
-		return d.Denied()
+		return c.denied(ctx, "GetSecretValue", item.id, item.secret, d)
 	case item.damaged:
 		return fault
 	case item.missing:

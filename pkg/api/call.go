@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"reflect"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -54,6 +55,11 @@ type call struct {
 	decided  bool
 	arn      string
 	texts    sync.Map // of policies that were read, by their hashes
+
+	// policyReads are the names of secrets beside which a policy was read, or none, and
+	// paced says that the time of the answer must not tell what was read; see denied.
+	policyReads sync.Map
+	paced       atomic.Bool
 
 	mu       sync.Mutex
 	units    float64 // of DynamoDB's capacity
@@ -118,6 +124,9 @@ func (c *call) asked(s *shape, in any) {
 // it. Authorization is part of the decision: it is made anew for every state of the
 // secret.
 func (c *call) change(ctx context.Context, id secret.ID, decide decision) (secret.Secret, error) {
+	if err := c.deniedBeforehand(ctx, id); err != nil {
+		return secret.Secret{}, err
+	}
 	sec, err := c.store.Update(ctx, id, func(sec secret.Secret) (secret.Change, error) {
 		if !c.decided && c.hungUp() != nil { // it may have waited for others
 			return secret.Change{}, context.Canceled
@@ -130,8 +139,8 @@ func (c *call) change(ctx context.Context, id secret.ID, decide decision) (secre
 		}
 		return decide(sec)
 	})
-	if isNotFound(err) {
-		return sec, c.missingOrDenied(ctx, id)
+	if c.isMissing(err) {
+		return sec, c.missingOrDenied(ctx, id, err)
 	}
 	if err == nil && sec.Commit == c.commit {
 		c.addAbandoned(sec)
@@ -145,6 +154,21 @@ func (c *call) addAbandoned(sec secret.Secret) {
 	if sec.Rotation.Abandoned != "" {
 		c.addEvent(audit.Event(audit.RotationAbandoned, uuid.NewString(), c.at, sec.ARN, ""))
 	}
+}
+
+// deniedBeforehand refuses callers who may not change a secret before they queue up for
+// it: they would see that others change it, and hold those up. It costs no read unless
+// the secret that is remembered says so.
+func (c *call) deniedBeforehand(ctx context.Context, id secret.ID) error {
+	sec, ok := c.store.Remembered(id.Name)
+	if !ok {
+		return nil
+	}
+	if d, err := c.decide(ctx, c.operation, c.named, sec); err == nil && d.Allowed && sec.Is(id) {
+		return nil
+	}
+	_, err := c.findID(ctx, id)
+	return err
 }
 
 // addEvent adds a record to that of the call.

@@ -76,12 +76,11 @@ func (c *call) createSecret(ctx context.Context, in createSecretInput) (out crea
 // that it will have, as in AWS: "When a principal creates a resource, they must add" the
 // tags that its policy asks for (IAM tutorial: access to resources based on tags).
 func (c *call) authorizeCreate(ctx context.Context, ghost secret.Secret) error {
-	err := c.authorize(ctx, ghost)
+	d, err := c.decideCall(ctx, ghost)
 	c.arn = "" // until it is made
-	if err != nil || len(ghost.Tags) == 0 {
-		return err
+	if err == nil && d.Allowed && len(ghost.Tags) > 0 {
+		d, err = c.decide(ctx, "TagResource", c.named, ghost)
 	}
-	d, err := c.decide(ctx, "TagResource", c.named, ghost)
 	if err == nil && !d.Allowed {
 		c.decision, err = d, d.Denied()
 	}
@@ -117,11 +116,11 @@ func (c *call) createdBefore(ctx context.Context, sec secret.Secret, in createSe
 	}
 	// What was decided was about a secret that is not there. Whoever may not do this to
 	// the one that is hears no more than that the name is taken.
-	if err := c.authorize(ctx, sec); err != nil {
-		if _, denied := errors.AsType[secret.Error](err); denied {
-			return secret.Exists(sec.Name)
-		}
+	switch d, err := c.decideCall(ctx, sec); {
+	case err != nil:
 		return err
+	case !d.Allowed:
+		return secret.Exists(sec.Name)
 	}
 	version, found, err := c.store.Version(ctx, sec, in.ClientRequestToken)
 	switch {

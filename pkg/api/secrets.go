@@ -14,12 +14,16 @@ func (c *call) find(ctx context.Context, secretID string) (secret.Secret, error)
 	if err != nil {
 		return secret.Secret{}, err
 	}
+	return c.findID(ctx, id)
+}
+
+func (c *call) findID(ctx context.Context, id secret.ID) (secret.Secret, error) {
 	sec, err := c.store.Get(ctx, id)
 	if err == nil {
 		err = c.onStablePolicy(ctx, &sec, func() error { return c.authorize(ctx, sec) })
 	}
-	if isNotFound(err) {
-		return sec, c.missingOrDenied(ctx, id)
+	if c.isMissing(err) {
+		return sec, c.missingOrDenied(ctx, id, err)
 	}
 	return sec, err
 }

@@ -53,6 +53,10 @@ type Server struct {
 	// DatePatience is how long a read waits for its date of access to be noted, when
 	// the read itself was shorter; zero means 20 ms.
 	DatePatience time.Duration
+	// AnswerStep is what the time of an answer is a multiple of where it could tell a
+	// caller of secrets that they may not see: a denial, and a list of those who may not
+	// see all secrets. It should be longer than two reads take; zero means 50 ms.
+	AnswerStep time.Duration
 	// Rotator runs rotations; without one, all are left to the schedule.
 	Rotator Rotator
 	// Policies say who may do what, besides the policies on the secrets; nil allows
@@ -115,8 +119,13 @@ func (s *Server) Answer(w http.ResponseWriter, r *http.Request, id string, calle
 	if lost := c.keepRecord(r.Context(), out, err); lost != nil {
 		out, err = nil, lost
 	}
-	status := write(w, id, out, err)
+	status, contentType, body := encoded(out, err)
 	c.log(r.Context(), status, time.Since(began), err)
+	c.pace(r.Context())
+	w.Header().Set("X-Amzn-RequestId", id)
+	w.Header().Set("Content-Type", contentType)
+	w.WriteHeader(status)
+	_, _ = w.Write(body) // it fails only when the caller is gone
 }
 
 // answer runs the operation asked for. A panic in it becomes an error.
@@ -243,24 +252,19 @@ func isJSON(contentType string) bool {
 	return false
 }
 
-// write sends the answer and returns its status.
-func write(w http.ResponseWriter, id string, out any, err error) int {
-	w.Header().Set("X-Amzn-RequestId", id)
-	status, body := http.StatusOK, []byte(nil)
+// encoded is the answer as it is sent.
+func encoded(out any, err error) (status int, contentType string, body []byte) {
+	status = http.StatusOK
 	if err == nil {
 		body, err = encode(out)
 	}
 	if errors.Is(err, errNotJSON) {
-		http.Error(w, "<UnknownOperationException/>", http.StatusNotFound)
-		return http.StatusNotFound
+		return http.StatusNotFound, "text/plain; charset=utf-8", []byte("<UnknownOperationException/>\n")
 	}
 	if err != nil {
 		status, body = errorBody(err)
 	}
-	w.Header().Set("Content-Type", jsonType)
-	w.WriteHeader(status)
-	_, _ = w.Write(body) // it fails only when the caller is gone
-	return status
+	return status, jsonType, body
 }
 
 // encode writes JSON as it is for a program, not for a page: <, > and & stand for

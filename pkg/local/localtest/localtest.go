@@ -79,6 +79,7 @@ func open(t testing.TB, table string) *Room {
 
 		Retention:    secret.DefaultRetention,
 		DatePatience: time.Minute, // tests count on the dates
+		AnswerStep:   1,           // and do not wait
 		Policies:     policy.AllowAll(),
 		Resources:    policy.NewCache(16 << 20),
 	}
