@@ -17,13 +17,18 @@ var errTooMany = secret.Errorf(secret.InvalidRequest, "There are too many secret
 // toAnswer is how much of a call's time is left for its answer.
 const toAnswer = time.Second
 
+// withTimeToAnswer ends before a call does.
+func withTimeToAnswer(ctx context.Context) (context.Context, context.CancelFunc) {
+	if deadline, ok := ctx.Deadline(); ok {
+		return context.WithDeadline(ctx, deadline.Add(-toAnswer))
+	}
+	return ctx, func() {}
+}
+
 // gather lists in the order of a date that no directory has: it reads all secrets for
 // each page, and keeps no more of them than the page.
 func (c *call) gather(ctx context.Context, q query, date func(store.Dates) time.Time) (found []secret.Secret, next string, err error) {
-	timed, cancel := ctx, func() {}
-	if deadline, ok := ctx.Deadline(); ok {
-		timed, cancel = context.WithDeadline(ctx, deadline.Add(-toAnswer))
-	}
+	timed, cancel := withTimeToAnswer(ctx)
 	defer cancel()
 	best := &ranking{order: orderOf(q.descending), after: q.after, limit: q.limit + 1}
 	err = c.rank(timed, q, date, best)

@@ -3,6 +3,7 @@ package api
 import (
 	"cmp"
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -30,10 +31,14 @@ func (q query) takes(sec secret.Secret) bool {
 	return (q.deleted || sec.Deletion.IsZero()) && q.matcher.Takes(sec)
 }
 
-// list returns a page and where the next one goes on, empty for nowhere. There is a
-// next one only when it has something that the caller may see, or when more was passed
-// over than one call looks at: a token must not tell that there is what they may not see.
+// list returns a page and where the next one goes on, empty for nowhere. There is a next
+// one exactly when it has a secret that the caller may see: the pages, and the tokens
+// between them, are those of a table without all other secrets. They show only when a
+// call has no time left to pass over them: it then ends its page where it is.
 func (c *call) list(ctx context.Context, q query) (found []secret.Secret, next string, err error) {
+	if !c.seesAll() {
+		c.paced.Store(true)
+	}
 	q.matcher, q.prefixes = secret.NewMatcher(q.filters), secret.NamePrefixes(q.filters)
 	switch q.sortBy {
 	case "last-accessed-date":
@@ -51,14 +56,11 @@ func (c *call) list(ctx context.Context, q query) (found []secret.Secret, next s
 }
 
 const (
-	// maxLook bounds how many secrets one page reads, and maxRows how many rows of
-	// the directory. A page that finds little may be short, or empty, and go on with
-	// its token.
-	maxLook = 2000
-	maxRows = 20_000
-	// lookAhead bounds how many secrets are read at a time, and rowsAtOnce how many
-	// rows: three rounds of the calls that are made in parallel.
-	lookAhead  = 200
+	// maxSort bounds how many rows one call sorts.
+	maxSort = 2000
+	// lookAhead bounds how many secrets are read at a time: one round of the calls that
+	// are made in parallel. rowsAtOnce bounds how many rows are: three rounds.
+	lookAhead  = 800
 	rowsAtOnce = 2400
 )
 
@@ -70,19 +72,18 @@ type source func(ctx context.Context, after string, limit int) (rows []store.Row
 // and one more, which says whether there is another page; where some are passed over,
 // as many more. Rows that are passed over by their name are not read.
 func (c *call) walk(ctx context.Context, q query, list source) (found []secret.Secret, next string, err error) {
-	after, read, skipped := q.after, 0, 0
-	for read < maxLook && skipped < maxRows {
+	timed, cancel := withTimeToAnswer(ctx)
+	defer cancel()
+	for after, read, skipped := q.after, 0, 0; ; {
 		look := min(q.limit+1-len(found)+read-len(found), lookAhead)
-		rows, more, err := list(ctx, after, min(look+skipped, rowsAtOnce))
-		if err != nil {
+		rows, names, secrets, more, err := c.look(timed, q, list, after, look, min(look+skipped, rowsAtOnce))
+		switch {
+		case err != nil && after != q.after && errors.Is(timed.Err(), context.DeadlineExceeded):
+			return found, after, nil
+		case err != nil:
 			return nil, "", err
 		}
-		names, n := c.names(ctx, q, rows, look)
-		secrets, err := c.taken(ctx, names, q.takes)
-		if err != nil {
-			return nil, "", err
-		}
-		for _, row := range rows[:n] {
+		for _, row := range rows {
 			after = row.Position
 			// A secret that was deleted and made again since has another row.
 			sec, ok := secrets[row.Name]
@@ -94,12 +95,28 @@ func (c *call) walk(ctx context.Context, q query, list source) (found []secret.S
 			}
 			found, next = append(found, sec), after
 		}
-		if !more && n == len(rows) {
+		if !more {
 			return found, "", nil
 		}
-		read, skipped = read+len(names), skipped+n-len(names)
+		read, skipped = read+len(names), skipped+len(rows)-len(names)
 	}
-	return found, after, nil
+}
+
+// look reads the next rows, and up to a limit of the secrets in them. Where a list of a
+// caller who may not see all begins with no secret to read, it reads one that is not
+// there: that takes the calls which it takes to find some that they may not see.
+func (c *call) look(ctx context.Context, q query, list source, after string, limit, rowLimit int) (rows []store.Row, names []string, secrets map[string]secret.Secret, more bool, err error) {
+	rows, more, err = list(ctx, after, rowLimit)
+	if err != nil {
+		return nil, nil, nil, false, err
+	}
+	names, n := c.names(ctx, q, rows, limit)
+	read := names
+	if len(names) == 0 && after == q.after && c.paced.Load() && len(q.prefixes) > 0 {
+		read = []string{""}
+	}
+	secrets, err = c.taken(ctx, read, q.takes)
+	return rows[:n], names, secrets, more || n < len(rows), err
 }
 
 // names are the secrets in the first n rows that are worth reading: as many as the
@@ -199,7 +216,7 @@ func (c *call) byCreation(ctx context.Context, q query) (source, error) {
 	if slices.Contains(q.prefixes, "") {
 		return all, nil
 	}
-	rows, more, err := c.byName(q.prefixes, false)(ctx, "", maxLook)
+	rows, more, err := c.byName(q.prefixes, false)(ctx, "", maxSort)
 	if more || err != nil {
 		return all, err
 	}

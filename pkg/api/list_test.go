@@ -200,7 +200,7 @@ func TestListSecretsPrefixCost(t *testing.T) {
 	}
 }
 
-// A page looks at some 2,000 secrets and no more: it may be empty and go on.
+// A page that finds little looks at as many secrets as it takes to fill it.
 func TestListSecretsFindingLittle(t *testing.T) {
 	t.Parallel()
 	room := localtest.New(t)
@@ -209,8 +209,8 @@ func TestListSecretsFindingLittle(t *testing.T) {
 		addTags(t, room, fillName(i), tag("k", "v"))
 	}
 	in := secretsmanager.ListSecretsInput{SortBy: types.SortByTypeName, Filters: []types.Filter{filter("tag-key", "k")}}
-	checkPages(t, room, in, []int{1, 0, 1})
-	in.SortBy = types.SortByTypeLastChangedDate // all are read, whatever is found
+	checkPages(t, room, in, []int{2})
+	in.SortBy = types.SortByTypeLastChangedDate
 	checkPages(t, room, in, []int{2})
 }
 

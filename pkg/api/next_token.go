@@ -6,6 +6,7 @@ import (
 	"crypto/cipher"
 	"encoding/base64"
 	"fmt"
+	"strings"
 
 	"github.com/strongroom/strongroom/pkg/secret"
 )
@@ -13,7 +14,7 @@ import (
 // A scope is the list that a NextToken goes on with. The token holds where its page
 // ended, sealed under a key of the deployment and bound to the scope: one that was
 // changed, made up, or made for another list is refused. It has to be sealed, since a
-// page may end with a secret that its caller must not know of.
+// page may end with a secret that its caller must not know of; all tokens have one length.
 type scope string
 
 func scopeOf(parts ...any) scope { return scope(fmt.Sprintf("%q", parts)) }
@@ -27,7 +28,9 @@ func (c *call) nextToken(ctx context.Context, s scope, last string) (string, err
 	if err != nil {
 		return "", err
 	}
-	return base64.RawURLEncoding.EncodeToString(aead.Seal(nil, nil, []byte(last), []byte(s))), nil
+	place := make([]byte, max(len(last), maxPlace))
+	copy(place, last)
+	return base64.RawURLEncoding.EncodeToString(aead.Seal(nil, nil, place, []byte(s))), nil
 }
 
 // goOn is where the list of a token goes on; empty for no token.
@@ -47,8 +50,12 @@ func (c *call) goOn(ctx context.Context, s scope, token string) (string, error) 
 	if err != nil {
 		return "", errNextToken
 	}
-	return string(last), nil
+	return strings.TrimRight(string(last), "\x00"), nil
 }
+
+// maxPlace is longer than a place is: a date and a name, or the ID of a version. The rest
+// is zeros, which neither has.
+const maxPlace = 576
 
 // overhead is the nonce and the tag around what is sealed.
 const overhead = 12 + 16
