@@ -107,8 +107,12 @@ lint:
 
 .PHONY: bench
 bench: ## measure; BENCHMARKS.md says what and how
-	go test -run '^$$' -bench . -skip SideBySide -benchmem ./pkg/...
+	go test -run '^$$' -bench . -skip 'SideBySide|MissingOrDenied|HiddenNames' -benchmem ./pkg/...
 	go test -run '^$$' -bench SideBySide -benchtime 1000x ./pkg/api
+
+.PHONY: bench-timing
+bench-timing: ## measure whether the time of a refusal tells that a secret exists; SECURITY.md has the figures
+	go test -run '^$$' -bench 'MissingOrDenied|HiddenNames' -benchtime 2000x -timeout 0 ./pkg/api
 
 .PHONY: bench-server
 bench-server: ## measure the whole server over HTTP, beside a bare one; ARGS=-scale for sizes
