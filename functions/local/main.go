@@ -23,6 +23,7 @@ import (
 	"github.com/strongroom/strongroom/pkg/policy"
 	"github.com/strongroom/strongroom/pkg/secret"
 	"github.com/strongroom/strongroom/pkg/store"
+	"github.com/strongroom/strongroom/pkg/terminal"
 )
 
 func main() {
@@ -30,7 +31,7 @@ func main() {
 	switch {
 	case errors.Is(err, flag.ErrHelp):
 	case err != nil:
-		fmt.Fprintln(os.Stderr, "strongroom:", err)
+		fmt.Fprintln(os.Stderr, "strongroom:", terminal.PrintableLines(err.Error()))
 		os.Exit(1)
 	}
 }

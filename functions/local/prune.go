@@ -69,13 +69,17 @@ func pruneOnce(ctx context.Context, set settings, out io.Writer, log *slog.Logge
 	return errors.Join(err, engines.Close(), trail.Close())
 }
 
-// checkDataFolder refuses a folder that does not exist, which local.Start would create.
+// checkDataFolder refuses a folder that does not exist or has no table, which local.Start
+// would create.
 func checkDataFolder(flag string, engines local.Options) error {
 	if engines.DynamoDB != "" && engines.KMS != "" {
 		return nil // the folder is not used
 	}
 	if _, err := os.Stat(engines.Data); errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%s: the data folder %s does not exist; name the server's with --data", flag, engines.Data)
+	}
+	if engines.DynamoDB == "" && !local.HasTable(engines.Data) {
+		return fmt.Errorf("%s: the data folder %s has no table, so there is nothing to do; name the server's with --data", flag, engines.Data)
 	}
 	return nil
 }

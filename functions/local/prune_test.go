@@ -23,6 +23,8 @@ import (
 	"github.com/strongroom/strongroom/pkg/local"
 	"github.com/strongroom/strongroom/pkg/local/localtest"
 	"github.com/strongroom/strongroom/pkg/secret"
+
+	"github.com/strongroom/strongroom/pkg/terminal"
 )
 
 // interrupt stops the command as Ctrl-C does, and waits for its end.
@@ -236,4 +238,47 @@ func memory(t *testing.T) *api.Server {
 		t.Fatal(err)
 	}
 	return server
+}
+
+// A folder without a table stays as it is, and so does the audit file.
+func TestFolderWithoutTable(t *testing.T) {
+	t.Parallel()
+	data := t.TempDir()
+	for _, flag := range []string{"--prune", "--verify"} {
+		want := "strongroom: " + flag + ": the data folder " + data + " has no table, so there is nothing to do; name the server's with --data\n"
+		if got := refused(t, flag, "--data", data); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+	if files, err := os.ReadDir(data); err != nil || len(files) != 0 {
+		t.Errorf("got %v, %v, want nothing in it", files, err)
+	}
+}
+
+// What an error quotes of names and files reaches the terminal without what moves the
+// cursor, turns text around or breaks lines.
+func TestErrorsArePrintable(t *testing.T) {
+	t.Parallel()
+	const bad = "a\u202eb\u2028c\u2066d\u0085e\u200bf\x1b[2Jg"
+	seed := filepath.Join(t.TempDir(), "seed.json")
+	if err := os.WriteFile(seed, []byte(`{"`+strings.ReplaceAll(bad, "\x1b", "")+`": 1}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{
+		{"--" + bad},
+		{"--memory", "--addr", bad},
+		{"--memory", "--seed", bad},
+		{"--memory", "--seed", seed},
+		{"--memory", "--policies", bad},
+		{"--memory", "--verify-credentials", bad},
+		{"--memory", "--addr", "127.0.0.1:0", "--url-file", bad + "/url"},
+		{"--addr", "127.0.0.1:0", "--data", "/dev/null/" + bad},
+		{"--prune", "--data", bad},
+		{"--show-audit", "1", "--audit", bad},
+	} {
+		said := strings.TrimSuffix(refused(t, args...), "\n")
+		if said != terminal.Printable(said) {
+			t.Errorf("%q: it said %q", args, said)
+		}
+	}
 }

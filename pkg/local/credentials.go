@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"regexp"
 	"time"
 
@@ -95,7 +94,7 @@ func (c *Credentials) Identify(r *http.Request, body []byte) (policy.Caller, err
 // ReadCredentials reads a file of credentials for users of an account. Only its
 // owner may have access to the file.
 func ReadCredentials(path, account string) (*Credentials, error) {
-	f, err := os.Open(path) //nolint:gosec // the file is the user's choice
+	f, err := private.Read(path)
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the credentials: %w", err)
 	}

@@ -169,6 +169,30 @@ func TestReadCredentialsWantsThemPrivate(t *testing.T) {
 	}
 }
 
+// A file that another user may replace is not read, by root neither.
+func TestReadCredentialsOfAnother(t *testing.T) {
+	t.Parallel()
+	text := fmt.Sprintf(`[{"user": "alice", "accessKeyId": %q, "secretAccessKey": %q}]`, aliceKey, aliceSecret)
+	path := credentialsFile(t, text, 0o600)
+	link := filepath.Join(t.TempDir(), "link")
+	if err := os.Symlink(path, link); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ReadCredentials(link, Account); err == nil || !strings.Contains(err.Error(), link+" is a symbolic link") {
+		t.Errorf("a link: got %v", err)
+	}
+	if os.Geteuid() != 0 {
+		t.Log("only root can give a file to another user: that was not tested")
+		return
+	}
+	if err := os.Chown(path, 65534, 65534); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ReadCredentials(path, Account); err == nil || !strings.Contains(err.Error(), path+" belongs to another user") {
+		t.Errorf("a file given away: got %v", err)
+	}
+}
+
 func TestCredentialsArePrintedWithoutSecrets(t *testing.T) {
 	t.Parallel()
 	c := testCredentials(t)

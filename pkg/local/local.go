@@ -13,6 +13,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -41,6 +42,12 @@ const (
 	lockFile  = "lock"
 	oldFile   = "dynamo.db" // of the engine that was a process of its own
 )
+
+// HasTable says whether a data folder has a table.
+func HasTable(data string) bool {
+	_, err := os.Lstat(filepath.Join(data, tableFile))
+	return !errors.Is(err, fs.ErrNotExist)
+}
 
 // Options says where the engines keep their data and which are brought by the user.
 type Options struct {

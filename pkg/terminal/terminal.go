@@ -19,6 +19,15 @@ func Printable(text string) string {
 	}, text)
 }
 
+// PrintableLines is text of several lines with each made printable.
+func PrintableLines(text string) string {
+	lines := strings.Split(text, "\n")
+	for i, line := range lines {
+		lines[i] = Printable(line)
+	}
+	return strings.Join(lines, "\n")
+}
+
 // Cut is text in at most so many columns, with … for what is left out.
 func Cut(text string, columns int) string {
 	if Columns(text) <= columns {

@@ -30,6 +30,13 @@ func TestPrintable(t *testing.T) {
 	}
 }
 
+func TestPrintableLines(t *testing.T) {
+	t.Parallel()
+	if got, want := PrintableLines("a\u202eb\n\x1b[2J\u2028\n"), "a?b\n?[2J?\n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
 func TestCut(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {

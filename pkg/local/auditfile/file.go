@@ -13,6 +13,7 @@ import (
 	"github.com/DeRuina/timberjack"
 
 	"github.com/strongroom/strongroom/pkg/audit"
+	"github.com/strongroom/strongroom/pkg/local/private"
 )
 
 // The maximum size of a RotatingFile, and how many older files are kept beside it,
@@ -57,27 +58,18 @@ func prepare(path string) error {
 	if err := errors.Join(probe.Close(), os.Remove(probe.Name())); err != nil {
 		return err
 	}
-	// Checked before opening: opening a pipe would wait for a reader.
-	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
-		return errors.New("it is not a plain file")
-	}
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600) //nolint:gosec // the file is the operator's choice
+	f, err := private.Open(path, os.O_RDWR|os.O_CREATE)
 	if err != nil {
 		return err
 	}
 	return errors.Join(endLine(f), f.Close())
 }
 
-// endLine makes f its owner's alone, and ends its last line.
+// endLine ends the last line of a file.
 func endLine(f *os.File) error {
 	info, err := f.Stat()
 	if err != nil {
 		return err
-	}
-	if info.Mode().Perm()&0o077 != 0 {
-		if err := f.Chmod(0o600); err != nil {
-			return err
-		}
 	}
 	if info.Size() == 0 {
 		return nil

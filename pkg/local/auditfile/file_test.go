@@ -88,7 +88,22 @@ func TestFileThatCannotBeWritten(t *testing.T) {
 			}
 		})
 	}
-	// Modes do not stop root, as whom tests run in a container.
+	link := filepath.Join(folder, "link")
+	if err := os.Symlink(plain, link); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(link); err == nil || !strings.Contains(err.Error(), link+" is a symbolic link") {
+		t.Errorf("a link: got %v", err)
+	}
+	// Modes do not stop root, as whom tests run in a container; owners do.
+	if os.Getuid() == 0 {
+		if err := os.Chown(plain, 65534, 65534); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Open(plain); err == nil || !strings.Contains(err.Error(), plain+" belongs to another user") {
+			t.Errorf("a file given away: got %v", err)
+		}
+	}
 	if os.Getuid() > 0 {
 		sealed := filepath.Join(folder, "sealed")
 		if err := os.Mkdir(sealed, 0o500); err != nil {

@@ -30,6 +30,26 @@ func Open(path string, flag int) (_ *os.File, err error) {
 	return f, nil
 }
 
+// Read opens a file of this user to read it, and leaves its mode to the caller. A file
+// that is not there is [fs.ErrNotExist].
+func Read(path string) (_ *os.File, err error) {
+	if err := Check(path); err != nil { // before opening: opening a pipe waits for a writer
+		return nil, err
+	}
+	f, err := os.OpenFile(path, os.O_RDONLY|noFollow, 0) //nolint:gosec // the file is the user's choice
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err == nil {
+		err = check(path, info)
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
 // adopt checks what was opened: another file may have come in between.
 func adopt(f *os.File) error {
 	info, err := f.Stat()
