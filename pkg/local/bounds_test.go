@@ -341,3 +341,28 @@ func TestHangUpWhileWaiting(t *testing.T) {
 		t.Errorf("got %v, want a refusal", err)
 	}
 }
+
+// The time for a body is for all of it: one that comes in pieces gets no more.
+func TestBodyInPieces(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := servePiped(t, func(http.ResponseWriter, *http.Request) { t.Error("it was answered") })
+		conn, began, sent := p.dial(t), time.Now(), make(chan struct{})
+		go func() {
+			defer close(sent)
+			_, err := io.WriteString(conn, piece+"Content-Length: 200000\r\n\r\n")
+			for ; err == nil; time.Sleep(2 * time.Second) {
+				_, err = io.WriteString(conn, strings.Repeat("x", freeBody))
+			}
+		}()
+		answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(began); answer.StatusCode != http.StatusRequestTimeout || took != sendTime {
+			t.Errorf("got %d after %s, want 408 after %s", answer.StatusCode, took, sendTime)
+		}
+		_ = conn.Close()
+		<-sent
+	})
+}
