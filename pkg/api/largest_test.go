@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"net/http"
 	"net/http/httptest"
 	"reflect"
 	"slices"
@@ -219,7 +220,7 @@ func TestLongListIsNotRead(t *testing.T) {
 			var line bytes.Buffer
 			server := &Server{Store: store.New(nil, "", secret.ARNs{}), Sealer: &envelope.Sealer{}, Policies: policy.AllowAll(), Log: slog.New(slog.DiscardHandler), Trail: audit.Lines(&line)}
 			ask := func() *httptest.ResponseRecorder {
-				call := httptest.NewRequest("POST", "/", strings.NewReader(c.body))
+				call := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(c.body))
 				call.Header.Set("Content-Type", jsonType)
 				call.Header.Set("X-Amz-Target", "secretsmanager."+c.operation)
 				answer := httptest.NewRecorder()

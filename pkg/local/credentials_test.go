@@ -514,7 +514,7 @@ func TestWrongSecret(t *testing.T) {
 
 // sign signs r as the specification of Signature Version 4 has it, and not as
 // the SDK of Go does: the headers in the list and no others, in this order.
-func sign(r *http.Request, body, key, secret, service string, at time.Time, headers ...string) {
+func sign(r *http.Request, key, secret, service string, at time.Time, headers ...string) {
 	const region = "us-east-1"
 	date, day := at.UTC().Format("20060102T150405Z"), at.UTC().Format("20060102")
 	r.Header.Set("X-Amz-Date", date)
@@ -526,13 +526,13 @@ func sign(r *http.Request, body, key, secret, service string, at time.Time, head
 		case "host":
 			values = []string{r.Host}
 		case "content-length":
-			values = []string{fmt.Sprint(len(body))}
+			values = []string{fmt.Sprint(len(bodyForTests))}
 		}
 		fmt.Fprintf(&canonical, "%s:%s\n", strings.ToLower(name), strings.Join(values, ","))
 	}
 	hash := func(s string) string { sum := sha256.Sum256([]byte(s)); return hex.EncodeToString(sum[:]) }
 	signed := strings.Join(headers, ";")
-	fmt.Fprintf(&canonical, "\n%s\n%s", signed, hash(body))
+	fmt.Fprintf(&canonical, "\n%s\n%s", signed, hash(bodyForTests))
 	scope := strings.Join([]string{day, region, service, "aws4_request"}, "/")
 	mac := []byte("AWS4" + secret)
 	for _, part := range []string{day, region, service, "aws4_request", "AWS4-HMAC-SHA256\n" + date + "\n" + scope + "\n" + hash(canonical.String())} {
@@ -551,8 +551,8 @@ func wantRefused(t *testing.T, what string, err error, code secret.Code, say str
 	}
 }
 
-func newRequest(body string) *http.Request {
-	r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(body))
+func newRequest() *http.Request {
+	r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(bodyForTests))
 	r.Header.Set("Content-Type", jsonTypeForTests)
 	r.Header.Set("X-Amz-Target", "secretsmanager.ListSecrets")
 	r.Header.Set("User-Agent", "SDK of another language")
@@ -560,7 +560,10 @@ func newRequest(body string) *http.Request {
 	return r
 }
 
-const jsonTypeForTests = "application/x-amz-json-1.1"
+const (
+	bodyForTests     = "{}"
+	jsonTypeForTests = "application/x-amz-json-1.1"
+)
 
 // What SDKs sign differs: that of Go never signs User-Agent, those of Java 1 and
 // .NET do.
@@ -585,8 +588,8 @@ func TestSignedHeaders(t *testing.T) {
 		{"", incompleteSignature},
 	} {
 		for _, service := range c.Services {
-			r := newRequest("{}")
-			sign(r, "{}", aliceKey, aliceSecret, service, now, strings.Split(test.headers, ";")...)
+			r := newRequest()
+			sign(r, aliceKey, aliceSecret, service, now, strings.Split(test.headers, ";")...)
 			caller, err := c.Caller(r, []byte("{}"), now)
 			if test.code != "" {
 				wantRefused(t, test.headers, err, secret.Code(test.code), "")
@@ -601,8 +604,8 @@ func TestSignedHeaders(t *testing.T) {
 		}
 	}
 	for _, service := range []string{"", "kms", "Secretsmanager", "secretsmanager2", "sts"} {
-		r := newRequest("{}")
-		sign(r, "{}", aliceKey, aliceSecret, service, now, "host", "x-amz-date", "x-amz-target")
+		r := newRequest()
+		sign(r, aliceKey, aliceSecret, service, now, "host", "x-amz-date", "x-amz-target")
 		_, err := c.Caller(r, []byte("{}"), now)
 		wantRefused(t, "service "+service, err, invalidSignature, "'secretsmanager' or 'execute-api'")
 	}
@@ -614,8 +617,8 @@ func TestOneService(t *testing.T) {
 	c.Services = []string{"execute-api"}
 	now := time.Now()
 	for service, code := range map[string]string{"execute-api": "", "secretsmanager": invalidSignature} {
-		r := newRequest("{}")
-		sign(r, "{}", aliceKey, aliceSecret, service, now, "host", "x-amz-date", "x-amz-target")
+		r := newRequest()
+		sign(r, aliceKey, aliceSecret, service, now, "host", "x-amz-date", "x-amz-target")
 		if _, err := c.Caller(r, []byte("{}"), now); code != "" {
 			wantRefused(t, service, err, secret.Code(code), "correct service: 'execute-api'.")
 		} else if err != nil {
@@ -632,9 +635,9 @@ func TestSignedPath(t *testing.T) {
 	paths := []string{"/a%2Fb", "/a/b", "/%61%2Fb", "/a%252Fb"}
 	for _, signed := range paths {
 		for _, sent := range paths {
-			r := newRequest("{}")
+			r := newRequest()
 			r.URL, _ = url.ParseRequestURI(signed)
-			sign(r, "{}", aliceKey, aliceSecret, "secretsmanager", now, "host", "x-amz-date", "x-amz-target")
+			sign(r, aliceKey, aliceSecret, "secretsmanager", now, "host", "x-amz-date", "x-amz-target")
 			r.URL, _ = url.ParseRequestURI(sent)
 			if _, err := c.Caller(r, []byte("{}"), now); (err == nil) != (signed == sent) {
 				t.Errorf("signed %s, sent %s: got %v", signed, sent, err)
@@ -647,7 +650,7 @@ func TestAgeOfSignature(t *testing.T) {
 	t.Parallel()
 	c := testCredentials(t)
 	now := time.Date(2026, 3, 5, 0, 2, 0, 0, time.FixedZone("", 3600)).Add(time.Hour)
-	r := newRequest("{}")
+	r := newRequest()
 	for skew, say := range map[time.Duration]string{
 		0: "", time.Minute: "", maxSkew: "", -maxSkew: "",
 		maxSkew + time.Second:  "Signature expired: 20260304T235659Z is now earlier than 20260304T235700Z (20260305T000200Z - 5 min.)",
@@ -655,7 +658,7 @@ func TestAgeOfSignature(t *testing.T) {
 		maxSkew * 1000:         "Signature expired: ",
 		-maxSkew * 1000:        "Signature not yet current: ",
 	} {
-		sign(r, "{}", aliceKey, aliceSecret, "secretsmanager", now.Add(-skew), "host", "x-amz-date", "x-amz-target")
+		sign(r, aliceKey, aliceSecret, "secretsmanager", now.Add(-skew), "host", "x-amz-date", "x-amz-target")
 		_, err := c.Caller(r, []byte("{}"), now)
 		if say != "" {
 			wantRefused(t, skew.String(), err, invalidSignature, say)
@@ -665,7 +668,7 @@ func TestAgeOfSignature(t *testing.T) {
 	}
 	for _, date := range []string{"00010101T000000Z", "99991231T235959Z"} {
 		at, _ := time.Parse(signatureTime, date)
-		sign(r, "{}", aliceKey, aliceSecret, "secretsmanager", at, "host", "x-amz-date", "x-amz-target")
+		sign(r, aliceKey, aliceSecret, "secretsmanager", at, "host", "x-amz-date", "x-amz-target")
 		_, err := c.Caller(r, []byte("{}"), now)
 		wantRefused(t, date, err, invalidSignature, "Signature ")
 	}
@@ -673,13 +676,13 @@ func TestAgeOfSignature(t *testing.T) {
 
 func TestCallerLeavesTheRequestAsItWas(t *testing.T) {
 	t.Parallel()
-	r := newRequest("{}")
+	r := newRequest()
 	r.URL.RawQuery = "x=a%20b&a=1&a"
 	before := r.Clone(t.Context())
 	_, err := testCredentials(t).Caller(r, nil, time.Now())
 	wantRefused(t, "unsigned", err, missingToken, "")
 	r.URL.RawQuery = "a=&a=1&x=a%20b"
-	sign(r, "{}", aliceKey, aliceSecret, "execute-api", time.Now(), "host", "x-amz-date", "x-amz-target")
+	sign(r, aliceKey, aliceSecret, "execute-api", time.Now(), "host", "x-amz-date", "x-amz-target")
 	r.URL.RawQuery = before.URL.RawQuery // in canonical order it is what was signed
 	signed := r.Clone(t.Context())
 	if _, err := testCredentials(t).Caller(r, []byte("{}"), time.Now()); err != nil {
@@ -694,14 +697,14 @@ func TestCallerLeavesTheRequestAsItWas(t *testing.T) {
 func FuzzCaller(f *testing.F) {
 	c := testCredentials(f)
 	now := time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
-	r := newRequest("{}")
-	sign(r, "{}", aliceKey, bobSecret, "secretsmanager", now, "host", "x-amz-date", "x-amz-target")
+	r := newRequest()
+	sign(r, aliceKey, bobSecret, "secretsmanager", now, "host", "x-amz-date", "x-amz-target")
 	f.Add(r.Header.Get("Authorization"), r.Header.Get("X-Amz-Date"), "", "")
 	f.Add("AWS4-HMAC-SHA256 Credential=a/b, SignedHeaders=;;, Signature=", "20260304T050607Z", "x=1", "x")
 	f.Add("AWS4-HMAC-SHA256 Credential=////,SignedHeaders=authorization;content-length;host;x-amz-date;x-amz-target,Signature=x", "20260304T050607Z", "%", "//")
 	f.Add("AWS4-HMAC-SHA256 ,", "", ";", "\x00")
 	f.Fuzz(func(t *testing.T, header, date, query, path string) {
-		r := newRequest("{}")
+		r := newRequest()
 		r.Header["Authorization"], r.Header["X-Amz-Date"] = []string{header}, []string{date}
 		r.URL.RawQuery, r.URL.Path = query, path
 		if caller, err := c.Caller(r, []byte("{}"), now); err == nil {
@@ -722,8 +725,8 @@ func BenchmarkCredentials(b *testing.B) {
 	now := time.Now()
 	for name, who := range map[string][2]string{"right": {aliceKey, aliceSecret}, "wrong": {aliceKey, bobSecret}, "unknown": {"AKIANOBODY0000000001", aliceSecret}} {
 		b.Run(name, func(b *testing.B) {
-			r := newRequest("{}")
-			sign(r, "{}", who[0], who[1], "secretsmanager", now, "host", "x-amz-date", "x-amz-target")
+			r := newRequest()
+			sign(r, who[0], who[1], "secretsmanager", now, "host", "x-amz-date", "x-amz-target")
 			for b.Loop() {
 				_, err := c.Caller(r, []byte("{}"), now)
 				if (err == nil) != (name == "right") {

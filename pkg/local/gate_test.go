@@ -28,7 +28,7 @@ func TestRefusedSignatureIsLogged(t *testing.T) {
 	} {
 		var log bytes.Buffer
 		gate := &Gate{Bounds: newTestBounds(), Identify: testCredentials(t).Identify, Log: slog.New(slog.NewTextHandler(&log, nil))}
-		r := newRequest("{}")
+		r := newRequest()
 		r.RemoteAddr = "192.0.2.7:1234"
 		r.Header.Set("Authorization", algorithm+" Credential="+credential+rest)
 		answer := httptest.NewRecorder()
@@ -58,7 +58,7 @@ func TestThrottledCallerIsLogged(t *testing.T) {
 		},
 	}
 	for range 2 {
-		gate.ServeHTTP(httptest.NewRecorder(), newRequest("{}"))
+		gate.ServeHTTP(httptest.NewRecorder(), newRequest())
 	}
 	if got, want := log.String(), "code=ThrottlingException caller=arn:aws:iam::111122223333:user/anonymous from=192.0.2.1\n"; !strings.HasSuffix(got, want) {
 		t.Errorf("got %q, want %q at its end", got, want)
