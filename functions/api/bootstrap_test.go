@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"reflect"
 	"regexp"
@@ -156,8 +157,11 @@ func TestEvents(t *testing.T) {
 		t.Errorf("%s is in %s, and this test does not say what its answer is", file, events)
 	}
 
+	printed := p.Stop()
+	wantRecords(t, printed, "CreateSecret", "PutSecretValue", "ForgetEverything", "GetSecretValue", "CreateSecret")
+
 	// What is printed may be quoted JSON in JSON.
-	out := strings.ReplaceAll(p.Stop(), `\`, "")
+	out := strings.ReplaceAll(printed, `\`, "")
 	secrets := secretsOf(t, samples)
 	if len(secrets) < 4 {
 		t.Errorf("only %d secrets in the samples, want at least two strings, a binary and a session token", len(secrets))
@@ -168,6 +172,58 @@ func TestEvents(t *testing.T) {
 				t.Errorf("the function printed the secret %q", s)
 			}
 		}
+	}
+}
+
+// wantRecords wants one audit record for each call, each on a line of its own, and told
+// apart from other lines by the member that queries and subscriptions look at.
+func wantRecords(t *testing.T, printed string, want ...string) {
+	t.Helper()
+	var got []string
+	for text := range strings.Lines(printed) {
+		var line struct{ EventCategory, EventName, Msg string }
+		if err := json.Unmarshal([]byte(text), &line); err != nil {
+			t.Errorf("%q is no JSON: %v", text, err)
+		}
+		switch {
+		case line.EventCategory == "Management":
+			got = append(got, line.EventName)
+		case line.Msg == "":
+			t.Errorf("%q is neither a record nor a line of the log", text)
+		}
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got records of %q, want %q", got, want)
+	}
+}
+
+// A record that cannot be written fails its call: a process that can write nothing
+// answers none.
+func TestRecordThatCannotBeWritten(t *testing.T) {
+	t.Parallel()
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Logf("there is no device that is full, so this was not tested here: %v", err)
+		return
+	}
+	defer func() { _ = full.Close() }()
+	engines := localtest.NewEngines()
+	if err := store.CreateTable(t.Context(), engines.Tables, good["TABLE_NAME"]); err != nil {
+		t.Fatal(err)
+	}
+	samples, api := readEvents(t), runtimetest.New(t)
+	for required, want := range map[string]int{"true": http.StatusInternalServerError, "false": http.StatusOK} {
+		env := but(map[string]string{"KMS_KEY_ID": engines.DefaultKey, "LAMBDA_TASK_ROOT": root(t), "AUDIT_REQUIRED": required})
+		p := runtimetest.Start(t, api, append(engines.Serve(t), environ(env)...), func(cmd *exec.Cmd) { cmd.Stdout = full })
+		res, err := api.Invoke(p, samples["create.json"])
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := answerOf(res)
+		if err != nil || got.Status != want {
+			t.Errorf("AUDIT_REQUIRED=%s: got %+v, %v, want status %d", required, got, err, want)
+		}
+		p.Stop()
 	}
 }
 

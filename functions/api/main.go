@@ -10,10 +10,8 @@ import (
 	"regexp"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
-	awslambda "github.com/aws/aws-sdk-go-v2/service/lambda"
 
 	"github.com/strongroom/strongroom/functions/internal/entry"
 	"github.com/strongroom/strongroom/pkg/api"
@@ -22,7 +20,7 @@ import (
 	"github.com/strongroom/strongroom/pkg/gateway"
 	"github.com/strongroom/strongroom/pkg/policy"
 	"github.com/strongroom/strongroom/pkg/remote"
-	"github.com/strongroom/strongroom/pkg/rotate"
+	"github.com/strongroom/strongroom/pkg/rotate/order"
 	"github.com/strongroom/strongroom/pkg/schedule"
 	"github.com/strongroom/strongroom/pkg/secret"
 	"github.com/strongroom/strongroom/pkg/settings"
@@ -33,7 +31,7 @@ func main() {
 	entry.Start(build, func(s *api.Server) any { return gateway.Handle(s) })
 }
 
-func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (*api.Server, error) {
+func build(getenv func(string) string, log *slog.Logger) (*api.Server, error) {
 	o, err := readOptions(getenv)
 	if err != nil {
 		return nil, err
@@ -42,7 +40,7 @@ func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (*
 	if err != nil {
 		return nil, err
 	}
-	cfg, err := config.LoadDefaultConfig(ctx, config.WithHTTPClient(remote.Client(remote.Attempt)))
+	cfg, err := remote.Config(getenv)
 	if err != nil {
 		return nil, err
 	}
@@ -58,11 +56,13 @@ func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (*
 
 		Policies:      policies,
 		Resources:     policy.NewCache(rememberedPolicies),
-		Trail:         audit.To(cfg, o.AuditLogGroup),
+		Trail:         audit.Lines(os.Stdout),
 		AuditRequired: o.AuditRequired,
 	}
 	if o.RotateFunction != "" {
-		server.Rotator = rotate.Remote{Lambda: awslambda.NewFromConfig(cfg, rotate.Options, rotate.Unhurried), Function: o.RotateFunction}
+		if server.Rotator, err = order.New(context.Background(), cfg, o.RotateFunction); err != nil {
+			return nil, err
+		}
 	}
 	return server, nil
 }
@@ -90,7 +90,6 @@ type options struct {
 	Policies            string        // POLICIES, a file beside the program
 	RotateFunction      string        // ROTATE_FUNCTION, empty to leave rotations to its schedule
 	MinRotationInterval time.Duration // MIN_ROTATION_INTERVAL
-	AuditLogGroup       string        // AUDIT_LOG_GROUP
 	AuditRequired       bool          // AUDIT_REQUIRED
 }
 
@@ -99,7 +98,7 @@ var keyID = regexp.MustCompile(`^(arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/)?[A-
 
 var (
 	fileName       = regexp.MustCompile(`^[A-Za-z0-9_.-]+$`)
-	rotateFunction = regexp.MustCompile(`^[A-Za-z0-9:_-]{1,170}$`)
+	rotateFunction = regexp.MustCompile(`^[A-Za-z0-9:_-]+$`)
 )
 
 func readOptions(getenv func(string) string) (options, error) {
@@ -115,7 +114,6 @@ func readOptions(getenv func(string) string) (options, error) {
 		Policies:            r.Text("POLICIES", "policies.json", fileName, "the name of a file beside the program"),
 		RotateFunction:      r.Optional("ROTATE_FUNCTION", rotateFunction, "the ARN or the name of a Lambda function"),
 		MinRotationInterval: r.Between("MIN_ROTATION_INTERVAL", schedule.Least, schedule.Shortest, schedule.Least),
-		AuditLogGroup:       r.AuditLogGroup(),
 		AuditRequired:       r.Yes("AUDIT_REQUIRED", true),
 	}
 	err := r.Err()

@@ -7,9 +7,9 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"os"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
 	"github.com/strongroom/strongroom/functions/internal/entry"
@@ -34,20 +34,20 @@ func main() {
 	entry.Start(build, func(p *prune.Pruner) any { return handle(p) })
 }
 
-func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (*prune.Pruner, error) {
+func build(getenv func(string) string, log *slog.Logger) (*prune.Pruner, error) {
 	r := settings.Reader{Get: getenv}
-	table, arns, retention, group := r.Table(), r.ARNs(), r.Retention(), r.AuditLogGroup()
+	table, arns, retention := r.Table(), r.ARNs(), r.Retention()
 	if err := r.Err(); err != nil {
 		return nil, err
 	}
-	cfg, err := config.LoadDefaultConfig(ctx, config.WithHTTPClient(remote.Client(remote.Attempt)))
+	cfg, err := remote.Config(getenv)
 	if err != nil {
 		return nil, err
 	}
 	return &prune.Pruner{
 		Store:     store.New(dynamodb.NewFromConfig(cfg), table, arns),
 		Retention: retention,
-		Trail:     audit.To(cfg, group),
+		Trail:     audit.Lines(os.Stdout),
 		Most:      most,
 		Margin:    margin,
 		Log:       log,

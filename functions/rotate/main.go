@@ -7,9 +7,9 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"os"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	awslambda "github.com/aws/aws-sdk-go-v2/service/lambda"
 
@@ -17,6 +17,7 @@ import (
 	"github.com/strongroom/strongroom/pkg/audit"
 	"github.com/strongroom/strongroom/pkg/remote"
 	"github.com/strongroom/strongroom/pkg/rotate"
+	"github.com/strongroom/strongroom/pkg/rotate/order"
 	"github.com/strongroom/strongroom/pkg/secret"
 	"github.com/strongroom/strongroom/pkg/settings"
 	"github.com/strongroom/strongroom/pkg/store"
@@ -35,16 +36,15 @@ type function struct {
 	arns secret.ARNs
 }
 
-func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (*function, error) {
+func build(getenv func(string) string, log *slog.Logger) (*function, error) {
 	r := settings.Reader{Get: getenv}
 	table, arns := r.Table(), r.ARNs()
 	step := r.Number("ROTATION_STEP_SECONDS", 60, 1, maxStep, "seconds")
 	parallel := r.Number("ROTATIONS_AT_ONCE", 20, 1, 1000, "rotations")
-	group := r.AuditLogGroup()
 	if err := r.Err(); err != nil {
 		return nil, err
 	}
-	cfg, err := config.LoadDefaultConfig(ctx, config.WithHTTPClient(remote.Client(remote.Attempt)))
+	cfg, err := remote.Config(getenv)
 	if err != nil {
 		return nil, err
 	}
@@ -55,32 +55,32 @@ func build(ctx context.Context, getenv func(string) string, log *slog.Logger) (*
 		RetryDelay:  time.Minute,
 		Parallel:    parallel,
 		Log:         log,
-		OnEvent:     rotate.Recorder(audit.To(cfg, group), log),
+		OnEvent:     rotate.Recorder(audit.Lines(os.Stdout), log),
 	}, arns}, nil
 }
 
 // handle does what an order says; the event of the schedule, which is none, means
 // all that is due.
 func (f *function) handle(ctx context.Context, event json.RawMessage) (any, error) {
-	var order rotate.Order
-	if err := json.Unmarshal(event, &order); err != nil {
+	var asked order.Order
+	if err := json.Unmarshal(event, &asked); err != nil {
 		return nil, errors.New("the event is no order to rotate")
 	}
 	switch {
-	case order.Check != "":
-		return f.check(ctx, order.Check)
-	case order.SecretID != "":
-		return nil, f.rotate(ctx, order.SecretID)
+	case asked.Check != "":
+		return f.check(ctx, asked.Check)
+	case asked.SecretID != "":
+		return nil, f.rotate(ctx, asked.SecretID)
 	}
 	return nil, f.run(ctx)
 }
 
-func (f *function) check(ctx context.Context, name string) (rotate.Answer, error) {
+func (f *function) check(ctx context.Context, name string) (order.Answer, error) {
 	err := f.Check(ctx, name)
 	if errors.Is(err, secret.NotInvokable) {
-		return rotate.Answer{}, nil
+		return order.Answer{}, nil
 	}
-	return rotate.Answer{Invokable: err == nil}, err
+	return order.Answer{Invokable: err == nil}, err
 }
 
 func (f *function) rotate(ctx context.Context, arn string) error {

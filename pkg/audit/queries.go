@@ -1,6 +1,16 @@
 package audit
 
-// A Query is one for CloudWatch Logs Insights over a log group of records.
+// In the cloud records stand among other lines of a function's log, told apart by a
+// member that no other line has at its top: OnlyRecords keeps them alone in a query of
+// CloudWatch Logs Insights, Pattern in a metric filter or a subscription.
+//
+// https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/FilterAndPatternSyntax.html
+const (
+	OnlyRecords = `filter eventCategory = "Management"`
+	Pattern     = `{ $.eventCategory = "Management" }`
+)
+
+// A Query is one for CloudWatch Logs Insights over the log groups of functions.
 type Query struct{ Name, Text string }
 
 // Parts of the queries. Insights names nested members by a path with dots, and list
@@ -21,7 +31,7 @@ const (
 var Queries = []Query{
 	{
 		"Who read a secret",
-		`fields @timestamp, eventName, sourceIPAddress, ` + caller + `, ` + aSecret + "\n" +
+		OnlyRecords + "\n| " + `fields @timestamp, eventName, sourceIPAddress, ` + caller + `, ` + aSecret + "\n" +
 			onlyOne +
 			`| filter eventName = "GetSecretValue" and not ispresent(errorCode)
 | display @timestamp, caller, secret, sourceIPAddress
@@ -30,7 +40,7 @@ var Queries = []Query{
 	},
 	{
 		"Denied calls by caller",
-		`fields ` + role + `, ` + aSecret + `
+		OnlyRecords + "\n| " + `fields ` + role + `, ` + aSecret + `
 | filter errorCode = "AccessDeniedException"
 | stats count(*) as calls, count_distinct(secret) as secrets, latest(@timestamp) as last by caller, eventName
 | sort calls desc
@@ -38,7 +48,7 @@ var Queries = []Query{
 	},
 	{
 		"Changes of a secret",
-		`fields @timestamp, eventName, errorCode, errorMessage, sourceIPAddress, ` + caller + `, ` + aSecret + "\n" +
+		OnlyRecords + "\n| " + `fields @timestamp, eventName, errorCode, errorMessage, sourceIPAddress, ` + caller + `, ` + aSecret + "\n" +
 			onlyOne +
 			`| filter eventName not like /^(Get|BatchGet|Describe|List|Validate)/
 | display @timestamp, eventName, caller, secret, errorCode, errorMessage, sourceIPAddress
@@ -47,14 +57,14 @@ var Queries = []Query{
 	},
 	{
 		"Failed rotations",
-		`fields @timestamp, eventName, additionalEventData.SecretId as secret, errorMessage
+		OnlyRecords + "\n| " + `fields @timestamp, eventName, additionalEventData.SecretId as secret, errorMessage
 | filter eventName in ["RotationFailed", "RotationAbandoned", "TestRotationFailed"]
 | sort @timestamp desc
 | limit 1000`,
 	},
 	{
 		"Callers by number of calls",
-		`fields ` + role + `
+		OnlyRecords + "\n| " + `fields ` + role + `
 | filter eventType = "AwsApiCall"
 | stats count(*) as calls, count(errorCode) as failed, latest(@timestamp) as last by caller
 | sort calls desc
@@ -62,7 +72,7 @@ var Queries = []Query{
 	},
 	{
 		"Values read per hour",
-		`filter eventName = "GetSecretValue" and not ispresent(errorCode)
+		OnlyRecords + "\n| " + `filter eventName = "GetSecretValue" and not ispresent(errorCode)
 | stats count(*) as reads by bin(1h)`,
 	},
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync"
 
 	"github.com/strongroom/strongroom/pkg/secret"
 )
@@ -197,11 +198,15 @@ var (
 // Here the form decides. None has a wildcard: "you cannot use a wildcard to match
 // part of a principal name or ARN".
 var (
-	awsPrincipal = regexp.MustCompile(`^(\*|[0-9]{12}` +
-		`|arn:aws[a-z-]*:iam::[0-9]{12}:root` +
-		`|arn:aws[a-z-]*:iam::[0-9]{12}:(user|role)/([!-)+->@-~]+/)?[\w+=,.@-]{1,64}` +
-		`|arn:aws[a-z-]*:sts::[0-9]{12}:assumed-role/[\w+=,.@-]{1,64}/[\w+=,.@-]{2,64}` +
-		`|arn:aws[a-z-]*:sts::[0-9]{12}:federated-user/[\w+=,.@-]{2,32})$`)
+	// Compiled when a policy is parsed that needs it: the counts in it make that slow, and
+	// a function starts without one.
+	awsPrincipal = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`^(\*|[0-9]{12}` +
+			`|arn:aws[a-z-]*:iam::[0-9]{12}:root` +
+			`|arn:aws[a-z-]*:iam::[0-9]{12}:(user|role)/([!-)+->@-~]+/)?[\w+=,.@-]{1,64}` +
+			`|arn:aws[a-z-]*:sts::[0-9]{12}:assumed-role/[\w+=,.@-]{1,64}/[\w+=,.@-]{2,64}` +
+			`|arn:aws[a-z-]*:sts::[0-9]{12}:federated-user/[\w+=,.@-]{2,32})$`)
+	})
 
 	// servicePrincipal: only AWS knows which services there are.
 	servicePrincipal = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*\.amazonaws\.com(\.cn)?$`)
@@ -254,7 +259,7 @@ func parsePrincipal(kind, id string) (principal, error) {
 		return principal{kind: everyone}, nil
 	case kind == "AWS" && isAccount(id):
 		return principal{kind: account, account: id}, nil
-	case kind == "AWS" && awsPrincipal.MatchString(id):
+	case kind == "AWS" && awsPrincipal().MatchString(id):
 		return parseARN(id), nil
 	case kind == "Federated" && federatedPrincipal.MatchString(id):
 		return principal{kind: identityProvider, name: id}, nil

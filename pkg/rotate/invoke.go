@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/aws/ratelimit"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
@@ -29,13 +28,7 @@ type Lambda interface {
 // Options are for the client that a [Rotator] is given: it repeats what was refused
 // for being too much at once, and nothing else. A step that may have run is left to
 // the next attempt, since two at the same time are more than a function may expect.
-func Options(o *lambda.Options) {
-	o.Retryer = retry.NewStandard(func(o *retry.StandardOptions) {
-		o.MaxAttempts = 6
-		o.RateLimiter = ratelimit.None // or those that are throttled together would use up each other's tries
-		o.Retryables = []retry.IsErrorRetryable{retry.RetryableErrorCode{Codes: retry.DefaultThrottleErrorCodes}}
-	})
-}
+func Options(o *lambda.Options) { o.Retryer = remote.RetryThrottled() }
 
 // Unhurried has an invocation take as long as its context allows: steps of a rotation
 // take longer than calls of other services may.

@@ -2,66 +2,11 @@ package rotate
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"log/slog"
 	"sync"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/lambda"
-	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
-
 	"github.com/strongroom/strongroom/pkg/secret"
 )
-
-// An Order is what functions/rotate is asked by functions/api: to run the rotation of
-// a secret, or whether a rotation function can be invoked. Of the schedule, which
-// asks to run all that is due, it is empty.
-type Order struct {
-	SecretID string `json:"SecretId,omitempty"` // ARN
-	Check    string `json:",omitempty"`         // rotation function
-}
-
-// An Answer is what functions/rotate answers a Check.
-type Answer struct{ Invokable bool }
-
-// Remote has the rotations run by functions/rotate, so that nobody else may invoke
-// rotation functions. It is the api.Rotator in the cloud.
-type Remote struct {
-	Lambda Lambda
-	// Function is the name or ARN of functions/rotate.
-	Function string
-}
-
-// Check asks whether a rotation function can be invoked.
-func (r Remote) Check(ctx context.Context, function string) error {
-	out, err := r.invoke(ctx, types.InvocationTypeRequestResponse, Order{Check: function})
-	if err != nil {
-		return err
-	}
-	var answer Answer
-	if err := json.Unmarshal(out.Payload, &answer); err != nil || out.FunctionError != nil || isError(out.Payload) {
-		return errors.New("functions/rotate did not say whether the rotation function can be invoked; its log says why")
-	}
-	if !answer.Invokable {
-		return secret.NotInvokable
-	}
-	return nil
-}
-
-// Start has a rotation begun, and does not wait for its end.
-func (r Remote) Start(ctx context.Context, arn string) error {
-	_, err := r.invoke(ctx, types.InvocationTypeEvent, Order{SecretID: arn})
-	return err
-}
-
-func (r Remote) invoke(ctx context.Context, how types.InvocationType, o Order) (*lambda.InvokeOutput, error) {
-	text, err := json.Marshal(o)
-	if err != nil {
-		return nil, err
-	}
-	return r.Lambda.Invoke(ctx, &lambda.InvokeInput{FunctionName: aws.String(r.Function), InvocationType: how, Payload: text})
-}
 
 // Background runs rotations in this process, until its context ends. It is the
 // api.Rotator of the local server.

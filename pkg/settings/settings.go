@@ -24,7 +24,7 @@ type Reader struct {
 func (r *Reader) Err() error { return errors.Join(r.wrong...) }
 
 var (
-	tableName = regexp.MustCompile(`^[A-Za-z0-9_.-]{3,255}$`)
+	tableName = regexp.MustCompile(`^[A-Za-z0-9_.-]{3,}$`)
 	partition = regexp.MustCompile(`^aws(-[a-z]+)*$`)
 	region    = regexp.MustCompile(`^[a-z]+(-[a-z]+)+-[0-9]+$`)
 	account   = regexp.MustCompile(`^[0-9]{12}$`)
@@ -39,9 +39,14 @@ func (r *Reader) Table() string {
 func (r *Reader) ARNs() secret.ARNs {
 	return secret.ARNs{
 		Partition: r.Text("PARTITION", "aws", partition, "a partition such as aws or aws-cn"),
-		Region:    r.Text("AWS_REGION", "", region, "a Region such as eu-central-1"),
+		Region:    r.Region(),
 		Account:   r.Text("ACCOUNT_ID", "", account, "the 12 digits of an AWS account"),
 	}
+}
+
+// Region is where the function runs, in AWS_REGION.
+func (r *Reader) Region() string {
+	return r.Text("AWS_REGION", "", region, "a Region such as eu-central-1")
 }
 
 // Retention is which versions without a label a secret keeps, from MAX_VERSIONS
@@ -109,14 +114,6 @@ func (r *Reader) Between(name string, unset, least, most time.Duration) time.Dur
 		r.refuse(name, r.Get(name), fmt.Sprintf("a duration from %s to %s", least, most))
 	}
 	return d
-}
-
-var logGroup = regexp.MustCompile(`^[A-Za-z0-9_./#-]{1,512}$`)
-
-// AuditLogGroup is the log group that audit records go to, in AUDIT_LOG_GROUP; empty
-// for the function's own log.
-func (r *Reader) AuditLogGroup() string {
-	return r.Optional("AUDIT_LOG_GROUP", logGroup, "the name of a log group")
 }
 
 func (r *Reader) value(name, unset string) string {

@@ -2,7 +2,6 @@
 package entry
 
 import (
-	"context"
 	"log/slog"
 	"os"
 
@@ -11,12 +10,12 @@ import (
 
 // Start builds what the function is, of the environment, and lets Lambda call its
 // handler. A function that cannot be built says why in its log and ends.
-func Start[T any](build func(context.Context, func(string) string, *slog.Logger) (T, error), handler func(T) any) {
+func Start[T any](build func(getenv func(string) string, log *slog.Logger) (T, error), handler func(T) any) {
 	log := slog.New(slog.NewJSONHandler(os.Stdout, nil))
 	// The Lambda library logs with the standard logger, and failures only.
 	slog.SetLogLoggerLevel(slog.LevelError)
 	slog.SetDefault(log)
-	built, err := build(context.Background(), os.Getenv, log)
+	built, err := build(os.Getenv, log)
 	if err != nil {
 		log.Error("the function cannot start", "error", err)
 		os.Exit(1)

@@ -2,11 +2,15 @@ package runtimetest
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 )
@@ -33,13 +37,39 @@ func Main(m *testing.M) {
 // Lambda but for this machine.
 var bootstrap = sync.OnceValues(func() (string, error) {
 	path := filepath.Join(buildDir, "bootstrap")
-	cmd := exec.Command("go", "build", "-trimpath", "-tags", "lambda.norpc", "-ldflags", "-s -w", "-o", path, ".") //nolint:gosec // a path of our own
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFIPS140=v1.0.0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build the function: %w\n%s", err, out)
-	}
-	return path, nil
+	return path, Build(path, ".", runtime.GOOS, runtime.GOARCH)
 })
+
+// Build builds a function as the Makefile packages it, for an operating system and an
+// architecture.
+func Build(path, function, system, architecture string) error {
+	command, err := packaging()
+	if err != nil {
+		return err
+	}
+	command = strings.Replace(command, "GOOS=linux GOARCH=arm64", "GOOS="+system+" GOARCH="+architecture, 1)
+	out, err := exec.Command("sh", "-c", command+` -o "$0" "$1"`, path, function).CombinedOutput() //nolint:gosec // our own Makefile's
+	if err != nil {
+		return fmt.Errorf("build the function: %w\n%s", err, out)
+	}
+	return nil
+}
+
+var lambda = regexp.MustCompile(`(?m)^LAMBDA := ((?:.*\\\n)*.*)$`)
+
+// packaging is the command of the Makefile, without what to build.
+func packaging() (string, error) {
+	_, here, _, _ := runtime.Caller(0)
+	text, err := os.ReadFile(filepath.Join(filepath.Dir(here), "../../../Makefile"))
+	if err != nil {
+		return "", err
+	}
+	found := lambda.FindSubmatch(text)
+	if found == nil {
+		return "", errors.New("the Makefile does not say how functions are packaged")
+	}
+	return strings.ReplaceAll(string(found[1]), "\\\n", " "), nil
+}
 
 // A Process is a running bootstrap.
 type Process struct {
@@ -49,8 +79,9 @@ type Process struct {
 	err  error         // how it ended
 }
 
-// Start runs the bootstrap with these variables and no others.
-func Start(t *testing.T, api *API, env []string) *Process {
+// Start runs the bootstrap with these variables and no others, and otherwise as the
+// options have it.
+func Start(t *testing.T, api *API, env []string, options ...func(*exec.Cmd)) *Process {
 	t.Helper()
 	path, err := bootstrap()
 	if err != nil {
@@ -59,6 +90,9 @@ func Start(t *testing.T, api *API, env []string) *Process {
 	p := &Process{Cmd: exec.Command(path), Done: make(chan struct{})} //nolint:gosec // what was built
 	p.Cmd.Env = append(slices.Clone(env), "AWS_LAMBDA_RUNTIME_API="+api.Listener.Addr().String())
 	p.Cmd.Stdout, p.Cmd.Stderr = &p.Out, &p.Out
+	for _, option := range options {
+		option(p.Cmd)
+	}
 	if err := p.Cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
