@@ -30,7 +30,8 @@ const (
 	below = "LessThanThreshold"
 )
 
-// alarms are those that every job has.
+// alarms are those that every job has. The metrics of our own are written only when
+// there is something to tell: one that is missing is a good one, and costs nothing.
 func (j job) alarms(b base, f awslambda.Function, failures awssqs.Queue) []alarm {
 	function, queue := dimension("FunctionName", f.FunctionName()), dimension("QueueName", failures.QueueName())
 	name := "functions/" + j.name
@@ -41,7 +42,7 @@ func (j job) alarms(b base, f awslambda.Function, failures awssqs.Queue) []alarm
 		},
 		{
 			j.id + "Behind", fmt.Sprintf("What %s left undone is due for more than %d minutes.", name, j.late),
-			metrics.Namespace, j.behind, deployment(b), "Maximum", above, 60 * j.late, j.window, 1, "ignore",
+			metrics.Namespace, j.behind, deployment(b), "Maximum", above, 60 * j.late, j.window, 1, "notBreaching",
 		},
 		{
 			j.id + "Missing", fmt.Sprintf("Nothing has started %s for %d minutes.", name, j.silent*j.window),

@@ -20,7 +20,7 @@ func TestAlarms(t *testing.T) {
 		return object{
 			"Namespace": "Strongroom", "MetricName": metric, "Dimensions": table, "Statistic": "Sum",
 			"ComparisonOperator": "GreaterThanThreshold", "Threshold": 0,
-			"Period": 20 * 60, "EvaluationPeriods": 1, "TreatMissingData": "ignore",
+			"Period": 20 * 60, "EvaluationPeriods": 1, "TreatMissingData": "notBreaching",
 		}
 	}
 	want := map[string]object{
@@ -39,7 +39,7 @@ func TestAlarms(t *testing.T) {
 			job.id + "Behind": {
 				"Namespace": "Strongroom", "MetricName": job.behind, "Dimensions": table, "Statistic": "Maximum",
 				"ComparisonOperator": "GreaterThanThreshold", "Threshold": 60 * job.late,
-				"Period": 60 * job.window, "EvaluationPeriods": 1, "TreatMissingData": "ignore",
+				"Period": 60 * job.window, "EvaluationPeriods": 1, "TreatMissingData": "notBreaching",
 			},
 			job.id + "Missing": {
 				"Namespace": "AWS/Lambda", "MetricName": "Invocations", "Dimensions": function, "Statistic": "Sum",
@@ -70,15 +70,24 @@ func TestAlarms(t *testing.T) {
 func TestMetricsAreWhatIsWritten(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
-	lines := map[string][]slog.Attr{
-		"PruneBehind":      prune.Metrics("secrets", prune.Summary{}, now),
-		"RotateBehind":     rotate.Metrics("secrets", rotate.Summary{}, now),
-		"RotationsFailed":  rotate.Metrics("secrets", rotate.Summary{}, now),
-		"RotationsGivenUp": rotate.Metrics("secrets", rotate.Summary{}, now),
-	}
+	due := now.Add(-time.Minute)
+	pruned := prune.Metrics("secrets", prune.Summary{OldestDue: due}, now)
+	rotated := rotate.Metrics("secrets", rotate.Summary{OldestDue: due, Outcomes: map[rotate.Outcome]int{rotate.GivenUp: 1}}, now)
+	lines := map[string][]slog.Attr{"PruneBehind": pruned, "RotateBehind": rotated, "RotationsFailed": rotated, "RotationsGivenUp": rotated}
 	for _, alarm := range stack(t).all("AWS::CloudWatch::Alarm") {
 		if alarm.Properties["Namespace"] == metrics.Namespace {
 			isWritten(t, alarm, lines[alarm.ID])
+		}
+	}
+}
+
+// TestNoMetricIsWrittenForNothing, nor any that no alarm looks at: each costs money.
+func TestNoMetricIsWrittenForNothing(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	for _, attr := range slices.Concat(prune.Metrics("secrets", prune.Summary{Secrets: 1}, now), rotate.Metrics("secrets", rotate.Summary{Secrets: 1}, now)) {
+		if attr.Key == "_aws" {
+			t.Errorf("a run that left nothing writes %v", attr.Value)
 		}
 	}
 }

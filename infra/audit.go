@@ -1,7 +1,6 @@
 package main
 
 import (
-	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
 	"github.com/aws/jsii-runtime-go"
@@ -9,56 +8,61 @@ import (
 	"github.com/strongroom/strongroom/pkg/audit"
 )
 
-// writeAudit is what audit.Logs needs. As with logs, the group is there; and what
-// is in it can neither be read nor removed.
-func writeAudit(trail awslogs.LogGroup) awsiam.PolicyStatement {
-	return allow("WriteAudit", nil, jsii.Strings(*trail.LogGroupArn()), "logs:CreateLogStream", "logs:PutLogEvents")
-}
-
-// auditOf tells a function where records go.
-func auditOf(b base) map[string]*string {
-	return map[string]*string{"AUDIT_LOG_GROUP": b.logs.audit.LogGroupName()}
+// trail is where audit records are: among the other lines of the functions' logs.
+func (l logGroups) trail() []awslogs.LogGroup {
+	return []awslogs.LogGroup{l.api, l.prune, l.rotate}
 }
 
 // newQueries saves the queries of the audit trail in CloudWatch Logs Insights, in a
 // folder that has the stack's name.
 func newQueries(b base) {
+	var groups []any
+	for _, group := range b.logs.trail() {
+		groups = append(groups, group.LogGroupName())
+	}
 	for _, q := range audit.Queries {
 		awslogs.NewCfnQueryDefinition(b.stack, jsii.String("Query "+q.Name), &awslogs.CfnQueryDefinitionProps{
 			Name:          jsii.String(b.set.stackName + "/" + q.Name),
 			QueryString:   jsii.String(q.Text),
-			LogGroupNames: &[]any{b.logs.audit.LogGroupName()},
+			LogGroupNames: &groups,
 		})
 	}
 }
 
-// newSubscription sends every record on, where that is wanted. What CloudWatch Logs
-// needs for it is a permission on a Lambda function, which is given here and holds
-// for this log group alone; for a stream the operator's role, which has to trust
-// logs.amazonaws.com; and for a destination of its own nothing, since that has a
+// newSubscriptions send every record on, where that is wanted, and no other line. What
+// CloudWatch Logs needs for it is a permission on a Lambda function, which is given here
+// and holds for these log groups alone; for a stream the operator's role, which has to
+// trust logs.amazonaws.com; and for a destination of its own nothing, since that has a
 // policy that says who may send.
 // https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/SubscriptionFilters.html
-func newSubscription(b base) {
-	arn, role := b.set.auditSubscriptionArn, b.set.auditSubscriptionRoleArn
-	if arn == "" {
+func newSubscriptions(b base) {
+	if b.set.auditSubscriptionArn == "" {
 		return
 	}
+	for _, group := range b.logs.trail() {
+		newSubscription(b, group)
+	}
+}
+
+func newSubscription(b base, group awslogs.LogGroup) {
+	arn, role := b.set.auditSubscriptionArn, b.set.auditSubscriptionRoleArn
+	of := *group.Node().Id()
 	props := &awslogs.CfnSubscriptionFilterProps{
-		LogGroupName:   b.logs.audit.LogGroupName(),
-		FilterPattern:  jsii.String(""), // everything
+		LogGroupName:   group.LogGroupName(),
+		FilterPattern:  jsii.String(audit.Pattern),
 		DestinationArn: &arn,
 	}
 	if role != "" {
 		props.RoleArn = &role
 	}
-	filter := awslogs.NewCfnSubscriptionFilter(b.stack, jsii.String("AuditSubscription"), props)
+	filter := awslogs.NewCfnSubscriptionFilter(b.stack, jsii.String(of+"Subscription"), props)
 	if lambdaARNs.MatchString(arn) {
-		filter.AddResourceDependency(awslambda.NewCfnPermission(b.stack, jsii.String("AuditSubscriber"), &awslambda.CfnPermissionProps{
+		filter.AddResourceDependency(awslambda.NewCfnPermission(b.stack, jsii.String(of+"Subscriber"), &awslambda.CfnPermissionProps{
 			FunctionName:  &arn,
 			Action:        jsii.String("lambda:InvokeFunction"),
 			Principal:     jsii.String("logs.amazonaws.com"),
 			SourceAccount: b.stack.Account(),
-			SourceArn:     b.logs.audit.LogGroupArn(),
+			SourceArn:     group.LogGroupArn(),
 		}), nil)
 	}
 }

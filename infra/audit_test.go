@@ -6,20 +6,53 @@ import (
 	"github.com/strongroom/strongroom/pkg/audit"
 )
 
-// audit is the log group of the audit trail.
-func (m template) audit(t *testing.T) resource {
+// trail are the log groups of the functions, with the audit records in them.
+func (m template) trail(t *testing.T) []resource {
 	t.Helper()
-	return m.with(t, "AWS::Logs::LogGroup", "LogGroupName", "/strongroom/"+m.ref(t, "AWS::ApiGateway::RestApi")+"/audit")
+	var groups []resource
+	for _, name := range []string{apiName, pruneName, rotateName} {
+		groups = append(groups, m.logsOf(t, m.function(t, name)))
+	}
+	return groups
 }
 
-// writeAudit is the only right to the trail that anybody has.
-func (m template) writeAudit(t *testing.T) object {
+// writeLogs are the rights to the trail that a function has: to add to its own log.
+func (m template) writeLogs(t *testing.T, function resource) []object {
 	t.Helper()
-	return object{
-		"Sid":      "WriteAudit",
+	logs := m.logsOf(t, function)
+	return append([]object{{
+		"Sid":      "WriteLogs",
 		"Effect":   "Allow",
 		"Action":   []string{"logs:CreateLogStream", "logs:PutLogEvents"},
-		"Resource": "${" + m.audit(t).ID + ".Arn}",
+		"Resource": "${" + logs.ID + ".Arn}",
+	}}, m.encryptLogs(t, logs)...)
+}
+
+// encryptLogs are the rights to the key that CloudWatch Logs may ask of a writer.
+func (m template) encryptLogs(t *testing.T, groups ...resource) []object {
+	t.Helper()
+	var arns []string
+	for _, group := range groups {
+		arns = append(arns, "arn:${AWS::Partition}:logs:${AWS::Region}:${AWS::AccountId}:log-group:${"+group.ID+"}")
+	}
+	via := object{"kms:ViaService": "logs.${AWS::Region}.amazonaws.com"}
+	return []object{
+		{
+			"Sid":    "EncryptLogs",
+			"Effect": "Allow",
+			"Action": []string{
+				"kms:Encrypt", "kms:Decrypt", "kms:ReEncryptFrom", "kms:ReEncryptTo", "kms:GenerateDataKey", "kms:GenerateDataKeyWithoutPlaintext",
+			},
+			"Resource":  m.arn(t, "AWS::KMS::Key"),
+			"Condition": object{"StringEquals": via, "ArnEquals": object{"kms:EncryptionContext:aws:logs:arn": arns}},
+		},
+		{
+			"Sid":       "DescribeLogsKey",
+			"Effect":    "Allow",
+			"Action":    "kms:DescribeKey",
+			"Resource":  m.arn(t, "AWS::KMS::Key"),
+			"Condition": object{"StringEquals": via},
+		},
 	}
 }
 
@@ -29,9 +62,13 @@ func TestQueries(t *testing.T) {
 	for _, r := range stack(t).all("AWS::Logs::QueryDefinition") {
 		got[r.Properties["Name"].(string)] = r.Properties
 	}
+	var groups []string
+	for _, group := range stack(t).trail(t) {
+		groups = append(groups, "${"+group.ID+"}")
+	}
 	for _, q := range audit.Queries {
 		name := "Vault/" + q.Name
-		want[name] = object{"Name": name, "QueryString": q.Text, "LogGroupNames": []string{"${" + stack(t).audit(t).ID + "}"}}
+		want[name] = object{"Name": name, "QueryString": q.Text, "LogGroupNames": groups}
 	}
 	same(t, "queries", got, want)
 }
@@ -42,19 +79,22 @@ func TestSubscriptionToAFunction(t *testing.T) {
 	t.Parallel()
 	const function = "arn:aws:lambda:eu-central-1:111122223333:function:siem:live"
 	chosen := synthesizeWith(t, object{"auditSubscriptionArn": function})
-	filter := chosen.one(t, "AWS::Logs::SubscriptionFilter")
-	same(t, "subscription", filter.Properties, object{
-		"LogGroupName":   "${" + chosen.audit(t).ID + "}",
-		"FilterPattern":  "",
-		"DestinationArn": function,
-	})
-	permission := chosen.with(t, "AWS::Lambda::Permission", "FunctionName", function)
-	same(t, "permission", permission.Properties, object{
-		"FunctionName":  function,
-		"Action":        "lambda:InvokeFunction",
-		"Principal":     "logs.amazonaws.com",
-		"SourceAccount": "${AWS::AccountId}",
-		"SourceArn":     "${" + chosen.audit(t).ID + ".Arn}",
-	})
-	same(t, "what the subscription waits for", filter.DependsOn, []string{permission.ID})
+	same(t, "subscriptions", len(chosen.all("AWS::Logs::SubscriptionFilter")), 3)
+	for _, group := range chosen.trail(t) {
+		filter := chosen.with(t, "AWS::Logs::SubscriptionFilter", "LogGroupName", "${"+group.ID+"}")
+		same(t, "subscription", filter.Properties, object{
+			"LogGroupName":   "${" + group.ID + "}",
+			"FilterPattern":  `{ $.eventCategory = "Management" }`,
+			"DestinationArn": function,
+		})
+		permission := chosen.with(t, "AWS::Lambda::Permission", "SourceArn", "${"+group.ID+".Arn}")
+		same(t, "permission", permission.Properties, object{
+			"FunctionName":  function,
+			"Action":        "lambda:InvokeFunction",
+			"Principal":     "logs.amazonaws.com",
+			"SourceAccount": "${AWS::AccountId}",
+			"SourceArn":     "${" + group.ID + ".Arn}",
+		})
+		same(t, "what the subscription waits for", filter.DependsOn, []string{permission.ID})
+	}
 }

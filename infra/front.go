@@ -126,10 +126,10 @@ func quote(s string) string {
 	return string(quoted)
 }
 
-// A logNameSet names the stack's log groups: those of the functions; the audit
-// trail that they keep; the API's access log; and the log of what went wrong in the
-// API itself, whose name API Gateway gives.
-type logNameSet struct{ api, prune, rotate, audit, access, execution string }
+// A logNameSet names the stack's log groups: those of the functions, with the audit
+// trail in them; the API's access log; and the log of what went wrong in the API
+// itself, whose name API Gateway gives.
+type logNameSet struct{ api, prune, rotate, access, execution string }
 
 // logNames name the groups after the API, whose ID is new for every stack: a
 // stack made again finds none of these in its way.
@@ -139,7 +139,6 @@ func logNames(api awsapigateway.RestApi) logNameSet {
 		api:       "/strongroom/" + id + "/" + apiName,
 		prune:     "/strongroom/" + id + "/" + pruneName,
 		rotate:    "/strongroom/" + id + "/" + rotateName,
-		audit:     "/strongroom/" + id + "/audit",
 		access:    "/strongroom/" + id + "/access",
 		execution: "API-Gateway-Execution-Logs_" + id + "/" + stageName,
 	}
@@ -154,7 +153,7 @@ func logARN(stack awscdk.Stack, name string) string {
 	})
 }
 
-type logGroups struct{ api, prune, rotate, audit, access, execution awslogs.LogGroup }
+type logGroups struct{ api, prune, rotate, access, execution awslogs.LogGroup }
 
 func newLogGroups(stack awscdk.Stack, key awskms.Key, names logNameSet, set settings) logGroups {
 	group := func(id, name string, days int) awslogs.LogGroup {
@@ -167,10 +166,9 @@ func newLogGroups(stack awscdk.Stack, key awskms.Key, names logNameSet, set sett
 		return group
 	}
 	return logGroups{
-		api:       group("ApiLogs", names.api, set.logRetentionDays),
-		prune:     group("PruneLogs", names.prune, set.logRetentionDays),
-		rotate:    group("RotateLogs", names.rotate, set.logRetentionDays),
-		audit:     group("AuditLogs", names.audit, set.auditRetentionDays),
+		api:       group("ApiLogs", names.api, set.auditRetentionDays),
+		prune:     group("PruneLogs", names.prune, set.auditRetentionDays),
+		rotate:    group("RotateLogs", names.rotate, set.auditRetentionDays),
 		access:    group("AccessLogs", names.access, set.logRetentionDays),
 		execution: group("ExecutionLogs", names.execution, set.logRetentionDays),
 	}

@@ -13,12 +13,13 @@ import (
 // starts: the schedule alone never has two at once.
 const pruneMinutes = 5
 
-// pruning gives a start up when the next one comes.
+// pruning gives a start up when the next one comes. Its alarms look further back than
+// from one run's begin to the next one's end: see [rotating].
 func pruning(set settings) job {
 	return job{
 		id: "Prune", name: pruneName,
 		every: set.pruneEveryMinutes, patience: set.pruneEveryMinutes,
-		window: set.pruneEveryMinutes, silent: 4,
+		window: set.pruneEveryMinutes + pruneMinutes, silent: 3,
 		behind: prune.OldestDue, late: 2 * set.pruneEveryMinutes,
 	}
 }
@@ -34,10 +35,10 @@ func newPrune(b base) awslambda.Function {
 		description: "Strongroom: removes versions and secrets that need not be kept",
 		seconds:     60 * pruneMinutes,
 		logs:        b.logs.prune,
-		role: newRole(b.stack, "PruneRole", j.name,
+		role: newRole(b, "PruneRole", j.name, b.logs.prune,
 			removeSecrets(b.table), findDue(b.table, "age", "due"), openTable(b.stack, b.key, b.table),
-			noteFailure(failures), writeAudit(b.logs.audit), writeLogs(b.logs.prune)),
-		environment: joined(auditOf(b), retentionOf(b.set)),
+			noteFailure(failures)),
+		environment: retentionOf(b.set),
 	})
 	j.run(b, pruner, failures)
 	return pruner

@@ -12,12 +12,11 @@ func TestPruneFunction(t *testing.T) {
 		"MemorySize":    256,
 		"Timeout":       300,
 		"Environment": object{"Variables": object{
-			"TABLE_NAME":      stack(t).ref(t, "AWS::DynamoDB::Table"),
-			"ACCOUNT_ID":      "${AWS::AccountId}",
-			"PARTITION":       "${AWS::Partition}",
-			"MAX_VERSIONS":    "200",
-			"MIN_AGE":         "36h0m0s",
-			"AUDIT_LOG_GROUP": "${" + stack(t).audit(t).ID + "}",
+			"TABLE_NAME":   stack(t).ref(t, "AWS::DynamoDB::Table"),
+			"ACCOUNT_ID":   "${AWS::AccountId}",
+			"PARTITION":    "${AWS::Partition}",
+			"MAX_VERSIONS": "200",
+			"MIN_AGE":      "36h0m0s",
 		}},
 	}
 	for name, want := range settled {
@@ -32,7 +31,7 @@ func TestPruneMay(t *testing.T) {
 	function := stack(t).function(t, pruneName)
 	role, table := stack(t).of(t, function.Properties["Role"]), stack(t).arn(t, "AWS::DynamoDB::Table")
 	same(t, "who may take the role", role.statements()[0]["Principal"], object{"Service": "lambda.amazonaws.com"})
-	same(t, "statements", role.statements()[1:], []object{
+	same(t, "statements", role.statements()[1:], append([]object{
 		{
 			"Sid":    "RemoveSecrets",
 			"Effect": "Allow",
@@ -65,12 +64,5 @@ func TestPruneMay(t *testing.T) {
 			"Action":   "sqs:SendMessage",
 			"Resource": "${" + stack(t).failures(t, pruneName).ID + ".Arn}",
 		},
-		stack(t).writeAudit(t),
-		{
-			"Sid":      "WriteLogs",
-			"Effect":   "Allow",
-			"Action":   []string{"logs:CreateLogStream", "logs:PutLogEvents"},
-			"Resource": "${" + stack(t).logsOf(t, function).ID + ".Arn}",
-		},
-	})
+	}, stack(t).writeLogs(t, function)...))
 }

@@ -10,10 +10,11 @@ import (
 	"github.com/aws/jsii-runtime-go"
 )
 
-// newRole is what a function may do: the calls it makes, and no other. CDK's
-// grant methods would add Scan, the indexes and half of KMS.
-func newRole(stack awscdk.Stack, id, function string, calls ...awsiam.PolicyStatement) awsiam.Role {
-	return awsiam.NewRole(stack, &id, &awsiam.RoleProps{
+// newRole is what a function may do: the calls it makes and its log, and nothing else.
+// CDK's grant methods would add Scan, the indexes and half of KMS.
+func newRole(b base, id, function string, logs awslogs.LogGroup, calls ...awsiam.PolicyStatement) awsiam.Role {
+	calls = append(append(calls, writeLogs(logs)), encryptLogs(b, *logs.LogGroupName())...)
+	return awsiam.NewRole(b.stack, &id, &awsiam.RoleProps{
 		Description:    jsii.String("Strongroom: what functions/" + function + " may do"),
 		AssumedBy:      awsiam.NewServicePrincipal(jsii.String("lambda.amazonaws.com"), nil),
 		InlinePolicies: &map[string]awsiam.PolicyDocument{"Calls": statements(calls...)},
@@ -72,10 +73,35 @@ func sealValues(stack awscdk.Stack, key awskms.Key, others []string) awsiam.Poli
 		"kms:GenerateDataKey", "kms:Decrypt", "kms:ReEncryptFrom", "kms:ReEncryptTo")
 }
 
-// writeLogs has no CreateLogGroup: the group is there, encrypted, and one that
-// was deleted should not come back without that.
+// writeLogs is what Lambda needs to keep what a function prints, audit records among
+// it. The function itself makes no call, but has the right to: it can add to its own
+// group, and neither read nor remove what is there.
+//
+// There is no CreateLogGroup: the group is there, encrypted, and one that was deleted
+// should not come back without that.
 func writeLogs(logs awslogs.LogGroup) awsiam.PolicyStatement {
 	return allow("WriteLogs", nil, jsii.Strings(*logs.LogGroupArn()), "logs:CreateLogStream", "logs:PutLogEvents")
+}
+
+// encryptLogs is what writers of log groups under a customer's key may need besides the
+// key's own policy: CloudWatch Logs asks for the writer's right to the key, too. It
+// holds for what CloudWatch Logs does for these groups.
+// https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/encrypt-log-data-kms.html
+func encryptLogs(b base, groups ...string) []awsiam.PolicyStatement {
+	via := conditions{"kms:ViaService": "logs." + *b.stack.Region() + ".amazonaws.com"}
+	var arns []string
+	for _, group := range groups {
+		arns = append(arns, logARN(b.stack, group))
+	}
+	key := jsii.Strings(*b.key.KeyArn())
+	return []awsiam.PolicyStatement{
+		allow("EncryptLogs", conditions{
+			"StringEquals": via,
+			"ArnEquals":    conditions{"kms:EncryptionContext:aws:logs:arn": jsii.Strings(arns...)},
+		}, key, "kms:Encrypt", "kms:Decrypt", "kms:ReEncryptFrom", "kms:ReEncryptTo",
+			"kms:GenerateDataKey", "kms:GenerateDataKeyWithoutPlaintext"),
+		allow("DescribeLogsKey", conditions{"StringEquals": via}, key, "kms:DescribeKey"), // it has no context
+	}
 }
 
 // newAccount gives API Gateway a role to write logs with. That is a setting of
@@ -88,7 +114,8 @@ func writeLogs(logs awslogs.LogGroup) awsiam.PolicyStatement {
 // is as wide as AWS says API Gateway needs, but for the region and the account:
 // every REST API of the account's region writes its logs with it.
 // https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-logging.html
-func newAccount(stack awscdk.Stack) awsapigateway.CfnAccount {
+func newAccount(b base) awsapigateway.CfnAccount {
+	stack := b.stack
 	logs := stack.FormatArn(&awscdk.ArnComponents{
 		Service:   jsii.String("logs"),
 		Resource:  jsii.String("*"),
@@ -98,9 +125,11 @@ func newAccount(stack awscdk.Stack) awsapigateway.CfnAccount {
 		Description: jsii.String("API Gateway: logs of every REST API of this account and region"),
 		AssumedBy:   awsiam.NewServicePrincipal(jsii.String("apigateway.amazonaws.com"), nil),
 		InlinePolicies: &map[string]awsiam.PolicyDocument{
-			"Logs": statements(allow("WriteLogs", nil, jsii.Strings(*logs),
-				"logs:CreateLogGroup", "logs:CreateLogStream", "logs:DescribeLogGroups", "logs:DescribeLogStreams",
-				"logs:PutLogEvents", "logs:GetLogEvents", "logs:FilterLogEvents")),
+			"Logs": statements(append(
+				encryptLogs(b, *b.logs.access.LogGroupName(), *b.logs.execution.LogGroupName()),
+				allow("WriteLogs", nil, jsii.Strings(*logs),
+					"logs:CreateLogGroup", "logs:CreateLogStream", "logs:DescribeLogGroups", "logs:DescribeLogStreams",
+					"logs:PutLogEvents", "logs:GetLogEvents", "logs:FilterLogEvents"))...),
 		},
 	})
 	role.ApplyRemovalPolicy(awscdk.RemovalPolicy_RETAIN)

@@ -36,8 +36,8 @@ func newRotate(b base) (awslambda.Function, awsiam.Role) {
 	failures := newFailures(b, j)
 	calls := append(callRotationFunctions(b),
 		rotateSecrets(b.table), findDue(b.table, "due"), openTable(b.stack, b.key, b.table),
-		noteFailure(failures), writeAudit(b.logs.audit), writeLogs(b.logs.rotate))
-	role := newRole(b.stack, "RotateRole", j.name, calls...)
+		noteFailure(failures))
+	role := newRole(b, "RotateRole", j.name, b.logs.rotate, calls...)
 	rotator := newFunction(b, function{
 		id:          j.id,
 		name:        j.name,
@@ -45,10 +45,10 @@ func newRotate(b base) (awslambda.Function, awsiam.Role) {
 		seconds:     60 * rotateMinutes,
 		logs:        b.logs.rotate,
 		role:        role,
-		environment: joined(auditOf(b), map[string]*string{
+		environment: map[string]*string{
 			"ROTATION_STEP_SECONDS": number(b.set.rotationStepSeconds),
 			"ROTATIONS_AT_ONCE":     number(b.set.rotationsAtOnce),
-		}),
+		},
 	})
 	j.run(b, rotator, failures)
 	for _, a := range rotationAlarms(b, j) {
@@ -133,11 +133,11 @@ func rotationAlarms(b base, j job) []alarm {
 	return []alarm{
 		{
 			"RotationsFailed", "An attempt at a rotation failed: the log of functions/rotate has the step, and that of the rotation function the reason.",
-			metrics.Namespace, rotate.FailedMetric, deployment(b), "Sum", above, 0, j.window, 1, "ignore",
+			metrics.Namespace, rotate.FailedMetric, deployment(b), "Sum", above, 0, j.window, 1, "notBreaching",
 		},
 		{
 			"RotationsGivenUp", "A rotation failed for the last time and is stuck until its next window: see the audit trail for RotationFailed.",
-			metrics.Namespace, rotate.GivenUpMetric, deployment(b), "Sum", above, 0, j.window, 1, "ignore",
+			metrics.Namespace, rotate.GivenUpMetric, deployment(b), "Sum", above, 0, j.window, 1, "notBreaching",
 		},
 	}
 }

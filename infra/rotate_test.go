@@ -17,7 +17,6 @@ func TestRotateFunction(t *testing.T) {
 			"PARTITION":             "${AWS::Partition}",
 			"ROTATION_STEP_SECONDS": "45",
 			"ROTATIONS_AT_ONCE":     "12",
-			"AUDIT_LOG_GROUP":       "${" + stack(t).audit(t).ID + "}",
 		}},
 	}
 	for name, want := range settled {
@@ -32,7 +31,7 @@ func TestRotateMay(t *testing.T) {
 	function := stack(t).function(t, rotateName)
 	role, table := stack(t).of(t, function.Properties["Role"]), stack(t).arn(t, "AWS::DynamoDB::Table")
 	same(t, "who may take the role", role.statements()[0]["Principal"], object{"Service": "lambda.amazonaws.com"})
-	same(t, "statements", role.statements()[1:], []object{
+	same(t, "statements", role.statements()[1:], append([]object{
 		{
 			"Sid":       "CallTagged",
 			"Effect":    "Allow",
@@ -69,14 +68,7 @@ func TestRotateMay(t *testing.T) {
 			"Action":   "sqs:SendMessage",
 			"Resource": "${" + stack(t).failures(t, rotateName).ID + ".Arn}",
 		},
-		stack(t).writeAudit(t),
-		{
-			"Sid":      "WriteLogs",
-			"Effect":   "Allow",
-			"Action":   []string{"logs:CreateLogStream", "logs:PutLogEvents"},
-			"Resource": "${" + stack(t).logsOf(t, function).ID + ".Arn}",
-		},
-	})
+	}, stack(t).writeLogs(t, function)...))
 }
 
 // TestRotateKeepsOff has every function of the stack denied to functions/rotate.

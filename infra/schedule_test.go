@@ -14,7 +14,7 @@ type timing struct {
 
 // timings are those of the jobs with plain settings.
 var timings = map[string]timing{
-	pruneName:  {"Prune", "rate(20 minutes)", 20, 20, 4, 40, "OldestDueSeconds"},
+	pruneName:  {"Prune", "rate(20 minutes)", 20, 25, 3, 40, "OldestDueSeconds"},
 	rotateName: {"Rotate", "rate(1 minute)", 5, 20, 1, 15, "OldestRotationDueSeconds"},
 }
 

@@ -43,10 +43,10 @@ func newStack(app awscdk.App, set settings, from sources) {
 	logCalls(api, b.logs)
 	keepOff(b, role, server, newPrune(b), rotator)
 	newQueries(b)
-	newSubscription(b)
+	newSubscriptions(b)
 	layer := newSigningLayer(b)
 	if set.apiGatewayLogsRole {
-		api.DeploymentStage().Node().AddDependency(newAccount(stack))
+		api.DeploymentStage().Node().AddDependency(newAccount(b))
 	}
 	output(stack, "Endpoint", endpoint(stack, api), "AWS_ENDPOINT_URL_SECRETS_MANAGER for clients; see README on signing")
 	output(stack, "Table", b.table.TableName(), "The table, which stays when the stack goes")
@@ -63,10 +63,10 @@ func newServer(b base, rotator awslambda.Function) awslambda.Function {
 		description: "Strongroom: the AWS Secrets Manager protocol",
 		seconds:     29, // what API Gateway waits
 		logs:        b.logs.api,
-		role: newRole(b.stack, "ApiRole", apiName,
+		role: newRole(b, "ApiRole", apiName, b.logs.api,
 			keepSecrets(b.table), openTable(b.stack, b.key, b.table), sealValues(b.stack, b.key, b.set.kmsKeyArns),
-			startRotations(rotator), writeAudit(b.logs.audit), writeLogs(b.logs.api)),
-		environment: joined(retentionOf(b.set), auditOf(b), map[string]*string{
+			startRotations(rotator)),
+		environment: joined(retentionOf(b.set), map[string]*string{
 			"KMS_KEY_ID":            b.key.KeyArn(),
 			"DATA_KEY_SECONDS":      number(b.set.dataKeySeconds),
 			"VERSION_QUOTA":         number(b.set.versionQuota),
@@ -120,7 +120,7 @@ func logsUseKey(stack awscdk.Stack, logs logNameSet) awsiam.PolicyStatement {
 		Resources: jsii.Strings("*"), // in a key's policy, this key
 		Conditions: conditions{"ArnEquals": conditions{
 			"kms:EncryptionContext:aws:logs:arn": jsii.Strings(
-				logARN(stack, logs.api), logARN(stack, logs.prune), logARN(stack, logs.rotate), logARN(stack, logs.audit),
+				logARN(stack, logs.api), logARN(stack, logs.prune), logARN(stack, logs.rotate),
 				logARN(stack, logs.access), logARN(stack, logs.execution)),
 		}}.all(),
 	})
@@ -189,6 +189,10 @@ type function struct {
 // newFunction makes a function. It is given a role, so that CDK adds no managed
 // policy, and a log group, so that Lambda makes none that is neither encrypted
 // nor ever emptied.
+//
+// Lambda's log format is Text: each line is kept as the function wrote it. The format
+// JSON would add members to audit records, and leave them out above the level INFO.
+// https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-log-level.html
 func newFunction(b base, f function) awslambda.Function {
 	environment := joined(f.environment, map[string]*string{
 		"TABLE_NAME": b.table.TableName(),
@@ -196,16 +200,17 @@ func newFunction(b base, f function) awslambda.Function {
 		"PARTITION":  b.stack.Partition(),
 	})
 	return awslambda.NewFunction(b.stack, &f.id, &awslambda.FunctionProps{
-		Description:  &f.description,
-		Runtime:      awslambda.Runtime_PROVIDED_AL2023(),
-		Architecture: awslambda.Architecture_ARM_64(),
-		Handler:      jsii.String(binary),
-		Code:         awslambda.Code_FromAsset(jsii.String(filepath.Join(b.from.bin, f.name)), nil),
-		MemorySize:   jsii.Number(256),
-		Timeout:      awscdk.Duration_Seconds(jsii.Number(f.seconds)),
-		Role:         f.role,
-		LogGroup:     f.logs,
-		Environment:  &environment,
+		Description:   &f.description,
+		Runtime:       awslambda.Runtime_PROVIDED_AL2023(),
+		Architecture:  awslambda.Architecture_ARM_64(),
+		Handler:       jsii.String(binary),
+		Code:          awslambda.Code_FromAsset(jsii.String(filepath.Join(b.from.bin, f.name)), nil),
+		MemorySize:    jsii.Number(256),
+		Timeout:       awscdk.Duration_Seconds(jsii.Number(f.seconds)),
+		Role:          f.role,
+		LogGroup:      f.logs,
+		LoggingFormat: awslambda.LoggingFormat_TEXT,
+		Environment:   &environment,
 	})
 }
 

@@ -41,7 +41,7 @@ func TestInventory(t *testing.T) {
 		"AWS::Lambda::Function":            3,
 		"AWS::Lambda::LayerVersion":        1,
 		"AWS::Lambda::Permission":          1,
-		"AWS::Logs::LogGroup":              6,
+		"AWS::Logs::LogGroup":              5,
 		"AWS::Logs::QueryDefinition":       6,
 		"AWS::SQS::Queue":                  2,
 		"AWS::SQS::QueuePolicy":            2,
@@ -133,7 +133,6 @@ func TestAPIFunction(t *testing.T) {
 			"ROTATE_FUNCTION":       "${" + stack(t).function(t, rotateName).ID + ".Arn}",
 			"MIN_ROTATION_INTERVAL": "1h30m0s",
 			"POLICIES":              "policies.json",
-			"AUDIT_LOG_GROUP":       "${" + stack(t).audit(t).ID + "}",
 			"AUDIT_REQUIRED":        "false",
 		}},
 	}
@@ -189,16 +188,9 @@ func TestAPIMay(t *testing.T) {
 			"Action":   "lambda:InvokeFunction",
 			"Resource": "${" + stack(t).function(t, rotateName).ID + ".Arn}",
 		},
-		stack(t).writeAudit(t),
-		{
-			"Sid":      "WriteLogs",
-			"Effect":   "Allow",
-			"Action":   []string{"logs:CreateLogStream", "logs:PutLogEvents"},
-			"Resource": "${" + stack(t).logsOf(t, function).ID + ".Arn}",
-		},
 	}
 	same(t, "who may take the role", role.statements()[0]["Principal"], object{"Service": "lambda.amazonaws.com"})
-	same(t, "statements", role.statements()[1:], want)
+	same(t, "statements", role.statements()[1:], append(want, stack(t).writeLogs(t, function)...))
 }
 
 // TestFunctionsReadTheirSettings starts each function with nonsense for all that
@@ -228,7 +220,7 @@ func refusedBy(t *testing.T, name string, environment []string) []string {
 	t.Helper()
 	cmd := exec.Command("go", "run", "../functions/"+name)
 	cmd.Env = os.Environ()
-	for _, variable := range []string{"AWS_REGION", "TABLE_NAME", "ACCOUNT_ID", "KMS_KEY_ID", "ROTATE_FUNCTION", "AUDIT_LOG_GROUP"} {
+	for _, variable := range []string{"AWS_REGION", "TABLE_NAME", "ACCOUNT_ID", "KMS_KEY_ID", "ROTATE_FUNCTION"} {
 		cmd.Env = append(cmd.Env, variable+"=")
 	}
 	cmd.Env = append(cmd.Env, environment...)
@@ -314,7 +306,7 @@ func TestStage(t *testing.T) {
 		"ThrottlingBurstLimit": 11,
 	}})
 	needed := append(stack(t).all("AWS::ApiGateway::Account"), stack(t).all("AWS::Logs::LogGroup")...)
-	others := []string{stack(t).audit(t).ID}
+	var others []string
 	for _, function := range stack(t).functions {
 		others = append(others, stack(t).logsOf(t, function).ID)
 	}
@@ -352,8 +344,10 @@ func TestLogGroups(t *testing.T) {
 	for _, group := range stack(t).all("AWS::Logs::LogGroup") {
 		same(t, group.ID+" key", group.Properties["KmsKeyId"], stack(t).arn(t, "AWS::KMS::Key"))
 		days := 30
-		if group.ID == stack(t).audit(t).ID {
-			days = 1096
+		for _, records := range stack(t).trail(t) {
+			if group.ID == records.ID {
+				days = 1096
+			}
 		}
 		same(t, group.ID+" retention", group.Properties["RetentionInDays"], days)
 	}
@@ -363,12 +357,15 @@ func TestLogGroups(t *testing.T) {
 		names = append(names, group.Properties["LogGroupName"].(string))
 	}
 	same(t, "names", sorted(names), []string{
-		"/strongroom/" + api + "/access", "/strongroom/" + api + "/api", "/strongroom/" + api + "/audit",
+		"/strongroom/" + api + "/access", "/strongroom/" + api + "/api",
 		"/strongroom/" + api + "/prune", "/strongroom/" + api + "/rotate",
 		"API-Gateway-Execution-Logs_" + api + "/v1",
 	})
 	for name, function := range stack(t).functions {
-		same(t, "log group of "+name, stack(t).logsOf(t, function).Properties["LogGroupName"], "/strongroom/"+api+"/"+name)
+		logs := stack(t).logsOf(t, function)
+		same(t, "log group of "+name, logs.Properties["LogGroupName"], "/strongroom/"+api+"/"+name)
+		// Other formats change or lose what is printed, audit records among it.
+		same(t, "log format of "+name, function.Properties["LoggingConfig"], object{"LogGroup": "${" + logs.ID + "}", "LogFormat": "Text"})
 	}
 }
 
@@ -427,9 +424,16 @@ func TestAccount(t *testing.T) {
 	for _, r := range []resource{account, role} {
 		same(t, r.ID+" when the stack goes", r.DeletionPolicy, "Retain")
 	}
-	for _, s := range role.statements()[1:] {
-		same(t, "logs of this account and region", s["Resource"], "arn:${AWS::Partition}:logs:${AWS::Region}:${AWS::AccountId}:*")
+	stage := stack(t).one(t, "AWS::ApiGateway::Stage").DependsOn
+	var own []resource
+	for _, group := range stack(t).all("AWS::Logs::LogGroup") {
+		if slices.Contains(stage, group.ID) {
+			own = append(own, group)
+		}
 	}
+	rights := role.statements()[1:]
+	same(t, "rights to the key", rights[:2], stack(t).encryptLogs(t, own...))
+	same(t, "logs of this account and region", rights[2]["Resource"], "arn:${AWS::Partition}:logs:${AWS::Region}:${AWS::AccountId}:*")
 }
 
 func TestOutputs(t *testing.T) {
@@ -481,9 +485,9 @@ func TestChoices(t *testing.T) {
 		"Resource": []string{mysql, mysql + ":*", abroad, abroad + ":*"},
 	})
 	same(t, "AUDIT_REQUIRED", chosen.function(t, apiName).Properties["Environment"].(object)["Variables"].(object)["AUDIT_REQUIRED"], "true")
-	same(t, "subscription", chosen.one(t, "AWS::Logs::SubscriptionFilter").Properties, object{
-		"LogGroupName":   "${" + chosen.audit(t).ID + "}",
-		"FilterPattern":  "",
+	same(t, "subscription", chosen.all("AWS::Logs::SubscriptionFilter")[0].Properties, object{
+		"LogGroupName":   "${" + chosen.trail(t)[0].ID + "}",
+		"FilterPattern":  `{ $.eventCategory = "Management" }`,
 		"DestinationArn": stream,
 		"RoleArn":        writer,
 	})

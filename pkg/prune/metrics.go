@@ -11,16 +11,16 @@ import (
 // seconds the oldest of what it left has been due.
 const OldestDue = "OldestDueSeconds"
 
-// Metrics are a summary for a table as the attributes of a log line.
+// Metrics are a summary for a table as the attributes of a log line, with the one
+// metric that an alarm looks at.
 func Metrics(table string, sum Summary, now time.Time) []slog.Attr {
-	return metrics.Attrs(
-		table, now,
-		metrics.Count("SecretsLookedAt", sum.Secrets),
-		metrics.Count("VersionsRemoved", sum.Versions),
-		metrics.Count("SecretsPurged", sum.Purged),
-		metrics.Count("Conflicts", sum.Conflicts),
-		metrics.Count("Failed", sum.Failed),
-		metrics.Count("LeftOver", sum.Left),
-		metrics.Behind(OldestDue, sum.OldestDue, now),
+	return append(
+		metrics.Attrs(table, now, metrics.Behind(OldestDue, sum.OldestDue, now)),
+		slog.Int("SecretsLookedAt", sum.Secrets),
+		slog.Int("VersionsRemoved", sum.Versions),
+		slog.Int("SecretsPurged", sum.Purged),
+		slog.Int("Conflicts", sum.Conflicts),
+		slog.Int("Failed", sum.Failed),
+		slog.Int("LeftOver", sum.Left),
 	)
 }

@@ -18,15 +18,17 @@ const (
 
 // Metrics are a summary for a table as the attributes of a log line.
 func Metrics(table string, sum Summary, now time.Time) []slog.Attr {
-	return metrics.Attrs(
-		table, now,
-		metrics.Count("RotationsLookedAt", sum.Secrets),
-		metrics.Count("RotationsSucceeded", sum.Outcomes[Succeeded]),
-		metrics.Count(FailedMetric, sum.Outcomes[Failed]+sum.Outcomes[GivenUp]),
-		metrics.Count(GivenUpMetric, sum.Outcomes[GivenUp]),
-		metrics.Count("RotationsAbandoned", sum.Outcomes[Abandoned]),
-		metrics.Count("RotationsPostponed", sum.Outcomes[Postponed]),
-		metrics.Count("RotationsLeftOver", sum.Skipped),
-		metrics.Behind(OldestDue, sum.OldestDue, now),
+	return append(
+		metrics.Attrs(
+			table, now,
+			metrics.Count(FailedMetric, sum.Outcomes[Failed]+sum.Outcomes[GivenUp]),
+			metrics.Count(GivenUpMetric, sum.Outcomes[GivenUp]),
+			metrics.Behind(OldestDue, sum.OldestDue, now),
+		),
+		slog.Int("RotationsLookedAt", sum.Secrets),
+		slog.Int("RotationsSucceeded", sum.Outcomes[Succeeded]),
+		slog.Int("RotationsAbandoned", sum.Outcomes[Abandoned]),
+		slog.Int("RotationsPostponed", sum.Outcomes[Postponed]),
+		slog.Int("RotationsLeftOver", sum.Skipped),
 	)
 }
