@@ -21,10 +21,11 @@ const (
 	// MaxConnections is how many connections a server keeps.
 	MaxConnections = 256
 	// MaxHeaderBytes has a server take 10,240 bytes of request line and headers, as API
-	// Gateway does: net/http adds 4,096. MaxHeaders is how many headers there may be.
-	// Headers take ten times their size, and are all read before they are counted.
+	// Gateway does: net/http adds 4,096.
 	MaxHeaderBytes = 10_240 - 4_096
-	MaxHeaders     = 100
+	// MaxHeaders is how many headers there may be. They take ten times their size, and
+	// are all read before they are counted.
+	MaxHeaders = 100
 
 	// freeBody is as much of each body as needs no room of the others: all of most.
 	freeBody = 16 << 10
