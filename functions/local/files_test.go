@@ -48,6 +48,7 @@ func TestFoldersThatCannotBeUsed(t *testing.T) {
 		"keys are a link":           {linkTo("keys.json"), "%/keys.json is a symbolic link"},
 		"lock is a link":            {linkTo("lock"), "%/lock is a symbolic link"},
 		"audit is a link":           {linkTo("audit.jsonl"), "%/audit.jsonl is a symbolic link"},
+		"refused calls are a link":  {linkTo("audit.refused.jsonl"), "%/audit.refused.jsonl is a symbolic link"},
 		"table is cut short":        {truncate("table.db", 20_000), "%/table.db is damaged, or not a table of Strongroom"},
 		"table is empty":            {truncate("table.db", 0), "%/table.db is damaged, or not a table of Strongroom"},
 		"table is of random bytes":  {func(t *testing.T, data string) { randomise(t, filepath.Join(data, "table.db")) }, "%/table.db is damaged, or not a table of Strongroom"},

@@ -15,6 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
 	"github.com/strongroom/strongroom/pkg/audit"
+	"github.com/strongroom/strongroom/pkg/local/auditfile"
 	"github.com/strongroom/strongroom/pkg/local/localtest"
 )
 
@@ -62,9 +63,13 @@ func TestSeed(t *testing.T) {
 			t.Errorf("seed %d: it logged %s, want %s", i, got, test.said)
 		}
 	}
-	records, err := os.ReadFile(filepath.Join(data, "audit.jsonl"))
-	if err != nil || strings.Contains(string(records), "QXZ") {
-		t.Errorf("got %s, %v", records, err)
+	var records []byte
+	for _, file := range auditfile.Paths(filepath.Join(data, "audit.jsonl")) {
+		text, err := os.ReadFile(file)
+		if err != nil || strings.Contains(string(text), "QXZ") {
+			t.Errorf("got %s, %v", text, err)
+		}
+		records = append(records, text...)
 	}
 	for what, want := range map[string]int{`"eventName":"CreateSecret"`: 3, `"eventName":"PutSecretValue"`: 3, `user/strongroom-seed"`: 15} {
 		if got := strings.Count(string(records), what); got != want {

@@ -70,8 +70,10 @@ func openTrail(path string) (trail, error) {
 	if path == "" {
 		return forgetful{}, nil
 	}
-	if err := private.Check(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("cannot use the audit file: %w, or use --audit with another file", err)
+	for _, path := range auditfile.Paths(path) {
+		if err := private.Check(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("cannot use the audit file: %w, or use --audit with another file", err)
+		}
 	}
 	return auditfile.Open(path)
 }

@@ -80,7 +80,7 @@ const (
 // in CloudTrail, a member that was left out contains "omitted".
 func (r Record) line() ([]byte, error) {
 	r.clip()
-	if r.isRefused() {
+	if r.IsRefused() {
 		r.RequestParameters = shortened(r.RequestParameters)
 	}
 	text, err := encode(r)

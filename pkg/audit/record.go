@@ -136,9 +136,9 @@ const (
 // OutcomeUnknown is the Outcome of a call that may have changed something or not.
 const OutcomeUnknown = "unknown"
 
-// isRefused says whether a call has changed nothing, for certain, and has given out
+// IsRefused says whether a call has changed nothing, for certain, and has given out
 // nothing.
-func (r Record) isRefused() bool {
+func (r Record) IsRefused() bool {
 	return r.ErrorCode != "" && r.AdditionalEventData[Outcome] != OutcomeUnknown
 }
 

@@ -1,6 +1,7 @@
 package auditfile
 
 import (
+	"bytes"
 	"compress/gzip"
 	"errors"
 	"io"
@@ -8,14 +9,17 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/strongroom/strongroom/pkg/audit"
 )
 
 func open(t *testing.T, path string) *RotatingFile {
 	t.Helper()
-	f, err := openFile(path, 1)
+	f, err := openFiles(path, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,7 +108,7 @@ func TestFileThatCannotBeWritten(t *testing.T) {
 			t.Errorf("a file given away: got %v", err)
 		}
 	}
-	if os.Getuid() > 0 {
+	unprivileged(t, func(folder string) {
 		sealed := filepath.Join(folder, "sealed")
 		if err := os.Mkdir(sealed, 0o500); err != nil {
 			t.Fatal(err)
@@ -112,7 +116,7 @@ func TestFileThatCannotBeWritten(t *testing.T) {
 		if _, err := Open(filepath.Join(sealed, "audit.jsonl")); !errors.Is(err, fs.ErrPermission) {
 			t.Errorf("a folder that takes no files: got %v", err)
 		}
-	}
+	})
 	left, err := filepath.Glob(filepath.Join(folder, ".audit-*"))
 	if err != nil || len(left) != 0 {
 		t.Errorf("left %v (%v)", left, err)
@@ -203,31 +207,93 @@ func TestFileThatIsTakenAway(t *testing.T) {
 }
 
 func TestFileThatCannotBePutAside(t *testing.T) {
-	if os.Getuid() == 0 || runtime.GOOS == "windows" {
-		t.Log("modes do not stop root: this was not tested")
-		return
-	}
+	unprivileged(t, func(folder string) {
+		path := filepath.Join(folder, "audit.jsonl")
+		f := open(t, path)
+		keep(t, f, aCall())
+		if err := os.Chmod(folder, 0o500); err != nil {
+			t.Fatal(err)
+		}
+		large := aCall()
+		large.RequestParameters["description"] = strings.Repeat("x", 200*1024)
+		kept := 0
+		var err error
+		for ; kept < 10 && err == nil; kept++ {
+			err = f.Keep(t.Context(), large)
+		}
+		if err == nil || !strings.Contains(err.Error(), "permission denied") || kept != 6 {
+			t.Errorf("the %dth is refused with %v: the file grows without end, or records are lost", kept, err)
+		}
+		if err := os.Chmod(folder, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		keep(t, f, aCall())
+	})
+}
+
+// A flood of refused calls drives out refused calls alone, and all that are left are
+// shown in order of time.
+func TestRefusedCallsHaveTheirOwnSpace(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "audit.jsonl")
 	f := open(t, path)
-	if err := os.Chmod(filepath.Dir(path), 0o500); err != nil {
+	at := func(r audit.Record, second int) audit.Record {
+		r.EventTime = audit.Time(noon.Add(time.Duration(second) * time.Second))
+		return r
+	}
+	const flood = 5_000
+	noise := aRefusal()
+	noise.ErrorMessage = strings.Repeat("x", 1000)
+	unknown := aRefusal()
+	unknown.AdditionalEventData = map[string]any{audit.Outcome: audit.OutcomeUnknown}
+	keep(t, f, at(aRefusal(), 0), at(aCall(), 1))
+	for i := range flood {
+		keep(t, f, at(noise, 2+i))
+	}
+	keep(t, f, at(unknown, 2+flood), at(aRefusal(), 3+flood))
+	if err := f.Close(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = os.Chmod(filepath.Dir(path), 0o700) })
-	large := aCall()
-	large.RequestParameters["description"] = strings.Repeat("x", 200*1024)
-	var err error
-	for i := 0; i < 10 && err == nil; i++ {
-		err = f.Keep(t.Context(), large)
+	if got, want := read(t, path), lineOf(t, at(aCall(), 1))+lineOf(t, at(unknown, 2+flood)); got != want {
+		t.Errorf("got %s, want the two that are no refusals", got)
 	}
-	if err == nil {
-		t.Error("the file grows without end, or records are lost")
+	refused, err := filepath.Glob(filepath.Join(filepath.Dir(path), "audit.refused*"))
+	if err != nil || len(refused) != 1+maxOfRefused {
+		t.Errorf("got the files %v (%v), want %d older ones", refused, err, maxOfRefused)
+	}
+	var out bytes.Buffer
+	if err := Show(&out, path, Filter{Last: 10_000}); err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
+	if n := len(lines); n > flood || !slices.IsSorted(lines) || !strings.Contains(lines[0], "PutSecretValue") || !strings.Contains(lines[n-2], "outcome unknown") || !strings.Contains(lines[n-1], "AccessDenied") {
+		t.Errorf("got %d lines from %s to %s", n, lines[0], lines[n-1])
+	}
+	out.Reset()
+	if err := Show(&out, path, Filter{Last: 2}); err != nil || out.String() != strings.Join(lines[len(lines)-2:], "\n")+"\n" && strings.Count(out.String(), "\n") != 2 {
+		t.Errorf("got %s (%v), want the last two", &out, err)
+	}
+}
+
+func TestPaths(t *testing.T) {
+	for path, want := range map[string]string{"a/audit.jsonl": "a/audit.refused.jsonl", "audit": "audit.refused.jsonl", "a.b/x.log": "a.b/x.refused.log"} {
+		got := Paths(path)
+		if !slices.Equal(got, []string{path, want}) {
+			t.Errorf("got %v, want %s and %s", got, path, want)
+		}
+		if aside := strings.TrimSuffix(want, filepath.Ext(want)) + "-2026" + filepath.Ext(want); isAside(path, filepath.Base(aside)) {
+			t.Errorf("an older file of %s is taken for one of %s", want, path)
+		}
 	}
 }
 
 func TestFileConcurrently(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "audit.jsonl")
 	f := open(t, path)
-	if n, got := keepMany(t, f), strings.Count(read(t, path), "\n"); got != n {
+	n, got := keepMany(t, f), 0
+	for _, path := range Paths(path) {
+		got += strings.Count(read(t, path), "\n")
+	}
+	if got != n {
 		t.Errorf("got %d lines, want %d", got, n)
 	}
 }

@@ -23,35 +23,56 @@ import (
 
 // Show writes the selected records, the oldest first, as one readable line each: when,
 // who, what, on which secret, with what result, from where, and why it was denied. It
-// also reads the older files of a [RotatingFile], from the newest record backwards and
-// only as far as needed.
+// also reads the file of refused calls and the older files of a [RotatingFile], from the
+// newest record backwards and only as far as needed.
 //
 //	2026-03-04T12:00:00Z  ann       GetSecretValue  prod/db  ok                     192.0.2.7
 //	2026-03-04T12:00:02Z  app/i-0a  PutSecretValue  prod/db  AccessDeniedException  198.51.100.1  denied by …
 //	1 line was passed over that is no record
 func Show(w io.Writer, path string, filter Filter) error {
-	found := finding{filter: filter}
-	if err := found.readAll(path); err != nil {
+	records, passed, err := find(path, filter)
+	if err != nil {
 		return err
 	}
-	slices.Reverse(found.records)
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	for _, r := range found.records {
+	for _, r := range records {
 		_, _ = fmt.Fprintln(table, strings.Join(row(r), "\t"))
 	}
 	if err := table.Flush(); err != nil {
 		return err
 	}
-	var err error
 	switch {
-	case len(found.records) == 0 && found.passed == 0 && filter.hasConditions():
+	case len(records) == 0 && passed == 0 && filter.hasConditions():
 		_, err = fmt.Fprintln(w, "no record matches")
-	case found.passed == 1:
+	case passed == 1:
 		_, err = fmt.Fprintln(w, "1 line was passed over that is no record")
-	case found.passed > 1:
-		_, err = fmt.Fprintf(w, "%d lines were passed over that are no records\n", found.passed)
+	case passed > 1:
+		_, err = fmt.Fprintf(w, "%d lines were passed over that are no records\n", passed)
 	}
 	return err
+}
+
+// find returns the selected records of all files in order of time, and how many lines
+// were passed over. Within a second, which is as exact as a record says, those of one
+// file stay together.
+func find(path string, filter Filter) (records []audit.Record, passed int, err error) {
+	var missing []error
+	for _, path := range Paths(path) {
+		found := finding{filter: filter}
+		switch err := found.readAll(path); {
+		case errors.Is(err, fs.ErrNotExist):
+			missing = append(missing, err)
+		case err != nil:
+			return nil, 0, err
+		}
+		slices.Reverse(found.records)
+		records, passed = append(records, found.records...), passed+found.passed
+	}
+	if len(missing) == len(Paths(path)) {
+		return nil, 0, missing[0]
+	}
+	slices.SortStableFunc(records, func(a, b audit.Record) int { return time.Time(a.EventTime).Compare(time.Time(b.EventTime)) })
+	return records[max(0, len(records)-filter.Last):], passed, nil
 }
 
 func row(r audit.Record) []string {
@@ -155,18 +176,23 @@ func setAside(path string) []string {
 	}
 	var aside []string
 	for _, file := range slices.Backward(files) {
-		rest, ok := strings.CutPrefix(file.Name(), strings.TrimSuffix(filepath.Base(path), ext)+"-")
-		packed := strings.HasSuffix(rest, ext+".gz")
-		if !ok || !packed && !strings.HasSuffix(rest, ext) {
+		if !isAside(path, file.Name()) {
 			continue
 		}
 		full := filepath.Join(filepath.Dir(path), file.Name())
-		if packed && exists(strings.TrimSuffix(full, ".gz")) {
+		if strings.HasSuffix(full, ext+".gz") && exists(strings.TrimSuffix(full, ".gz")) {
 			continue // it is being compressed
 		}
 		aside = append(aside, full)
 	}
 	return aside
+}
+
+// isAside says whether a name is that of an older file.
+func isAside(path, name string) bool {
+	ext := filepath.Ext(path)
+	rest, ok := strings.CutPrefix(name, strings.TrimSuffix(filepath.Base(path), ext)+"-")
+	return ok && (strings.HasSuffix(rest, ext) || strings.HasSuffix(rest, ext+".gz"))
 }
 
 func exists(path string) bool {
@@ -285,6 +311,8 @@ func secretName(text string) string {
 
 func outcome(r audit.Record) string {
 	switch {
+	case r.ErrorCode != "" && !r.IsRefused():
+		return "outcome unknown"
 	case r.ErrorCode != "":
 		return r.ErrorCode
 	case r.ErrorMessage != "":

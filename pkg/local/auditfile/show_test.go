@@ -274,7 +274,7 @@ func TestShowWithoutCurrentFile(t *testing.T) {
 // A file as it is really put aside is found.
 func TestShowReadsWhatIsPutAside(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "audit.jsonl")
-	f, err := openFile(path, 1)
+	f, err := openFiles(path, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
