@@ -371,6 +371,25 @@ func TestCancelled(t *testing.T) {
 	wantUnchanged(t, room, before)
 }
 
+// A change whose time ends before anything of it is sent has not happened, for certain.
+func TestCancelledBeforeCommit(t *testing.T) {
+	t.Parallel()
+	room := localtest.New(t)
+	create(t, room, "aaaaaa")
+	before := dump(t, room)
+	ctx, cancel := context.WithCancel(t.Context())
+	took(room)
+	_, err := room.Store.Update(ctx, byName, func(sec secret.Secret) (secret.Change, error) {
+		cancel()
+		return putting("v2")(sec)
+	})
+	if !errors.Is(err, context.Canceled) || errors.Is(err, store.ErrUncertain) {
+		t.Errorf("error = %v, want %v and nothing uncertain", err, context.Canceled)
+	}
+	wantCalls(t, room, "")
+	wantUnchanged(t, room, before)
+}
+
 // Who is cancelled between two tries does not wait for the next.
 func TestCancelledPromptly(t *testing.T) {
 	t.Parallel()
