@@ -108,8 +108,9 @@ func TestFileThatCannotBeWritten(t *testing.T) {
 			t.Errorf("a file given away: got %v", err)
 		}
 	}
-	unprivileged(t, func(folder string) {
-		sealed := filepath.Join(folder, "sealed")
+	theirs, as := unprivileged(t)
+	sealed := filepath.Join(theirs, "sealed")
+	as(func() {
 		if err := os.Mkdir(sealed, 0o500); err != nil {
 			t.Fatal(err)
 		}
@@ -207,28 +208,29 @@ func TestFileThatIsTakenAway(t *testing.T) {
 }
 
 func TestFileThatCannotBePutAside(t *testing.T) {
-	unprivileged(t, func(folder string) {
-		path := filepath.Join(folder, "audit.jsonl")
-		f := open(t, path)
-		keep(t, f, aCall())
-		if err := os.Chmod(folder, 0o500); err != nil {
-			t.Fatal(err)
-		}
-		large := aCall()
-		large.RequestParameters["description"] = strings.Repeat("x", 200*1024)
-		kept := 0
-		var err error
+	folder, as := unprivileged(t)
+	path := filepath.Join(folder, "audit.jsonl")
+	f := open(t, path)
+	keep(t, f, aCall())
+	if err := os.Chmod(folder, 0o500); err != nil {
+		t.Fatal(err)
+	}
+	large := aCall()
+	large.RequestParameters["description"] = strings.Repeat("x", 200*1024)
+	kept := 0
+	var err error
+	as(func() {
 		for ; kept < 10 && err == nil; kept++ {
 			err = f.Keep(t.Context(), large)
 		}
-		if err == nil || !strings.Contains(err.Error(), "permission denied") || kept != 6 {
-			t.Errorf("the %dth is refused with %v: the file grows without end, or records are lost", kept, err)
-		}
-		if err := os.Chmod(folder, 0o700); err != nil {
-			t.Fatal(err)
-		}
-		keep(t, f, aCall())
 	})
+	if err == nil || !strings.Contains(err.Error(), "permission denied") || kept != 6 {
+		t.Errorf("the %dth is refused with %v: the file grows without end, or records are lost", kept, err)
+	}
+	if err := os.Chmod(folder, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	keep(t, f, aCall())
 }
 
 // A flood of refused calls drives out refused calls alone, and all that are left are

@@ -10,30 +10,33 @@ import (
 	"testing"
 )
 
-// unprivileged runs a part of a test, in a folder of its own, as a user whom file modes
-// stop. Tests in a container run as root; then this thread alone looks at files as nobody.
-func unprivileged(t *testing.T, part func(folder string)) {
+// unprivileged makes a folder, and returns how to do something as its owner, whom file
+// modes stop. Tests in a container run as root; then the owner is nobody, as whom this
+// thread alone looks at files.
+func unprivileged(t *testing.T) (folder string, as func(func())) {
 	t.Helper()
 	const nobody = 65534
-	folder, err := os.MkdirTemp("", "auditfile")
+	var err error
+	folder, err = os.MkdirTemp("", "auditfile")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.Chmod(folder, 0o700); _ = os.RemoveAll(folder) })
 	if os.Getuid() != 0 {
-		part(folder)
-		return
+		return folder, func(do func()) { do() }
 	}
 	if err := os.Chown(folder, nobody, nobody); err != nil {
 		t.Fatal(err)
 	}
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	if err := syscall.Setfsuid(nobody); err != nil {
-		t.Fatal(err)
+	return folder, func(do func()) {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		if err := syscall.Setfsuid(nobody); err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = syscall.Setfsuid(0) }()
+		do()
 	}
-	defer func() { _ = syscall.Setfsuid(0) }()
-	part(folder)
 }
 
 // A disk that is full in the middle of a record leaves half a line. The next record,
