@@ -409,13 +409,6 @@ func (w *recorder) Write(text []byte) (int, error) {
 	return len(text), nil
 }
 
-func keep(t *testing.T, trail Trail, records ...Record) {
-	t.Helper()
-	if err := trail.Keep(t.Context(), records...); err != nil {
-		t.Fatal(err)
-	}
-}
-
 // keepMany keeps from several goroutines at once, and says how many records.
 func keepMany(t *testing.T, trail Trail) int {
 	t.Helper()

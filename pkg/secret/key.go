@@ -51,7 +51,7 @@ func (a ARNs) CheckKey(key string) error {
 	switch {
 	case strings.HasPrefix(alias, awsAlias) && alias != DefaultKey:
 		return errServiceKey
-	case !keyID.MatchString(id) && !(len(alias) <= maxAlias && aliasName.MatchString(alias)):
+	case !keyID.MatchString(id) && (len(alias) > maxAlias || !aliasName.MatchString(alias)):
 		return errKeyID
 	}
 	return nil
