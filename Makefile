@@ -64,6 +64,8 @@ build: ## build the functions for Lambda into bin/
 	$(LAMBDA) -o bin/prune/bootstrap ./functions/prune
 	$(LAMBDA) -o bin/rotate/bootstrap ./functions/rotate
 	install -m 644 $(POLICIES) bin/api/policies.json
+	$(LAMBDA) -o bin/agent-layer/arm64/extensions/strongroom-agent ./functions/agent
+	$(subst GOARCH=arm64,GOARCH=amd64,$(LAMBDA)) -o bin/agent-layer/x86_64/extensions/strongroom-agent ./functions/agent
 
 .PHONY: agent
 agent: ## build the agent for this machine: bin/strongroom-agent

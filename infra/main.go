@@ -28,11 +28,16 @@ const (
 )
 
 // assets are the functions, as their folders are called, and what is deployed of
-// each.
+// each; and the layers of the agent.
 var assets = map[string][]string{
 	apiName:    {binary, policies},
 	pruneName:  {binary},
 	rotateName: {binary},
+
+	filepath.Join(agentFolder, "arm64"):                {"extensions"},
+	filepath.Join(agentFolder, "arm64", "extensions"):  {agentBinary},
+	filepath.Join(agentFolder, "x86_64"):               {"extensions"},
+	filepath.Join(agentFolder, "x86_64", "extensions"): {agentBinary},
 }
 
 // sources are where code comes from: the folder that the Makefile builds the

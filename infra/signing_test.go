@@ -16,11 +16,11 @@ const signingFile = "secretsmanager/2017-10-17/service-2.sdk-extras.json"
 
 func TestSigningLayer(t *testing.T) {
 	t.Parallel()
-	layer := stack(t).one(t, "AWS::Lambda::LayerVersion")
+	layer := stack(t).of(t, stack(t).Outputs["SigningLayer"].Value)
 	same(t, "runtimes", layer.Properties["CompatibleRuntimes"],
 		[]string{"python3.9", "python3.10", "python3.11", "python3.12", "python3.13", "python3.14"})
 	same(t, "architectures", layer.Properties["CompatibleArchitectures"], []string{"x86_64", "arm64"})
-	same(t, "files", stack(t).layer, []string{strings.TrimPrefix(signingPath, "/opt/") + "/" + signingFile})
+	same(t, "files", stack(t).layers["SigningLayer"], []string{strings.TrimPrefix(signingPath, "/opt/") + "/" + signingFile})
 	for _, text := range []string{layer.Properties["Description"].(string), stack(t).Outputs["SigningLayer"].Description} {
 		if !strings.Contains(text, "AWS_DATA_PATH="+signingPath) {
 			t.Errorf("%q does not say what AWS_DATA_PATH must be", text)

@@ -45,6 +45,7 @@ func newStack(app awscdk.App, set settings, from sources) {
 	newQueries(b)
 	newSubscriptions(b)
 	layer := newSigningLayer(b)
+	newAgentLayers(b)
 	if set.apiGatewayLogsRole {
 		api.DeploymentStage().Node().AddDependency(newAccount(b))
 	}

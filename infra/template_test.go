@@ -26,7 +26,7 @@ type template struct {
 	Outputs   map[string]struct{ Value, Description string }
 
 	functions map[string]resource // by the folder of their code
-	layer     []string            // the files of the layer, as they are in /opt
+	layers    map[string][]string // by the output that names it: its files, as they are in /opt
 }
 
 type resource struct {
@@ -97,14 +97,7 @@ func synthesize(set object) (made template, err error) {
 		return made, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
-	for name, files := range assets {
-		asset := filepath.Join(folder, name)
-		err = errors.Join(err, os.Mkdir(asset, 0o700))
-		for _, file := range files {
-			err = errors.Join(err, os.WriteFile(filepath.Join(asset, file), []byte(name), 0o600))
-		}
-	}
-	if err != nil {
+	if err := writeAssets(folder); err != nil {
 		return made, err
 	}
 	out := filepath.Join(folder, "out")
@@ -119,6 +112,20 @@ func synthesize(set object) (made template, err error) {
 		return made, err
 	}
 	return made, made.readAssets(out)
+}
+
+// writeAssets stands for make build: each file holds the name of its folder.
+func writeAssets(folder string) (err error) {
+	for name, files := range assets {
+		asset := filepath.Join(folder, name)
+		err = errors.Join(err, os.MkdirAll(asset, 0o700))
+		for _, file := range files {
+			if _, isFolder := assets[filepath.Join(name, file)]; !isFolder {
+				err = errors.Join(err, os.WriteFile(filepath.Join(asset, file), []byte(name), 0o600))
+			}
+		}
+	}
+	return err
 }
 
 func readTemplate(file string) (made template, err error) {
@@ -144,7 +151,7 @@ func readTemplate(file string) (made template, err error) {
 }
 
 // readAssets finds out which function is made of which code, that of functions/api
-// is "api" here, and what is in the layer.
+// is "api" here, and what is in the layers.
 func (m *template) readAssets(out string) error {
 	m.functions = map[string]resource{}
 	for _, f := range m.all("AWS::Lambda::Function") {
@@ -154,11 +161,16 @@ func (m *template) readAssets(out string) error {
 		}
 		m.functions[string(code)] = f
 	}
-	for _, l := range m.all("AWS::Lambda::LayerVersion") {
+	m.layers = map[string][]string{}
+	for name, output := range m.Outputs {
+		l, ok := m.Resources[strings.Trim(output.Value, "${}")]
+		if !ok || l.Type != "AWS::Lambda::LayerVersion" {
+			continue
+		}
 		files := os.DirFS(filepath.Join(out, assetOf(l.Properties["Content"])))
 		err := fs.WalkDir(files, ".", func(path string, entry fs.DirEntry, err error) error {
 			if err == nil && !entry.IsDir() {
-				m.layer = append(m.layer, path)
+				m.layers[name] = append(m.layers[name], path)
 			}
 			return err
 		})
