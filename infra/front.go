@@ -14,9 +14,60 @@ import (
 
 const stageName = "v1"
 
-// newAPI is a REST API and not an HTTP API or a function URL: only REST APIs
-// have gateway responses, resource policies and private endpoints, and can
-// stand behind WAF.
+// What may stand before functions/api.
+const (
+	frontREST = "rest" // an API Gateway REST API
+	frontURL  = "url"  // a Lambda function URL
+)
+
+// A front is what callers reach. Either checks who they are with IAM.
+//
+// A function URL has no fee and no throttle of its own, is always public, and has neither
+// WAF nor a policy of an API: SECURITY.md says what is lost with that.
+type front struct {
+	stack awscdk.Stack
+	set   settings
+	api   awsapigateway.RestApi // nil for a function URL
+}
+
+func newFront(stack awscdk.Stack, set settings) front {
+	f := front{stack: stack, set: set}
+	if set.frontDoor == frontREST {
+		f.api = newAPI(stack, set)
+	}
+	return f
+}
+
+// serve has the front door call the function, and returns where it is.
+func (f front) serve(b base, server awslambda.Function) *string {
+	if f.api == nil {
+		return f.serveURL(server)
+	}
+	serve(f.api, server)
+	logCalls(f.api, b.logs)
+	if f.set.apiGatewayLogsRole {
+		f.api.DeploymentStage().Node().AddDependency(newAccount(b))
+	}
+	return endpoint(f.stack, f.api)
+}
+
+// serveURL lets no principal in: in this account the policies of callers do. They need
+// two rights on the function, and the second only by way of the URL: who may invoke the
+// function itself can write the event, and in it who calls.
+// https://docs.aws.amazon.com/lambda/latest/dg/urls-auth.html
+func (f front) serveURL(server awslambda.Function) *string {
+	url := awslambda.NewFunctionUrl(f.stack, jsii.String("Url"), &awslambda.FunctionUrlProps{
+		Function:   server,
+		AuthType:   awslambda.FunctionUrlAuthType_AWS_IAM,
+		InvokeMode: awslambda.InvokeMode_BUFFERED,
+	})
+	output(f.stack, "Function", server.FunctionArn(),
+		"Callers need lambda:InvokeFunctionUrl on it, and lambda:InvokeFunction only with the condition Bool lambda:InvokedViaFunctionUrl true")
+	return url.Url()
+}
+
+// newAPI is a REST API and not an HTTP API: only REST APIs have gateway responses,
+// resource policies and private endpoints, and can stand behind WAF.
 func newAPI(stack awscdk.Stack, set settings) awsapigateway.RestApi {
 	api := awsapigateway.NewRestApi(stack, jsii.String("Gateway"), &awsapigateway.RestApiProps{
 		RestApiName:    &set.stackName,
@@ -128,20 +179,40 @@ func quote(s string) string {
 
 // A logNameSet names the stack's log groups: those of the functions, with the audit
 // trail in them; the API's access log; and the log of what went wrong in the API
-// itself, whose name API Gateway gives.
+// itself, whose name API Gateway gives. A function URL has neither of the last two.
 type logNameSet struct{ api, prune, rotate, access, execution string }
 
-// logNames name the groups after the API, whose ID is new for every stack: a
-// stack made again finds none of these in its way.
-func logNames(api awsapigateway.RestApi) logNameSet {
-	id := *api.RestApiId()
-	return logNameSet{
-		api:       "/strongroom/" + id + "/" + apiName,
-		prune:     "/strongroom/" + id + "/" + pruneName,
-		rotate:    "/strongroom/" + id + "/" + rotateName,
-		access:    "/strongroom/" + id + "/access",
-		execution: "API-Gateway-Execution-Logs_" + id + "/" + stageName,
+// logNames name the groups after the API or, for a function URL, the end of the stack's
+// ID. Both are new for every stack: a stack made again finds none of these in its way.
+func (f front) logNames() logNameSet {
+	var id string
+	if f.api == nil {
+		uuid := awscdk.Fn_Select(jsii.Number(2), awscdk.Fn_Split(jsii.String("/"), f.stack.StackId(), nil))
+		id = *awscdk.Fn_Select(jsii.Number(4), awscdk.Fn_Split(jsii.String("-"), uuid, nil))
+	} else {
+		id = *f.api.RestApiId()
 	}
+	names := logNameSet{
+		api:    "/strongroom/" + id + "/" + apiName,
+		prune:  "/strongroom/" + id + "/" + pruneName,
+		rotate: "/strongroom/" + id + "/" + rotateName,
+	}
+	if f.api != nil {
+		names.access = "/strongroom/" + id + "/access"
+		names.execution = "API-Gateway-Execution-Logs_" + id + "/" + stageName
+	}
+	return names
+}
+
+// arns are those of the groups that there are.
+func (n logNameSet) arns(stack awscdk.Stack) []string {
+	var arns []string
+	for _, name := range []string{n.api, n.prune, n.rotate, n.access, n.execution} {
+		if name != "" {
+			arns = append(arns, logARN(stack, name))
+		}
+	}
+	return arns
 }
 
 func logARN(stack awscdk.Stack, name string) string {
@@ -157,6 +228,9 @@ type logGroups struct{ api, prune, rotate, access, execution awslogs.LogGroup }
 
 func newLogGroups(stack awscdk.Stack, key awskms.Key, names logNameSet, set settings) logGroups {
 	group := func(id, name string, days int) awslogs.LogGroup {
+		if name == "" {
+			return nil
+		}
 		group := awslogs.NewLogGroup(stack, &id, &awslogs.LogGroupProps{
 			LogGroupName:  &name,
 			EncryptionKey: key,

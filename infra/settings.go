@@ -19,6 +19,7 @@ import (
 type settings struct {
 	stackName        string   // name of the stack
 	logRetentionDays int      // how long log groups keep their events: a number CloudWatch Logs knows
+	frontDoor        string   // what stands before functions/api: rest or url
 	throttleRate     int      // requests a second, over all callers, that the stage lets through
 	throttleBurst    int      // requests at once before that rate holds
 	dataKeySeconds   int      // how long the function may remember a plain data key; 0 for not at all
@@ -88,6 +89,7 @@ func readSettings(lookup func(name string) any) (settings, error) {
 	set := settings{
 		stackName:          r.text("stackName"),
 		logRetentionDays:   r.number("logRetentionDays", 1, 3653),
+		frontDoor:          r.text("frontDoor"),
 		throttleRate:       r.number("throttleRate", 1, 10_000),
 		throttleBurst:      r.number("throttleBurst", 1, 5_000),
 		dataKeySeconds:     r.number("dataKeySeconds", 0, 3_600),
@@ -111,6 +113,8 @@ func readSettings(lookup func(name string) any) (settings, error) {
 	}
 	r.check(stackNames.MatchString(set.stackName),
 		"stackName must be letters, digits and hyphens, and begin with a letter")
+	r.check(set.frontDoor == frontREST || set.frontDoor == frontURL,
+		"frontDoor must be %s, for API Gateway, or %s, for a function URL", frontREST, frontURL)
 	r.check(slices.Contains(retentions, set.logRetentionDays),
 		"logRetentionDays must be one of %v", retentions)
 	r.check(slices.Contains(retentions, set.auditRetentionDays),

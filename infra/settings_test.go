@@ -41,14 +41,14 @@ func TestSettingsByHand(t *testing.T) {
 	t.Parallel()
 	const one, two = "arn:aws:kms:eu-central-1:111122223333:key/1234abcd", "arn:aws-us-gov:kms:us-gov-west-1:111122223333:key/mrk-1a"
 	got, err := readSettings(from(object{
-		"stackName": "Vault-2", "logRetentionDays": "30", "throttleRate": "10", "throttleBurst": "20",
+		"stackName": "Vault-2", "logRetentionDays": "30", "frontDoor": "url", "throttleRate": "10", "throttleBurst": "20",
 		"dataKeySeconds": "0", "kmsKeyArns": one + "," + two, "apiGatewayLogsRole": "false",
 		"maxVersions": "3", "minAge": "90m", "versionQuota": "4", "pruneEveryMinutes": "5", "alarmTopicArn": topic,
 		"minRotationInterval": "1m", "rotationStepSeconds": "200", "rotationsAtOnce": "1", "rotationFunctionArns": mysql + "," + abroad,
 		"auditRetentionDays": "3653", "auditRequired": "true", "auditSubscriptionArn": stream, "auditSubscriptionRoleArn": writer,
 	}))
 	want := settings{
-		stackName: "Vault-2", logRetentionDays: 30, throttleRate: 10, throttleBurst: 20,
+		stackName: "Vault-2", logRetentionDays: 30, frontDoor: "url", throttleRate: 10, throttleBurst: 20,
 		kmsKeyArns: []string{one, two}, maxVersions: 3, minAge: 90 * time.Minute, versionQuota: 4,
 		pruneEveryMinutes: 5, alarmTopicArn: topic,
 		minRotationInterval: time.Minute, rotationStepSeconds: 200, rotationsAtOnce: 1, rotationFunctionArns: []string{mysql, abroad},
@@ -64,6 +64,7 @@ func TestWrongSettings(t *testing.T) {
 	for name, wrong := range map[string][]any{
 		"stackName":          {nil, "", "2nd", "a b", 3},
 		"logRetentionDays":   {nil, 0, 31, "never", 1.5},
+		"frontDoor":          {nil, "", "http", true},
 		"throttleRate":       {nil, 0, -1, 10_001, "fast"},
 		"throttleBurst":      {nil, 0, 5_001},
 		"dataKeySeconds":     {nil, -1, 3_601, "60s"},

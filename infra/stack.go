@@ -23,10 +23,10 @@ func newStack(app awscdk.App, set settings, from sources) {
 	stack := awscdk.NewStack(app, &set.stackName, &awscdk.StackProps{
 		Description: jsii.String("Strongroom: AWS Secrets Manager that you own"),
 	})
-	// The API comes first because the log groups bear its name, and the log
+	// The front door comes first because the log groups bear its name, and the log
 	// groups' names before the key because its policy names them.
-	api := newAPI(stack, set)
-	names := logNames(api)
+	front := newFront(stack, set)
+	names := front.logNames()
 	key := newKey(stack, names)
 	b := base{
 		stack:     stack,
@@ -39,17 +39,13 @@ func newStack(app awscdk.App, set settings, from sources) {
 	}
 	rotator, role := newRotate(b)
 	server := newServer(b, rotator)
-	serve(api, server)
-	logCalls(api, b.logs)
+	at := front.serve(b, server)
 	keepOff(b, role, server, newPrune(b), rotator)
 	newQueries(b)
 	newSubscriptions(b)
 	layer := newSigningLayer(b)
 	newAgentLayers(b)
-	if set.apiGatewayLogsRole {
-		api.DeploymentStage().Node().AddDependency(newAccount(b))
-	}
-	output(stack, "Endpoint", endpoint(stack, api), "AWS_ENDPOINT_URL_SECRETS_MANAGER for clients; see README on signing")
+	output(stack, "Endpoint", at, "AWS_ENDPOINT_URL_SECRETS_MANAGER for clients; see README on signing")
 	output(stack, "Table", b.table.TableName(), "The table, which stays when the stack goes")
 	output(stack, "Key", key.KeyArn(), "The key, which stays when the stack goes: nothing stored opens without it")
 	output(stack, "SigningLayer", layer.LayerVersionArn(),
@@ -121,8 +117,7 @@ func logsUseKey(stack awscdk.Stack, logs logNameSet) awsiam.PolicyStatement {
 		Resources: jsii.Strings("*"), // in a key's policy, this key
 		Conditions: conditions{"ArnEquals": conditions{
 			"kms:EncryptionContext:aws:logs:arn": jsii.Strings(
-				logARN(stack, logs.api), logARN(stack, logs.prune), logARN(stack, logs.rotate),
-				logARN(stack, logs.access), logARN(stack, logs.execution)),
+				logs.arns(stack)...),
 		}}.all(),
 	})
 }

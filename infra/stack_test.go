@@ -497,6 +497,45 @@ func TestChoices(t *testing.T) {
 	chosen.one(t, "AWS::Lambda::Permission") // API Gateway's
 }
 
+// TestFunctionURL is the stack with the other front door.
+func TestFunctionURL(t *testing.T) {
+	t.Parallel()
+	chosen := synthesizeWith(t, object{"frontDoor": "url"})
+	for _, r := range chosen.Resources {
+		if strings.HasPrefix(r.Type, "AWS::ApiGateway::") || r.Type == "AWS::Lambda::Permission" {
+			t.Errorf("there is %s, a %s", r.ID, r.Type)
+		}
+		for _, s := range r.statements() {
+			if reflect.DeepEqual(s["Principal"], object{"Service": "apigateway.amazonaws.com"}) {
+				t.Errorf("API Gateway may take %s", r.ID)
+			}
+		}
+	}
+	url := chosen.one(t, "AWS::Lambda::Url")
+	server := chosen.function(t, apiName)
+	same(t, "function URL", url.Properties, object{"AuthType": "AWS_IAM", "InvokeMode": "BUFFERED", "TargetFunctionArn": "${" + server.ID + ".Arn}"})
+	same(t, "endpoint", chosen.Outputs["Endpoint"].Value, "${"+url.ID+".FunctionUrl}")
+	same(t, "function", chosen.Outputs["Function"].Value, "${"+server.ID+".Arn}")
+	if !strings.Contains(chosen.Outputs["Function"].Description, "lambda:InvokedViaFunctionUrl") {
+		t.Errorf("got %q, want what callers need", chosen.Outputs["Function"].Description)
+	}
+	var groups []string
+	for _, group := range chosen.all("AWS::Logs::LogGroup") {
+		if name := group.Properties["LogGroupName"].(string); !strings.HasPrefix(name, "/strongroom/part 4 of part 2 of ${AWS::StackId} by / by -/") {
+			t.Errorf("%s is called %s: another stack could have one of this name", group.ID, name)
+		}
+		groups = append(groups, group.ID)
+		same(t, group.ID+" key", group.Properties["KmsKeyId"], chosen.arn(t, "AWS::KMS::Key"))
+	}
+	if len(groups) != 3 {
+		t.Errorf("got the log groups %v, want those of three functions", groups)
+	}
+	named := chosen.one(t, "AWS::KMS::Key").statements()[1]["Condition"].(object)["ArnEquals"].(object)["kms:EncryptionContext:aws:logs:arn"]
+	if got := len(named.([]any)); got != len(groups) {
+		t.Errorf("the key is for %d log groups, want %d", got, len(groups))
+	}
+}
+
 // TestFunctionsLinkNoCDK keeps the CDK, which is huge, out of what is deployed.
 func TestFunctionsLinkNoCDK(t *testing.T) {
 	t.Parallel()

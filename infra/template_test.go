@@ -40,6 +40,7 @@ type resource struct {
 var plain = object{
 	"stackName":          "Vault",
 	"logRetentionDays":   30,
+	"frontDoor":          "rest",
 	"throttleRate":       7,
 	"throttleBurst":      11,
 	"dataKeySeconds":     5,
@@ -78,10 +79,14 @@ func stack(t *testing.T) template {
 
 var synthesizeOnce = sync.OnceValues(func() (template, error) { return synthesize(nil) })
 
+var synthesizing sync.Mutex
+
 // synthesizeWith is the template with some settings of its own.
 func synthesizeWith(t *testing.T, set object) template {
 	t.Helper()
-	stack(t) // two at once would trip over each other in the one Node process
+	stack(t)
+	synthesizing.Lock() // two at once would trip over each other in the one Node process
+	defer synthesizing.Unlock()
 	made, err := synthesize(set)
 	if err != nil {
 		t.Fatal(err)
@@ -203,6 +208,12 @@ func written(part any) any {
 		}
 		if join, ok := part["Fn::Join"].([]any); ok {
 			return strings.Join(texts(written(join[1])), join[0].(string))
+		}
+		if split, ok := part["Fn::Split"].([]any); ok {
+			return fmt.Sprintf("%v by %v", written(split[1]), split[0])
+		}
+		if picked, ok := part["Fn::Select"].([]any); ok {
+			return fmt.Sprintf("part %v of %v", picked[0], written(picked[1]))
 		}
 		for name := range part {
 			part[name] = written(part[name])
