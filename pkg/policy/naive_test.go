@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"net"
+	"maps"
 	"net/netip"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -66,6 +68,22 @@ func (n naive) roleARN() string {
 	return callerSession.ReplaceAllString(n.Caller.ARN, "arn:$1:iam::$2:role/$3")
 }
 
+// canonicalKey is a key under the name that a request has it under.
+func canonicalKey(key string) string {
+	return strings.Replace(strings.ToLower(key), "secretsmanager:resourcetag/", "aws:resourcetag/", 1)
+}
+
+// lacks says whether a key has a value that is not known.
+func (n naive) lacks(key string) bool { return slices.Contains(n.Unknown, canonicalKey(key)) }
+
+// readings are the request as it says, and as it means.
+func (n naive) readings() []naive {
+	meant := n
+	meant.Keys = maps.Clone(n.Keys)
+	maps.Copy(meant.Keys, n.Implied)
+	return []naive{n, meant}
+}
+
 // lookup is what the request has for a key.
 func (n naive) lookup(key string) []string {
 	one := func(s string) []string {
@@ -113,7 +131,7 @@ func (n naive) lookup(key string) []string {
 	case "aws:sourcearn":
 		return nil
 	}
-	return n.Keys[strings.Replace(key, "secretsmanager:resourcetag/", "aws:resourcetag/", 1)]
+	return n.Keys[canonicalKey(key)]
 }
 
 var variableOf = regexp.MustCompile(`\$\{\s*([^,}]+?)\s*(?:,\s*'([^']*)'\s*)?\}`)
@@ -123,6 +141,7 @@ type form struct {
 	text   string
 	values map[rune]string
 	lacks  bool // one has no value
+	unsure bool // one has a value that is not known
 }
 
 func (n naive) form(pattern string, wildcards bool, version string) form {
@@ -139,6 +158,10 @@ func (n naive) form(pattern string, wildcards bool, version string) form {
 			m := variableOf.FindStringSubmatch(s)
 			if m[1] == "*" || m[1] == "?" || m[1] == "$" {
 				return put(m[1])
+			}
+			if n.lacks(m[1]) {
+				f.lacks, f.unsure = true, true
+				return put("")
 			}
 			if vs := n.lookup(m[1]); len(vs) == 1 && vs[0] != "" {
 				return put(vs[0])
@@ -185,6 +208,9 @@ var (
 func (n naive) resembles(op, key, version, pattern, s string) string {
 	isARN := strings.HasPrefix(op, "Arn")
 	f := n.form(pattern, isARN || strings.HasSuffix(op, "Like"), version)
+	if f.unsure {
+		return "maybe"
+	}
 	good := "yes"
 	if strings.EqualFold(key, "aws:PrincipalArn") && n.isSession() {
 		if m := withPath.FindStringSubmatch(f.text); m != nil {
@@ -291,6 +317,11 @@ var negations = map[string]string{
 
 func (n naive) condition(name, key, version string, want []string) string {
 	got := n.lookup(key)
+	if n.lacks(key) {
+		if got = []string{"?"}; name != "Null" {
+			return "maybe"
+		}
+	}
 	if name == "Null" {
 		a := "no"
 		for _, w := range want {
@@ -439,6 +470,33 @@ func strs2(v any) []string {
 	return []string{fmt.Sprint(v)}
 }
 
+// fits says whether the resource and the conditions of a statement are those of a request.
+func (n naive) fits(s map[string]any, version string) string {
+	fits := "no"
+	patterns, except := strs2(s["Resource"]), false
+	if s["NotResource"] != nil {
+		patterns, except = strs2(s["NotResource"]), true
+	}
+	for _, p := range patterns {
+		f := n.form(p, true, version)
+		b := truth(f.fits(f.text, n.Resource, ""))
+		if f.unsure || f.lacks && except {
+			b = "maybe"
+		}
+		fits = n.or(fits, b)
+	}
+	if except {
+		fits = n.negate(fits)
+	}
+	conditions, _ := s["Condition"].(map[string]any)
+	for op, keys := range conditions {
+		for key, want := range keys.(map[string]any) {
+			fits = n.and(fits, n.condition(op, key, version, strs2(want)))
+		}
+	}
+	return fits
+}
+
 // decide is Decide.
 func (n naive) decide(documents []string, onSecret string) (allowed, explicit bool, side Side) {
 	type says struct{ allow, leave, deny bool }
@@ -461,29 +519,12 @@ func (n naive) decide(documents []string, onSecret string) (allowed, explicit bo
 			if except {
 				fits = n.negate(fits)
 			}
-			resource := "no"
-			patterns, except = strs2(s["Resource"]), false
-			if s["NotResource"] != nil {
-				patterns, except = strs2(s["NotResource"]), true
+			readings := n.readings()
+			said, meant := readings[0].fits(s, version), readings[1].fits(s, version)
+			if said != meant {
+				said = "maybe"
 			}
-			for _, p := range patterns {
-				f := n.form(p, true, version)
-				b := truth(f.fits(f.text, n.Resource, ""))
-				if f.lacks && except {
-					b = "maybe"
-				}
-				resource = n.or(resource, b)
-			}
-			if except {
-				resource = n.negate(resource)
-			}
-			fits = n.and(fits, resource)
-			conditions, _ := s["Condition"].(map[string]any)
-			for op, keys := range conditions {
-				for key, want := range keys.(map[string]any) {
-					fits = n.and(fits, n.condition(op, key, version, strs2(want)))
-				}
-			}
+			fits = n.and(fits, said)
 			about := n.isAbout(s, inSet)
 			switch {
 			case s["Effect"] == "Deny":
@@ -652,13 +693,8 @@ func (m *maker) request() Request {
 		rootOf(home), federatedOf(home, "alice"), userOf(abroad, "team/alice"), sessionOf(abroad, "app", "alice"), rootOf(abroad),
 		{},
 		{ARN: alice, Account: abroad},
-		{ARN: "arn:aws:sts::123456789012:user/alice", Account: home},
-		{ARN: "arn:aws:iam::123456789012:user/team/", Account: home},
-		{ARN: "arn::iam::123456789012:root", Account: home},
-		{ARN: "arn:aws:iam::12345678901:root", Account: "12345678901"},
-		{ARN: "arn:aws:sts::123456789012:assumed-role/app/", Account: home},
-		{ARN: "arn:aws:sts::123456789012:assumed-role/app/alice/x", Account: home},
-	}[m.below(19)]
+		m.caller(), m.caller(), m.caller(),
+	}[m.below(16)]
 	c.OrgID = m.of("", "prod", "alice")
 	c.VPCE = m.of("", "", "a7b")
 	c.Secure = m.below(2) == 0
@@ -678,7 +714,25 @@ func (m *maker) request() Request {
 			r.Keys[key] = append(r.Keys[key], m.of(values...))
 		}
 	}
+	for _, key := range []string{"secretsmanager:versionstage", "secretsmanager:recoverywindowindays", "aws:resourcetag/arn"} {
+		if m.below(4) == 0 {
+			r.Implied = Keys{key: {m.of(values...)}}
+		}
+	}
+	if key := m.of("", "", "", "secretsmanager:name", "aws:resourcetag/team"); key != "" {
+		r.Unknown = []string{key}
+		delete(r.Keys, key)
+	}
 	return r
+}
+
+// caller is one whose ARN is put together from parts, most of which are not of any.
+func (m *maker) caller() Caller {
+	account := m.of(home, home, home, abroad, "12345678901", "1234567890123", "12345678901a", "")
+	arn := m.of("arn", "arn", "arn", "urn", "") + ":" + m.of("aws", "aws", "aws", "aws-cn", "") + ":" + m.of("iam", "sts", "iam", "s3") + ":" + m.of("", "", "", "eu-central-1") + ":" + account + ":" +
+		m.of("root", "root/", "user/alice", "user/team/alice", "user/", "user/team/", "user", "user//alice", "user/alice:x", "assumed-role/app/alice", "assumed-role/app/", "assumed-role/app", "assumed-role//alice",
+			"assumed-role/app/alice/x", "federated-user/alice", "federated-user/", "federated-user/a/", "role/app", "role/service/app", "group/alice", "")
+	return Caller{ARN: arn, Account: m.of(account, account, account, home, ""), UserID: "AIDACKCEVSQ6C2EXAMPLE"}
 }
 
 // disagree finds whether Decide and the naive decision differ, for a case made of
@@ -709,6 +763,15 @@ func disagree(t *testing.T, b []byte) {
 	}
 	allowed, explicit, side := naive{r}.decide(documents, onSecret)
 	d := set.Decide(r, p)
+	for _, real := range settled(r) {
+		if !d.Allowed {
+			break
+		}
+		if allowed, _, _ := (naive{real}).decide(documents, onSecret); !allowed {
+			text, _ := json.MarshalIndent(r, "", " ")
+			t.Fatalf("what is not settled is allowed, though it may be %v, which is not\nset %s\nsecret %s\n%s", real.Keys, strings.Join(documents, "\n"), onSecret, text)
+		}
+	}
 	if d.Allowed != allowed || d.Explicit != explicit || d.Side != side {
 		text, _ := json.MarshalIndent(r, "", " ")
 		t.Fatalf("Decide: allowed %v, explicit %v, %s by %s\nnaive:  allowed %v, explicit %v, %s\nset %s\nsecret %s\n%s",
@@ -723,6 +786,26 @@ func disagree(t *testing.T, b []byte) {
 	if d.Denied().Message == "" {
 		t.Fatal("no refusal")
 	}
+}
+
+// settled are the requests that r may be: in both readings, with any value of what is
+// not known.
+func settled(r Request) (all []Request) {
+	for _, reading := range (naive{r}).readings() {
+		real := reading.Request
+		real.Implied, real.Unknown = nil, nil
+		if len(r.Unknown) == 0 {
+			all = append(all, real)
+			continue
+		}
+		for _, value := range []string{"alice", "Alice", "prod", "*", "a*b", "x", "7", "true", "AWSCURRENT", alice, app, "2026-03-04T12:00:00Z", "203.0.113.7", "another"} {
+			one := real
+			one.Keys = maps.Clone(real.Keys)
+			one.Keys[r.Unknown[0]] = []string{value}
+			all = append(all, one)
+		}
+	}
+	return all
 }
 
 // refusedByNature fails for a refusal of what the maker meant to be right.
