@@ -112,7 +112,7 @@ func (p patterns) include(q patterns) bool {
 // describe names those whom a statement that allows a stranger allows.
 func (ps principals) describe(stranger principal) string {
 	switch {
-	case stranger.kind == identityProvider && !slices.Contains(ps.any, principal{kind: everyone}) && !ps.except:
+	case stranger.kind == identityProvider: // others are denied
 		return "everyone who signs in with " + stranger.name
 	case ps.except:
 		return "every principal but those it names"

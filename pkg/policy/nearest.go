@@ -42,7 +42,7 @@ func distance(pattern, s string) int {
 		row[0] += change
 		for i := range len(s) {
 			without := other
-			if p != s[i] && p != '?' {
+			if p != s[i] {
 				without += change
 			}
 			other = row[i+1]

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -155,6 +156,12 @@ func BenchmarkDecide(b *testing.B) {
 	}
 	worst = append(worst, says("Allow", aws("arn:aws:iam::123456789012:role/team/app-49")))
 	r := asked(sessionOf(home, "app-49", "i-1"), Keys{"aws:resourcetag/team": {"blue"}, "secretsmanager:versionstage": {"AWSCURRENT"}})
+	// A get without VersionStage is read in two ways, as what it says and as what it means.
+	implied := r
+	implied.Keys = Keys{"aws:resourcetag/team": {"blue"}}
+	implied.Implied = Keys{"secretsmanager:versionstage": {"AWSCURRENT"}}
+	b.Run("worst with a default", func(b *testing.B) { benchmarkDecide(b, nil, policyOf(b, worst...), implied, true) })
+	b.Run("as large as may be", func(b *testing.B) { benchmarkDecide(b, nil, largest(b), implied, true) })
 	b.Run("typical", func(b *testing.B) {
 		r := r
 		r.Caller.VPCE = "vpce-00000049"
@@ -163,6 +170,22 @@ func BenchmarkDecide(b *testing.B) {
 	b.Run("worst", func(b *testing.B) { benchmarkDecide(b, nil, policyOf(b, worst...), r, true) })
 	b.Run("worst set", func(b *testing.B) { benchmarkDecide(b, setOf(b, worst...), nil, r, true) })
 	b.Run("allow all", func(b *testing.B) { benchmarkDecide(b, AllowAll(), nil, r, true) })
+}
+
+// largest is a resource policy of the greatest length there may be: one name after another,
+// none of which is the caller's, and at its end a statement that allows everything.
+func largest(b *testing.B) *Policy {
+	b.Helper()
+	const limit = 20_480
+	var statements []string
+	last := says("Allow", aws("arn:aws:iam::123456789012:role/team/app-49"))
+	for size := len(last) + 100; ; {
+		s := fmt.Sprintf(`{"Effect": "Deny", "Principal": "*", "Action": "secretsmanager:*", "Resource": "*", "Condition": {"StringLike": {"aws:PrincipalArn": "arn:aws:iam::*:role/*-%d-*"}}}`, len(statements))
+		if size += len(s) + 2; size > limit {
+			return policyOf(b, append(statements, last)...)
+		}
+		statements = append(statements, s)
+	}
 }
 
 func BenchmarkCache(b *testing.B) {
