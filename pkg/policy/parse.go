@@ -186,6 +186,8 @@ func (p *parser) statement(v any) (s statement, err error) {
 			return s, err
 		}
 	}
+	s.variables = slices.ContainsFunc(s.resources.texts, hasVariable) ||
+		slices.ContainsFunc(s.conditions, func(c condition) bool { return slices.ContainsFunc(c.values, hasVariable) })
 	// Last, so that a statement with two errors is rejected for its syntax.
 	s.principals, err = parsePrincipals(el)
 	return s, err

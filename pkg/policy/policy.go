@@ -82,6 +82,7 @@ type statement struct {
 	actions    patterns
 	resources  patterns
 	conditions []condition
+	variables  bool // there are some in resources or conditions
 }
 
 // matches says whether s is about a request, apart from its principals, as the request
@@ -91,7 +92,23 @@ func (s *statement) matches(c *requestContext) tristate {
 	if action == no {
 		return no
 	}
+	if !s.asksImplied(c) {
+		return min(action, s.matchesReading(c))
+	}
 	return min(action, c.inBoth(func() tristate { return s.matchesReading(c) }))
+}
+
+// asksImplied says whether the two readings of a request may differ for s.
+func (s *statement) asksImplied(c *requestContext) bool {
+	if len(c.Implied) == 0 || s.variables {
+		return len(c.Implied) > 0
+	}
+	for i := range s.conditions {
+		if _, ok := c.Implied[s.conditions[i].key.name]; ok {
+			return true
+		}
+	}
+	return false
 }
 
 // matchesReading is the same of the resource and the conditions, in one reading.
