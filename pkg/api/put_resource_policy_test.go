@@ -260,3 +260,18 @@ func TestPutResourcePolicyDates(t *testing.T) {
 		t.Errorf("got LastChangedDate %s, want %s", got, now.now)
 	}
 }
+
+// AWS's refusal says little. The log says which statement it is about, and why.
+func TestRefusedPolicyIsExplained(t *testing.T) {
+	t.Parallel()
+	room, log := logged(t, localtest.New(t))
+	create(t, room, "s", "v1", "one")
+	text := document(where(allowAll, `{"StringEquals":{"secretsmanager:KmsKeyArm":"x"}}`))
+	_, body := room.Post(t, "PutResourcePolicy", `{"SecretId":"s","ResourcePolicy":`+quoted(text)+`}`)
+	if !strings.Contains(body, `"This resource policy contains a syntax error."`) {
+		t.Errorf("got answer %s", body)
+	}
+	if want := `"reason":"policy: statement 1: unknown condition key \"secretsmanager:KmsKeyArm\"; did you mean secretsmanager:KmsKeyArn?"`; !strings.Contains(log.String(), want) {
+		t.Errorf("got log %s, want %s", log, want)
+	}
+}

@@ -296,6 +296,9 @@ func (c *call) log(ctx context.Context, status int, took time.Duration, err erro
 	switch {
 	case isRefusal:
 		attrs = append(attrs, slog.String("code", string(refusal.Code)))
+		if refusal.Code == secret.MalformedPolicyDocument { // whose own text says little
+			attrs = append(attrs, slog.String("reason", strings.TrimSuffix(err.Error(), ": "+refusal.Error())))
+		}
 	case err != nil:
 		level = slog.LevelWarn // too much at once
 		if status >= http.StatusInternalServerError {
