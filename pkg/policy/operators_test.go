@@ -127,7 +127,7 @@ func TestConditions(t *testing.T) {
 		{`{"IpAddress": {"aws:SourceIp": "::ffff:203.0.113.0/120"}}`, yes},
 		{`{"IpAddress": {"aws:SourceIp": "::ffff:0:0/96"}}`, yes},
 		{`{"IpAddress": {"aws:SourceIp": "::/0"}}`, no},
-		{`{"IpAddress": {"aws:SourceIp": "::ffff:203.0.113.0/90"}}`, no}, // it is IPv6
+		{`{"IpAddress": {"aws:SourceIp": "::ffff:203.0.113.0/90"}}`, no},                         // it is IPv6
 		{`{"ArnLike": {"secretsmanager:RotationLambdaARN": "arn:aws:lambda:*:*:f*:live"}}`, yes}, // a star also stands for colons
 		{`{"NotIpAddress": {"aws:SourceIp": "203.0.113.0/24"}}`, no},
 		{`{"NotIpAddress": {"aws:SourceIp": ["203.0.113.8", "198.51.100.0/24"]}}`, yes},

@@ -76,8 +76,8 @@ func TestReadings(t *testing.T) {
 		{"denied by its absence, after a statement about it", []string{is("Deny", "x"), says("Allow", all), absent("Deny", "true")}, false},
 		{"denied another", []string{says("Allow", all), is("Deny", "AWSPREVIOUS")}, true},
 		{"denied in a variable of a resource", []string{says("Allow", all), `{"Effect": "Deny", "Principal": "*", "Action": "*", "NotResource": "arn:aws:secretsmanager:*:*:secret:prod/db${` + stage + `, '-AbCdEf'}"}`}, false},
-		{"denied in the variable of a value", []string{says("Allow", all), says("Deny", all, `"Condition": {"StringNotEquals": {"aws:userid": "${` + stage + `, 'AIDACKCEVSQ6C2EXAMPLE'}"}}`)}, false},
-		{"allowed in the variable of a value", []string{says("Allow", all, `"Condition": {"StringEquals": {"aws:userid": "${` + stage + `, 'AIDACKCEVSQ6C2EXAMPLE'}"}}`)}, false},
+		{"denied in the variable of a value", []string{says("Allow", all), says("Deny", all, `"Condition": {"StringNotEquals": {"aws:userid": "${`+stage+`, 'AIDACKCEVSQ6C2EXAMPLE'}"}}`)}, false},
+		{"allowed in the variable of a value", []string{says("Allow", all, `"Condition": {"StringEquals": {"aws:userid": "${`+stage+`, 'AIDACKCEVSQ6C2EXAMPLE'}"}}`)}, false},
 		{
 			"never absent and another value", // neither reading is denied
 			[]string{says("Allow", all), says("Deny", all, `"Condition": {"Null": {"`+stage+`": "false"}, "StringNotEquals": {"`+stage+`": "AWSCURRENT"}}`)}, true,
