@@ -16,6 +16,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-secretsmanager-caching-go/v2/secretcache"
+
+	"github.com/strongroom/strongroom/pkg/client"
+	"github.com/strongroom/strongroom/pkg/endpoint"
 )
 
 // goClient is the SDK's client with the endpoint alone changed.
@@ -59,6 +62,28 @@ func TestGoClients(t *testing.T) {
 	}
 	if _, err := goClient(agent, strangeKey, firstSecret).ListSecrets(ctx, nil); err == nil || !strings.Contains(err.Error(), "UnrecognizedClientException") {
 		t.Errorf("a stranger: got %v", err)
+	}
+}
+
+// Before either front door: the agent, and pkg/client without it.
+func TestFrontDoors(t *testing.T) {
+	t.Parallel()
+	for _, service := range []string{endpoint.Gateway, endpoint.FunctionURL} {
+		t.Run(service, func(t *testing.T) {
+			t.Parallel()
+			server := startLocalFor(t, service)
+			_, agent := startAgent(t, server, keys(), "--signing-name", service)
+			config := aws.Config{Region: "us-east-1", Credentials: credentials.NewStaticCredentialsProvider(firstKey, firstSecret, "")}
+			direct, err := client.FromConfig(config, server, client.SignedFor(service))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for name, c := range map[string]*secretsmanager.Client{"agent": goClient(agent, firstKey, firstSecret), "pkg/client": direct} {
+				if _, err := c.ListSecrets(t.Context(), nil); err != nil {
+					t.Errorf("%s: %v", name, err)
+				}
+			}
+		})
 	}
 }
 

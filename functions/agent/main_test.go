@@ -18,6 +18,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/strongroom/strongroom/pkg/endpoint"
 )
 
 // programs are the folder of the agent and the local server, as they are built.
@@ -120,12 +122,17 @@ func (p *process) find(t *testing.T, behind string) string {
 // startLocal runs the local server, which checks signatures as API Gateway does.
 func startLocal(t *testing.T) (url string) {
 	t.Helper()
+	return startLocalFor(t, endpoint.Gateway)
+}
+
+func startLocalFor(t *testing.T, service string) (url string) {
+	t.Helper()
 	users := filepath.Join(t.TempDir(), "users.json")
 	text := fmt.Sprintf(`[{"user":"app","accessKeyId":%q,"secretAccessKey":%q},{"user":"app","accessKeyId":%q,"secretAccessKey":%q}]`, firstKey, firstSecret, secondKey, secondSecret)
 	if err := os.WriteFile(users, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return start(t, "local", nil, "--memory", "--addr", "127.0.0.1:0", "--verify-credentials", users, "--signing-name", "execute-api").find(t, "answers on ")
+	return start(t, "local", nil, "--memory", "--addr", "127.0.0.1:0", "--verify-credentials", users, "--signing-name", service).find(t, "answers on ")
 }
 
 // keys are the credentials of the agent, and of most clients, in the environment.
@@ -134,9 +141,9 @@ func keys() []string {
 }
 
 // startAgent runs the agent before a Strongroom, with credentials from the environment.
-func startAgent(t *testing.T, endpoint string, env []string, args ...string) (p *process, url string) {
+func startAgent(t *testing.T, server string, env []string, args ...string) (p *process, url string) {
 	t.Helper()
-	p = start(t, "strongroom-agent", append([]string{"STRONGROOM_ENDPOINT=" + endpoint, "STRONGROOM_ADDR=127.0.0.1:0", "AWS_TOKEN=EXAMPLE-TOKEN"}, env...), args...)
+	p = start(t, "strongroom-agent", append([]string{"STRONGROOM_ENDPOINT=" + server, "STRONGROOM_ADDR=127.0.0.1:0", "AWS_TOKEN=EXAMPLE-TOKEN"}, env...), args...)
 	return p, "http://" + p.find(t, `"at":"tcp `)
 }
 
@@ -227,8 +234,7 @@ func TestLambdaExtension(t *testing.T) {
 		}
 	}))
 	defer api.Close()
-	endpoint := startLocal(t)
-	env := append(keys(), "AWS_SESSION_TOKEN=EXAMPLE-SESSION", "STRONGROOM_ENDPOINT="+endpoint,
+	env := append(keys(), "AWS_SESSION_TOKEN=EXAMPLE-SESSION", "STRONGROOM_ENDPOINT="+startLocal(t),
 		"AWS_LAMBDA_RUNTIME_API="+api.Listener.Addr().String(), "PARAMETERS_SECRETS_EXTENSION_HTTP_PORT=0")
 	p = start(t, "strongroom-agent", env)
 	close(started)
