@@ -2,8 +2,8 @@
 // where, and with what result.
 //
 // A record has the shape of a CloudTrail event, so that CloudTrail's tools can read
-// it. It is one line of JSON in every trail: an [io.Writer], a file on a laptop, a log
-// group in the cloud. It never contains the value of a secret, a data key or a rotation
+// it. It is one line of JSON in every trail: a file on a laptop, the output of a function
+// in the cloud. It never contains the value of a secret, a data key or a rotation
 // token, and no error of this package contains parts of a record.
 //
 // The record of a change holds all of it, values apart: the API bounds what a request may
