@@ -36,28 +36,28 @@ func TestOperations(t *testing.T) {
 	checkNames(t, "operations not answered", sorted(missing), toCome...)
 }
 
-var readmeRow = regexp.MustCompile("^\\| *`([A-Za-z]+)` *\\| *([a-z ]+?) *\\|")
+var answeredRow = regexp.MustCompile("^\\| *`([A-Za-z]+)` *\\| *([a-z ]+?) *\\|")
 
-// The table in the README says of each operation whether it is answered.
-func TestOperationsInREADME(t *testing.T) {
+// The table in docs/limits.md says of each operation whether it is answered.
+func TestOperationsInDocs(t *testing.T) {
 	t.Parallel()
-	text, err := os.ReadFile("../../README.md")
+	text, err := os.ReadFile("../../docs/limits.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, section, found := strings.Cut(string(text), "\n## Operations\n")
 	if !found {
-		t.Fatal("got no section Operations in the README")
+		t.Fatal("got no section Operations in docs/limits.md")
 	}
 	section, _, _ = strings.Cut(section, "\n## ")
 	got := map[string]string{}
 	for line := range strings.Lines(section) {
-		m := readmeRow.FindStringSubmatch(line)
+		m := answeredRow.FindStringSubmatch(line)
 		if m == nil {
 			continue
 		}
 		if _, twice := got[m[1]]; twice {
-			t.Errorf("got %s twice in the README", m[1])
+			t.Errorf("got %s twice in docs/limits.md", m[1])
 		}
 		got[m[1]] = m[2]
 	}
@@ -70,11 +70,11 @@ func TestOperationsInREADME(t *testing.T) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(want)) {
 		if got[name] != want[name] {
-			t.Errorf("README: got %q for %s, want %q", got[name], name, want[name])
+			t.Errorf("docs/limits.md: got %q for %s, want %q", got[name], name, want[name])
 		}
 		delete(got, name)
 	}
 	for name := range got {
-		t.Errorf("README: got %s, which is no operation", name)
+		t.Errorf("docs/limits.md: got %s, which is no operation", name)
 	}
 }

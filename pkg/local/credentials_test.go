@@ -236,7 +236,7 @@ func startGate(t *testing.T, identify Identify, limiter *Limiter) *gate {
 	return g
 }
 
-// forExecuteAPI has a client sign for API Gateway, as the README says.
+// forExecuteAPI has a client sign for API Gateway, as docs/clients.md says.
 type forExecuteAPI struct{}
 
 func (forExecuteAPI) ResolveAuthSchemes(_ context.Context, params *secretsmanager.AuthResolverParameters) ([]*smithyauth.Option, error) {
