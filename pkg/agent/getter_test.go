@@ -195,6 +195,48 @@ func TestGetterErrors(t *testing.T) {
 	}
 }
 
+// What another try may mend does not have an answer forgotten.
+func TestTransientErrors(t *testing.T) {
+	t.Parallel()
+	for code, want := range map[string]bool{"ThrottlingException": true, "TooManyRequestsException": true, "ResourceNotFoundException": false, "AccessDeniedException": false, "InvalidSignatureException": false} {
+		d := newDoor(t, func(w http.ResponseWriter, _ *http.Request) {
+			refusal.Write(w, http.StatusBadRequest, code, "Some words.")
+		})
+		a := startAgent(t, d.URL, time.Minute)
+		_, err := service{a.client(own(), 1)}.fetch(t.Context(), db)
+		if _, got := errors.AsType[transient](err); got != want {
+			t.Errorf("%s: got transient %t, want %t (%v)", code, got, want, err)
+		}
+	}
+}
+
+// DescribeSecret says where the labels are, and whether the secret is on its way out.
+func TestIsCurrent(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		described string
+		stage     string
+		want      bool
+	}{
+		{`{"VersionIdsToStages":{"v1":["AWSCURRENT"],"v0":["AWSPREVIOUS"]}}`, "", true},
+		{`{"VersionIdsToStages":{"v1":["AWSCURRENT"],"v0":["AWSPREVIOUS"]}}`, "AWSPREVIOUS", false},
+		{`{"VersionIdsToStages":{"v2":["AWSCURRENT"],"v1":["AWSPREVIOUS","mine"]}}`, "", false},
+		{`{"VersionIdsToStages":{"v2":["AWSCURRENT"],"v1":["AWSPREVIOUS","mine"]}}`, "mine", true},
+		{`{"VersionIdsToStages":{"v1":["AWSCURRENT"]},"DeletedDate":1.5e9}`, "", false},
+		{`{}`, "", false},
+	} {
+		d := newDoor(t, answering(test.described))
+		a := startAgent(t, d.URL, time.Minute)
+		got, err := service{a.client(own(), 1)}.isCurrent(t.Context(), query{SecretID: "db", VersionStage: test.stage}, "v1")
+		if err != nil || got != test.want {
+			t.Errorf("%s, %q: got %t, %v, want %t", test.described, test.stage, got, err, test.want)
+		}
+		if target := d.requests[0].Header.Get("X-Amz-Target"); target != "secretsmanager.DescribeSecret" || d.bodies[0] != `{"SecretId":"db"}` {
+			t.Errorf("asked %s %s", target, d.bodies[0])
+		}
+	}
+}
+
 func TestGetterIsBounded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
