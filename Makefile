@@ -88,6 +88,7 @@ test: ## test everything but infra, under the race detector
 .PHONY: check
 check: test lint cross compare ## test, vet, lint, compare with the reference, and test infra
 	go vet ./...
+	go vet -tags clients ./functions/agent
 	go mod tidy -diff
 	go test ./infra/...
 
