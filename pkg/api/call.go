@@ -34,6 +34,8 @@ type call struct {
 	// invocation is the SDK's ID of the call, the same in all its tries; commit is the
 	// name of what the call commits, see [store.Store.Named].
 	invocation, commit string
+	// again says that this may not be the first try.
+	again bool
 
 	operation string
 	caller    policy.Caller
@@ -134,7 +136,7 @@ func (c *call) change(ctx context.Context, id secret.ID, decide decision) (secre
 		if err := c.authorize(ctx, sec); err != nil {
 			return secret.Change{}, err
 		}
-		if sec.Commit == c.commit { // an earlier try of this request, whose answer was lost
+		if sec.Committed(c.commit) { // an earlier try of this request, whose answer was lost
 			return secret.Change{Secret: sec, Outcome: secret.Unchanged}, nil
 		}
 		return decide(sec)

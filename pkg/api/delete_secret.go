@@ -46,6 +46,9 @@ func (c *call) deleteSecret(ctx context.Context, in deleteSecretInput) (out dele
 	if err != nil {
 		return out, err
 	}
+	if sec.Deletion.IsZero() { // an earlier try did it, and it was restored since
+		return deleteSecretOutput{sec.ARN, sec.Name, timestamp(now.AddDate(0, 0, orDefault(in.RecoveryWindowInDays, secret.DefaultRecoveryDays)))}, nil
+	}
 	c.addVersionEvents(audit.StartSecretVersionDelete, sec)
 	return deleteSecretOutput{sec.ARN, sec.Name, timestamp(sec.Deletion)}, nil
 }
@@ -60,6 +63,11 @@ func (c *call) addVersionEvents(event string, sec secret.Secret) {
 // removeSecret deletes at once. A secret that is not there is deleted as well, under
 // an ARN made up for the answer (recorded).
 func (c *call) removeSecret(ctx context.Context, id secret.ID, now time.Time) (out deleteSecretOutput, err error) {
+	if c.again {
+		if removed, found, err := c.removedBefore(ctx, id); err != nil || found {
+			return deleteSecretOutput{c.store.ARN(removed), id.Name, timestamp(now)}, err
+		}
+	}
 	sec, err := c.change(ctx, id, func(sec secret.Secret) (secret.Change, error) {
 		return sec.Remove(now), nil
 	})
@@ -78,6 +86,15 @@ func (c *call) removeSecret(ctx context.Context, id secret.ID, now time.Time) (o
 		c.addVersionEvents(audit.StartSecretVersionDelete, sec)
 	}
 	return deleteSecretOutput{arn, id.Name, timestamp(now)}, err
+}
+
+// removedBefore is the secret that an earlier try of this call removed. To remove the
+// name again could remove a secret that was made since.
+func (c *call) removedBefore(ctx context.Context, id secret.ID) (removed secret.ID, found bool, err error) {
+	if err := c.missingOrDenied(ctx, id); !errors.Is(err, secret.NotFound) {
+		return removed, false, nil // policies on a secret may allow what those of the caller do not
+	}
+	return c.store.RemovedBy(ctx, id.Name, c.commit)
 }
 
 // removeDamaged removes a secret that cannot be read. Its caller may when policies

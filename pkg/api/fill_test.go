@@ -91,6 +91,7 @@ func TestFill(t *testing.T) {
 		items := map[string]string{}
 		for _, it := range scan(t, room) {
 			delete(it, "commit")
+			delete(it, "past")
 			items[fmt.Sprint(it["pk"], it["sk"])] = fmt.Sprint(it)
 		}
 		return items

@@ -52,7 +52,7 @@ func (c *call) reveal(ctx context.Context, sec secret.Secret, versionID, stage s
 		return out, err
 	}
 	switch {
-	case !found:
+	case !found || version.Revision > sec.Revision:
 		return c.revealAnew(ctx, sec, versionID, stage, asked.Missing, may)
 	case asked.Mismatch != nil:
 		return out, asked.Mismatch
@@ -75,9 +75,9 @@ func (c *call) reveal(ctx context.Context, sec secret.Secret, versionID, stage s
 	return out, nil
 }
 
-// revealAnew answers for a version that is not there. Where the secret has changed
-// since it was read, its label may have moved on and the version been removed
-// between the two reads; then what stands now is asked for.
+// revealAnew answers for a version that is not there, or was put after the secret was
+// read. Where the secret has changed since, its label may have moved on and the version
+// been removed between the two reads; then what stands now is asked for.
 func (c *call) revealAnew(ctx context.Context, sec secret.Secret, versionID, stage string, missing error, may revealing) (out getSecretValueOutput, err error) {
 	now, err := c.store.Get(ctx, secret.ID{Name: sec.Name, Suffix: sec.Suffix()})
 	switch {

@@ -236,3 +236,20 @@ func TestReadDoesNotWaitForItsDate(t *testing.T) {
 		t.Errorf("the read waits up to %s for its date", patience)
 	}
 }
+
+// A version that was put after the secret was read has its labels all the same.
+func TestGetByIDWhilePut(t *testing.T) {
+	t.Parallel()
+	room := localtest.New(t)
+	create(t, room, "s", "v1", "one")
+	pass := func(_ *http.Request, do func() (*http.Response, error)) (*http.Response, error) { return do() }
+	reader := room.Another(t)
+	reader.Wire.Break("GetItem", pass, func(_ *http.Request, do func() (*http.Response, error)) (*http.Response, error) {
+		put(t, room, "s", "v2", "two")
+		return do()
+	})
+	got := must(reader.SDK.GetSecretValue(t.Context(), &secretsmanager.GetSecretValueInput{SecretId: aws.String("s"), VersionId: aws.String(token("v2"))}))(t)
+	if len(got.VersionStages) != 1 || got.VersionStages[0] != "AWSCURRENT" {
+		t.Errorf("got labels %q, want AWSCURRENT", got.VersionStages)
+	}
+}

@@ -3,6 +3,7 @@ package api_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -93,8 +94,7 @@ func TestLostAnswerIsRepeated(t *testing.T) {
 	}
 }
 
-// A new call is judged as AWS judges it, however like the one before it is; and so is a
-// try when another change came in between.
+// A new call is judged as AWS judges it, however like the one before it is.
 func TestNewCallIsJudgedAnew(t *testing.T) {
 	t.Parallel()
 	again := changes["UpdateSecretVersionStage"]
@@ -104,11 +104,53 @@ func TestNewCallIsJudgedAnew(t *testing.T) {
 	}
 	moved := refusal{"InvalidParameterException", "When you move staging label AWSCURRENT, if you specify RemoveFromVersionId, it must be set to the version that currently has the staging label AWSCURRENT."}
 	checkRefused(t, again(t.Context(), room.SDK, once), moved)
+}
 
-	room = twoVersions(t)
-	l := &losing{then: func() { put(t, room, "s", "v3", "three") }}
-	checkRefused(t, again(t.Context(), room.SDK, l.option), moved)
-	checkStages(t, room, "s", map[string]string{"v1": "", "v2": "AWSPREVIOUS", "v3": "AWSCURRENT"})
+// A change whose answer was lost happens once, also when others come in between.
+func TestLostAnswerBeforeOtherChanges(t *testing.T) {
+	t.Parallel()
+	for name, call := range changes {
+		room := twoVersions(t)
+		var after int64
+		l := &losing{then: func() {
+			must(room.SDK.RestoreSecret(t.Context(), &secretsmanager.RestoreSecretInput{SecretId: aws.String("s")}))(t)
+			for i := range 14 {
+				must(room.SDK.TagResource(t.Context(), tagInput("s", tag("key", fmt.Sprint(i)))))(t)
+			}
+			after = revision(t, room)
+		}}
+		if err := call(t.Context(), room.SDK, l.option); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if got := revision(t, room); got != after {
+			t.Errorf("%s: it happened again", name)
+		}
+	}
+}
+
+// A forced delete whose answer was lost does not remove the secret that another caller
+// made under the name since; and a new one does.
+func TestLostForcedDelete(t *testing.T) {
+	t.Parallel()
+	for _, versions := range []int{0, 1} {
+		room := localtest.New(t)
+		if versions == 0 {
+			createEmpty(t, room, "s")
+		} else {
+			create(t, room, "s", "v1", "one")
+		}
+		var made *secretsmanager.CreateSecretOutput
+		l := &losing{then: func() { made = create(t, room, "s", "v2", "two") }}
+		in := &secretsmanager.DeleteSecretInput{SecretId: aws.String("s"), ForceDeleteWithoutRecovery: aws.Bool(true)}
+		out, err := room.SDK.DeleteSecret(t.Context(), in, l.option)
+		if err != nil || *out.ARN == *made.ARN {
+			t.Errorf("%d versions: got %+v, %v, want the ARN of the secret that is gone", versions, out, err)
+		}
+		must(room.SDK.GetSecretValue(t.Context(), &secretsmanager.GetSecretValueInput{SecretId: made.ARN}))(t)
+		if out := must(room.SDK.DeleteSecret(t.Context(), in, once))(t); *out.ARN != *made.ARN {
+			t.Errorf("%d versions: a new call removed %s, want %s", versions, *out.ARN, *made.ARN)
+		}
+	}
 }
 
 // The invocation ID of another caller, or of another request, says nothing.

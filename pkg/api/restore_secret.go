@@ -21,7 +21,7 @@ func (c *call) restoreSecret(ctx context.Context, in restoreSecretInput) (out re
 	if err != nil {
 		return out, err
 	}
-	if sec.Commit == c.commit { // and not one that was not deleted
+	if sec.Committed(c.commit) { // and not one that was not deleted
 		c.addVersionEvents(audit.CancelSecretVersionDelete, sec)
 	}
 	return restoreSecretOutput{sec.ARN, sec.Name}, nil

@@ -25,6 +25,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"regexp"
 	"strings"
 	"time"
 
@@ -148,6 +149,7 @@ func (c *call) answer(r *http.Request) (out any, err error) {
 		return nil, err
 	}
 	c.invocation = r.Header.Get("Amz-Sdk-Invocation-Id")
+	c.again = c.invocation != "" && !firstTry.MatchString(r.Header.Get("Amz-Sdk-Request"))
 	run, found := operations[name]
 	if !ok || !found {
 		return nil, secret.Errorf(secret.UnknownOperation, "")
@@ -215,6 +217,9 @@ func (c *call) keepRecord(ctx context.Context, out any, err error) error {
 	}
 	return nil
 }
+
+// firstTry is what SDKs send with the first try of a call: attempt=1; max=3.
+var firstTry = regexp.MustCompile(`^attempt=1(;|$)`)
 
 // An operation decodes a request body, and does what it asks.
 type operation func(ctx context.Context, c *call, body []byte) (any, error)

@@ -125,6 +125,8 @@ func moveInput(name, label, from, to string) *secretsmanager.UpdateSecretVersion
 	return in
 }
 
+// remove deletes a secret: without a recovery window it was deleted ten minutes ago, so
+// that its versions are due to be removed.
 func remove(t testing.TB, room *localtest.Room, name string, days int64) {
 	t.Helper()
 	in := &secretsmanager.DeleteSecretInput{SecretId: &name}
@@ -132,6 +134,9 @@ func remove(t testing.TB, room *localtest.Room, name string, days int64) {
 		in.RecoveryWindowInDays = &days
 	} else {
 		in.ForceDeleteWithoutRecovery = aws.Bool(true)
+		now := room.Server.Now
+		room.Server.Now = func() time.Time { return now().Add(-10 * time.Minute) }
+		defer func() { room.Server.Now = now }()
 	}
 	must(room.SDK.DeleteSecret(t.Context(), in))(t)
 }

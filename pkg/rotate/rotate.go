@@ -49,7 +49,10 @@ type Rotator struct {
 	Parallel int
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
-	Log *slog.Logger
+	// NewID makes the IDs of leases, and of versions that the schedule has made; nil
+	// means UUIDs.
+	NewID func() string
+	Log   *slog.Logger
 	// OnEvent records events; nil records none.
 	OnEvent func(context.Context, Event)
 }
@@ -152,7 +155,7 @@ type attempt struct {
 // begin takes the lease of what is due. Without an outcome, the attempt is to be made.
 func (r *Rotator) begin(ctx context.Context, id secret.ID) (a *attempt, outcome Outcome, err error) {
 	now, token := r.now(), newToken()
-	lease := secret.Lease{Runner: uuid.NewString(), Proof: secret.ProofOf(token), Until: now.Add(r.Lease()), Token: uuid.NewString()}
+	lease := secret.Lease{Runner: r.newID(), Proof: secret.ProofOf(token), Until: now.Add(r.Lease()), Token: r.newID()}
 	a = &attempt{Rotator: r, id: id, lease: lease, token: token}
 	var before secret.Rotation
 	a.secret, err = r.Store.Update(ctx, id, func(sec secret.Secret) (change secret.Change, err error) {
@@ -341,6 +344,13 @@ func newToken() string {
 	var b [32]byte
 	_, _ = rand.Read(b[:]) // crypto/rand never returns an error
 	return hex.EncodeToString(b[:])
+}
+
+func (r *Rotator) newID() string {
+	if r.NewID != nil {
+		return r.NewID()
+	}
+	return uuid.NewString()
 }
 
 // now is to the millisecond that is stored.

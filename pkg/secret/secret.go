@@ -41,6 +41,8 @@ type Secret struct {
 	// Commit names the commit that made this revision: all tries of a request have
 	// the same name.
 	Commit string
+	// Past has the last commits, this one too; see [Secret.Committed].
+	Past Past
 	// Token is the ClientRequestToken that created it.
 	Token string
 	// PolicyHash is the SHA-256 of the resource policy's text, in hexadecimal;
@@ -81,6 +83,9 @@ type Version struct {
 	ID      string
 	Created time.Time
 	Sealed  Sealed
+	// Revision is that of the secret that put it. A secret that was read before, with a
+	// smaller one, does not know the version's labels.
+	Revision int64
 	// Accessed is the day of its last read, midnight UTC; zero for never.
 	Accessed time.Time
 }

@@ -130,7 +130,7 @@ func TestChanges(t *testing.T) {
 		if err != nil || !found {
 			t.Fatalf("version v3: found %t, %v", found, err)
 		}
-		if want := (secret.Version{ID: "v3", Created: noon, Sealed: sealed("v3")}); !reflect.DeepEqual(got, want) {
+		if want := (secret.Version{ID: "v3", Revision: 3, Created: noon, Sealed: sealed("v3")}); !reflect.DeepEqual(got, want) {
 			t.Errorf("version = %+v\nwant      %+v", got, want)
 		}
 	}
@@ -167,7 +167,7 @@ func TestVersionExists(t *testing.T) {
 		if !reflect.DeepEqual(exists.Secret, want) {
 			t.Errorf("%s: secret = %+v\nwant     %+v", name, exists.Secret, want)
 		}
-		if v := (secret.Version{ID: "v1", Created: noon, Sealed: sealed("v1")}); !reflect.DeepEqual(exists.Version, v) {
+		if v := (secret.Version{ID: "v1", Revision: 1, Created: noon, Sealed: sealed("v1")}); !reflect.DeepEqual(exists.Version, v) {
 			t.Errorf("%s: version = %+v\nwant      %+v", name, exists.Version, v)
 		}
 	}

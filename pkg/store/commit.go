@@ -32,7 +32,7 @@ type commit struct {
 // that did happen.
 func (s *Store) commit(ctx context.Context, seen secret.Secret, change secret.Change, name string) (secret.Secret, error) {
 	next := change.Secret
-	next.Revision, next.Commit = seen.Revision+1, name
+	next.Revision, next.Commit, next.Past = seen.Revision+1, name, seen.Past.And(name)
 	next.Rotation.Abandoned = ""
 	if next.Abandoned(seen) {
 		next.Rotation.Abandoned = seen.Rotation.Run().Version
@@ -58,8 +58,10 @@ func (s *Store) commit(ctx context.Context, seen secret.Secret, change secret.Ch
 		return next, nil
 	}
 	s.remember(next)
-	if v := change.Version; v != nil {
-		s.versions.add(versionName(next, v.ID), *v)
+	if change.Version != nil {
+		v := *change.Version
+		v.Revision = next.Revision
+		s.versions.add(versionName(next, v.ID), v)
 	}
 	return next, nil
 }
@@ -190,7 +192,7 @@ func (c *commit) overtaken(old item) error {
 	}
 	c.remember(sec)
 	switch {
-	case sec.Commit == c.next.Commit:
+	case sec.Committed(c.next.Commit):
 		c.next = sec
 		return errCommitted
 	case sec.ARN == c.next.ARN && sec.Revision == c.seen.Revision:
@@ -251,8 +253,8 @@ func (c *commit) rotation(l *list) {
 }
 
 // removal removes a secret and what is listed of it, and notes that its versions are
-// left over. Nobody can reach these any more: a secret made under that name again has
-// another suffix.
+// left over. Nobody can reach these any more: a secret made
+// under that name again has another suffix.
 func (c *commit) removal() ([]step, error) {
 	sec := c.seen
 	attributes := item{"seen": num(sec.Revision), "suffix": str(sec.Suffix())}
@@ -267,12 +269,12 @@ func (c *commit) removal() ([]step, error) {
 	if !sec.RotationDue().IsZero() {
 		l.add(c.delete(rotationKey(sec.Name, sec.Suffix())), nil)
 	}
-	if sec.Versions > 0 {
-		l.add(c.set(noteItem{
-			key:    leftoverKey(sec.Name, sec.Suffix()),
-			Schema: schema,
-			due:    due{Prunings.shardOf(sec.Name), stamp(c.next.Changed)},
-		}))
+	note := noteItem{key: leftoverKey(sec.Name, sec.Suffix()), Schema: schema, due: due{Prunings.shardOf(sec.Name), stamp(c.next.Changed)}}
+	if c.name != "" { // its caller may try again, see [Store.RemovedBy]
+		note.Commit, note.Due = c.name, stamp(c.next.Changed.Add(notedFor))
+	}
+	if sec.Versions > 0 || c.name != "" {
+		l.add(c.set(note))
 	}
 	return l.steps, l.err
 }

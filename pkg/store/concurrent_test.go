@@ -365,7 +365,7 @@ func randomDecision(rng *rand.Rand, step int) (string, decide) {
 
 // unnamed is a secret without the name of its commit, which is made up.
 func unnamed(sec secret.Secret) secret.Secret {
-	sec.Commit = ""
+	sec.Commit, sec.Past = "", nil
 	return sec
 }
 

@@ -17,7 +17,7 @@ import (
 // [secret.NotFound] when there is none, or another of that name; and the *[Newer] error
 // of one that a newer version wrote: that one is not damaged.
 func (s *Store) RemoveDamaged(ctx context.Context, id secret.ID, now time.Time) (arn string, err error) {
-	err = retry(ctx, func() error {
+	err = s.retry(ctx, func() error {
 		it, err := s.get(ctx, headKey(id.Name))
 		if err != nil {
 			return fmt.Errorf("read secret %s: %w", id.Name, err)

@@ -25,7 +25,7 @@ const looks = 10
 // It may run beside everything else: nothing is wrong that a second read of the head does
 // not bear out. A secret that changes too often for that is [ErrBusy].
 func (s *Store) Examine(ctx context.Context, name string, listed []string, least secret.Retention, now time.Time) ([]Fault, error) {
-	var wait backoff
+	wait := s.backoff()
 	var last []Fault
 	for range looks {
 		e := &examination{Store: s, name: name, least: least, now: now}
@@ -62,7 +62,7 @@ func (s *Store) Repair(ctx context.Context, f Fault) error {
 	if !f.IsRepairable() {
 		return fmt.Errorf("secret %s: %s: not repairable", f.Name, f.What)
 	}
-	err := retry(ctx, func() error { return s.transact(ctx, f.repair) })
+	err := s.retry(ctx, func() error { return s.transact(ctx, f.repair) })
 	s.heads.Remove(f.Name)
 	if err != nil && !errors.Is(err, ErrMoved) {
 		return fmt.Errorf("repair secret %s: %w", f.Name, err)

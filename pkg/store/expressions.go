@@ -37,7 +37,7 @@ const (
 	// isQuiet holds also when nothing was put since: then there is no more to do.
 	isQuiet = isUnmoved + " AND #revision = :seen"
 
-	setHead = "SET #schema = :schema, #suffix = :suffix, #revision = :revision, #commit = :commit, #token = :token," +
+	setHead = "SET #schema = :schema, #suffix = :suffix, #revision = :revision, #commit = :commit, #past = :past, #token = :token," +
 		" #description = :description, #type = :type, #kms_key = :kms_key, #keyed = :keyed, #stages = :stages, #moves = :moves," +
 		" #policy_hash = :policy_hash, #tags = :tags, #rotation = :rotation, #created = :created, #changed = :changed, #deletion = :deletion, #deleted = :deleted"
 	addVersion = " ADD #versions :added, #prunings :once"

@@ -78,6 +78,7 @@ type headItem struct {
 	Suffix      string            `dynamodbav:"suffix"`
 	Revision    int64             `dynamodbav:"revision"`
 	Commit      string            `dynamodbav:"commit"` // of the transaction that wrote this revision
+	Past        []byte            `dynamodbav:"past"`   // commits, eight bytes each, the last one last
 	Token       string            `dynamodbav:"token"`
 	Description string            `dynamodbav:"description"`
 	Type        string            `dynamodbav:"type"`
@@ -180,7 +181,8 @@ type policyItem struct {
 // versions are still there, or that a secret is to be rotated.
 type noteItem struct {
 	key
-	Schema int `dynamodbav:"schema"`
+	Schema int    `dynamodbav:"schema"`
+	Commit string `dynamodbav:"commit,omitempty"` // that removed the secret
 	due
 }
 
@@ -191,6 +193,7 @@ func headOf(sec secret.Secret) headItem {
 		Suffix:      sec.Suffix(),
 		Revision:    sec.Revision,
 		Commit:      sec.Commit,
+		Past:        sec.Past,
 		Token:       sec.Token,
 		Description: sec.Description,
 		Type:        sec.Type,
@@ -238,6 +241,7 @@ func (h headItem) secret(arns secret.ARNs) secret.Secret {
 		PolicyHash:  h.PolicyHash,
 		Revision:    h.Revision,
 		Commit:      h.Commit,
+		Past:        h.Past,
 		Token:       h.Token,
 		Created:     time.Time(h.Created),
 		Changed:     time.Time(h.Changed),
@@ -351,6 +355,7 @@ func (v versionItem) version() secret.Version {
 			DataKey:    v.DataKey,
 			Data:       v.Sealed,
 		},
+		Revision: v.Revision,
 		Accessed: time.Time(v.Accessed),
 	}
 }

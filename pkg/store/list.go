@@ -202,7 +202,7 @@ func (s *Store) eachHead(ctx context.Context, names []string, want types.KeysAnd
 // answer grows too large, or when it is short of capacity.
 func (s *Store) batch(ctx context.Context, want types.KeysAndAttributes) ([]item, error) {
 	var items []item
-	err := drain(ctx, len(want.Keys), func() (int, error) {
+	err := s.drain(ctx, len(want.Keys), func() (int, error) {
 		out, err := s.db.BatchGetItem(ctx, &dynamodb.BatchGetItemInput{
 			RequestItems:           map[string]types.KeysAndAttributes{s.table: want},
 			ReturnConsumedCapacity: types.ReturnConsumedCapacityTotal,
@@ -219,8 +219,8 @@ func (s *Store) batch(ctx context.Context, want types.KeysAndAttributes) ([]item
 
 // drain makes calls until one says that it left nothing of what there is to do. The
 // waits between them grow only while nothing is done.
-func drain(ctx context.Context, left int, call func() (left int, err error)) error {
-	var wait backoff
+func (s *Store) drain(ctx context.Context, left int, call func() (left int, err error)) error {
+	wait := s.backoff()
 	for {
 		before := left
 		var err error
@@ -228,7 +228,7 @@ func drain(ctx context.Context, left int, call func() (left int, err error)) err
 			return err
 		}
 		if left < before {
-			wait = backoff{}
+			wait = s.backoff()
 		}
 		if err := wait.next(ctx); err != nil {
 			return err

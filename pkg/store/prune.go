@@ -158,7 +158,7 @@ func (s *Store) Prune(ctx context.Context, look Look, remove []secret.Version, t
 	}
 	sec := look.Secret
 	remove = slices.Clone(remove)
-	err := retry(ctx, func() error {
+	err := s.retry(ctx, func() error {
 		steps := []step{s.prunedHead(look, len(remove), then)}
 		var gone []string
 		for _, v := range remove {
@@ -259,6 +259,39 @@ func (s *Store) Sweep(ctx context.Context, id secret.ID, before func(versions []
 	}
 }
 
+// notedFor is how long the versions of a secret stay that a caller removed, with the
+// note of the commit: longer than a client tries a call again.
+const notedFor = 10 * time.Minute
+
+// RemovedBy finds out whether a commit of that name removed a secret that had this
+// name, and returns its ID. It is known for ten minutes at least.
+func (s *Store) RemovedBy(ctx context.Context, name, commit string) (secret.ID, bool, error) {
+	values := item{"pk": str(headKey(name).PK), "prefix": str(leftoverPrefix)}
+	in := &dynamodb.QueryInput{
+		TableName:                 &s.table,
+		KeyConditionExpression:    aws.String(ofSecret),
+		ExpressionAttributeNames:  namesIn(ofSecret),
+		ExpressionAttributeValues: valuesIn(values, ofSecret),
+		ConsistentRead:            aws.Bool(true),
+		ReturnConsumedCapacity:    types.ReturnConsumedCapacityTotal,
+	}
+	for {
+		out, err := s.db.Query(ctx, in)
+		if err != nil {
+			return secret.ID{}, false, fmt.Errorf("list what is left of %s: %w", name, err)
+		}
+		for _, it := range out.Items {
+			var note noteItem
+			if err := unmarshal(it, &note); err == nil && note.Commit == commit {
+				return secret.ID{Name: name, Suffix: strings.TrimPrefix(note.SK, leftoverPrefix)}, true, nil
+			}
+		}
+		if in.ExclusiveStartKey = out.LastEvaluatedKey; in.ExclusiveStartKey == nil {
+			return secret.ID{}, false, nil
+		}
+	}
+}
+
 func (s *Store) versionKeys(ctx context.Context, id secret.ID) ([]item, error) {
 	values := item{"pk": str(headKey(id.Name).PK), "prefix": str(versionPrefix(id.Suffix))}
 	out, err := s.db.Query(ctx, &dynamodb.QueryInput{
@@ -285,7 +318,7 @@ func (s *Store) remove(ctx context.Context, keys []item) error {
 	for _, k := range keys {
 		writes = append(writes, types.WriteRequest{DeleteRequest: &types.DeleteRequest{Key: k}})
 	}
-	return drain(ctx, len(writes), func() (int, error) {
+	return s.drain(ctx, len(writes), func() (int, error) {
 		out, err := s.db.BatchWriteItem(ctx, &dynamodb.BatchWriteItemInput{
 			RequestItems:           map[string][]types.WriteRequest{s.table: writes},
 			ReturnConsumedCapacity: types.ReturnConsumedCapacityTotal,

@@ -51,6 +51,10 @@ type Store struct {
 	tokenKey *atomic.Pointer[[]byte] // nil until it was asked for
 	changes  *queue
 	name     string // of the next commit; empty for one of its own
+
+	// Jitter draws how long to wait before another try, below a bound; nil draws at
+	// random. It is set before the first use.
+	Jitter func(ctx context.Context, bound time.Duration) time.Duration
 }
 
 // New is a store over a table made as [Schema] says, for the secrets that have

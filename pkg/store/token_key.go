@@ -47,7 +47,7 @@ func (s *Store) makeTokenKey(ctx context.Context) (tokenKeyItem, error) {
 	if err != nil {
 		return made, err
 	}
-	return made, retry(ctx, func() error {
+	return made, s.retry(ctx, func() error {
 		err := s.transact(ctx, []step{put})
 		if _, lost := errors.AsType[*types.TransactionCanceledException](err); lost {
 			return nil // made is the one that is there

@@ -17,7 +17,7 @@ import (
 func (s *Store) Create(ctx context.Context, change secret.Change) (secret.Secret, error) {
 	var made secret.Secret
 	name := s.commitName()
-	err := retry(ctx, func() (err error) {
+	err := s.retry(ctx, func() (err error) {
 		made, err = s.commit(ctx, secret.Secret{}, change, name)
 		if r, ok := errors.AsType[*rival](err); ok && r.found {
 			return &Exists{r.secret}
@@ -47,7 +47,7 @@ func (s *Store) Update(ctx context.Context, id secret.ID, decide func(secret.Sec
 		return secret.Secret{}, err
 	}
 	defer leave()
-	var wait backoff
+	wait := s.backoff()
 	var r result
 	sec, known := s.heads.Get(id.Name)
 	name, remembered, rivals := s.commitName(), known, 0
@@ -57,9 +57,13 @@ func (s *Store) Update(ctx context.Context, id secret.ID, decide func(secret.Sec
 			switch {
 			case r.removing && errors.Is(err, secret.NotFound):
 				return r.secret, nil
+			case r.outcome == conflict && errors.Is(err, secret.NotFound):
+				// What was in the way may have been an earlier attempt of the client at the
+				// same transaction. Then it happened, and the secret was removed since.
+				return secret.Secret{}, r.undecided(ErrBusy)
 			case err != nil:
 				return secret.Secret{}, r.undecided(err)
-			case r.outcome == conflict && sec.Commit == name:
+			case r.outcome == conflict && sec.Committed(name):
 				return sec, nil // an earlier try happened after all
 			}
 			known, remembered = true, false
@@ -173,12 +177,24 @@ const (
 )
 
 // A backoff is how long the next wait is.
-type backoff struct{ bound time.Duration }
+type backoff struct {
+	bound time.Duration
+	draw  func(ctx context.Context, bound time.Duration) time.Duration
+}
+
+func (s *Store) backoff() backoff {
+	if s.Jitter != nil {
+		return backoff{draw: s.Jitter}
+	}
+	return backoff{draw: func(_ context.Context, bound time.Duration) time.Duration {
+		return rand.N(bound) //nolint:gosec // nothing secret about a wait
+	}}
+}
 
 // next waits, and returns [ErrBusy] when the wait would end after the deadline.
 func (b *backoff) next(ctx context.Context) error {
 	b.bound = min(max(2*b.bound, firstWait), maxWait)
-	wait := rand.N(b.bound) //nolint:gosec // nothing secret about a wait
+	wait := b.draw(ctx, b.bound)
 	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < wait {
 		return ErrBusy
 	}
@@ -191,8 +207,8 @@ func (b *backoff) next(ctx context.Context) error {
 }
 
 // retry tries until it is no longer a conflict that stands in the way.
-func retry(ctx context.Context, try func() error) error {
-	var wait backoff
+func (s *Store) retry(ctx context.Context, try func() error) error {
+	wait := s.backoff()
 	for {
 		if err := try(); !errors.Is(err, errConflict) {
 			return err
