@@ -1,0 +1,417 @@
+package simulation
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/strongroom/strongroom/pkg/local"
+	"github.com/strongroom/strongroom/pkg/local/dynamo"
+	"github.com/strongroom/strongroom/pkg/local/kms"
+	"github.com/strongroom/strongroom/pkg/policy"
+	"github.com/strongroom/strongroom/pkg/store"
+	"github.com/strongroom/strongroom/pkg/verify"
+)
+
+// A world is one history while it happens.
+type world struct {
+	seed  uint64
+	turns *turns
+	log   history
+
+	db       *dynamo.DB
+	table    string
+	keys     *kms.Keys
+	key      string
+	policies *policy.Set
+	hasNewer bool // one of the processes is of a newer format
+
+	running sync.WaitGroup // all that was begun, beside the driver
+	faults  atomic.Bool
+	births  atomic.Int64 // of secrets
+	busy    atomic.Int64 // clients in a call
+	records sync.Map     // kept, of calls that succeeded, by request
+	gone    sync.Map     // requests whose callers hung up
+	formats sync.Map     // that heads were written in
+	runners runners
+	seen    sometimes
+
+	// of the driver alone
+	rng       *rand.Rand
+	release   func() // of the indexes that are held back
+	trailing  bool
+	restarts  int
+	processes []*process
+	trace     []string
+
+	mu     sync.Mutex
+	faulty []string // what was found wrong
+}
+
+const (
+	clients = 4
+	calls   = 7
+	// skew is how far a process's clock may be off.
+	skew = 2 * time.Second
+	// patience is how long what is due may take once the faults have stopped, in virtual
+	// time: a lease must expire, a function that hung must have ended, and a rotation
+	// has five attempts.
+	patience = 2 * time.Hour
+	// most is how many turns a history may have; a history that has more does not end.
+	most = 20_000
+)
+
+func (w *world) wrong(format string, args ...any) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.faulty = append(w.faulty, fmt.Sprintf(format, args...))
+}
+
+func (w *world) hungUp(name string) bool {
+	_, gone := w.gone.Load(name)
+	return gone
+}
+
+// hosts is the policy of those who may do everything.
+const hosts = `[{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"` + hostARN + `"},"Action":"secretsmanager:*","Resource":"*"}]}]`
+
+func newWorld(seed uint64) *world {
+	w := &world{
+		seed: seed, turns: newTurns(), db: dynamo.Memory(), table: "table", keys: kms.Memory(local.Region, local.Account),
+		rng: rand.New(rand.NewPCG(seed, 1)), runners: runners{last: map[string]*process{}},
+	}
+	var err error
+	if w.policies, err = policy.ParseSet("hosts", []byte(hosts)); err != nil {
+		panic(err)
+	}
+	if w.key, err = w.keys.DefaultKey(time.Now()); err != nil {
+		panic(err)
+	}
+	if err := store.CreateTable(context.Background(), w.db, w.table); err != nil {
+		panic(err)
+	}
+	w.hasNewer = w.rng.IntN(8) == 0
+	for i := range 3 {
+		w.processes = append(w.processes, w.newProcess(fmt.Sprint(string(rune('a'+i))), w.hasNewer && i == 2))
+	}
+	return w
+}
+
+// any is one of the processes, by a name.
+func (w *world) any(name string) *process {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.processes[drawn(w.seed, name+" process", len(w.processes))]
+}
+
+// run lives one history, from its first call to when nothing is due any more.
+func (w *world) run() {
+	w.faults.Store(true)
+	var living sync.WaitGroup
+	for i := range clients {
+		c := &client{world: w, name: fmt.Sprint("client ", i+1)}
+		living.Go(func() { c.live(calls) })
+	}
+	ended := make(chan struct{})
+	go func() {
+		living.Wait()
+		close(ended)
+	}()
+	w.drive(ended)
+	w.settle()
+}
+
+// drive gives turns until the clients have made their calls.
+func (w *world) drive(ended <-chan struct{}) {
+	for range most {
+		synctest.Wait()
+		select {
+		case <-ended:
+			return
+		default:
+		}
+		w.happen()
+		time.Sleep(time.Duration(1 + w.rng.IntN(300_000))) // no two turns are at one moment
+		synctest.Wait()
+		waiting := w.turns.waiting()
+		if len(waiting) == 0 || w.rng.IntN(12) == 0 {
+			time.Sleep(time.Duration(w.rng.IntN(60_000)) * time.Microsecond)
+			continue
+		}
+		one := waiting[w.rng.IntN(len(waiting))]
+		v := w.verdict(one)
+		w.note("%s: %s", one.name, v)
+		w.turns.give(one, v)
+	}
+	w.wrong("it does not end")
+}
+
+func (w *world) note(format string, args ...any) {
+	w.trace = append(w.trace, time.Now().Format("15:04:05.000000000 ")+fmt.Sprintf(format, args...))
+}
+
+// verdict draws what becomes of a call.
+func (w *world) verdict(one *turn) verdict {
+	if one.on != nil && one.on.dead.Load() {
+		return cut
+	}
+	if !w.faults.Load() {
+		return done
+	}
+	switch n := w.rng.IntN(100); {
+	case n < 82:
+		return done
+	case n < 86:
+		return short
+	case n < 89:
+		return refused
+	case n < 92:
+		return cut
+	case n < 96:
+		return lost
+	default:
+		return late
+	}
+}
+
+// happen is what happens beside the calls, now and then.
+func (w *world) happen() {
+	switch n := w.rng.IntN(400); {
+	case !w.faults.Load():
+	case n == 0:
+		w.kill(w.rng.IntN(len(w.processes)))
+	case n < 3:
+		w.hold()
+	case n < 6:
+		w.begin("prune")
+	case n < 8:
+		w.begin("rotate")
+	case n < 10:
+		p := w.processes[w.rng.IntN(len(w.processes))]
+		p.ahead.Store(int64(time.Duration(w.rng.Int64N(int64(2*skew))) - skew))
+		w.note("the clock of %s is off by %s", p.name, time.Duration(p.ahead.Load()))
+	case n < 11: // what is on its way ends as if the network were gone
+		w.pass([]time.Duration{time.Second, 25 * time.Second}[w.rng.IntN(2)])
+	case n < 22:
+		if w.answerAll(); w.busy.Load() > 0 {
+			return // no client tries again after hours
+		}
+		w.pass([]time.Duration{2 * time.Hour, 8 * 24 * time.Hour}[w.rng.IntN(2)])
+		w.begin("prune")
+	}
+}
+
+func (w *world) pass(d time.Duration) {
+	w.note("%s pass", d)
+	time.Sleep(d)
+}
+
+// kill ends a process and starts another in its place.
+func (w *world) kill(i int) {
+	old := w.processes[i]
+	for _, one := range w.turns.waiting() {
+		if one.on == old && w.rng.IntN(2) == 0 {
+			w.turns.give(one, late) // it is on its way
+		}
+	}
+	old.crash()
+	w.restarts++
+	fresh := w.newProcess(fmt.Sprintf("%s%d", old.name[:1], w.restarts), old.newer)
+	w.mu.Lock()
+	w.processes[i] = fresh
+	w.mu.Unlock()
+	w.note("%s dies, %s starts", old.name, fresh.name)
+}
+
+// hold has the indexes trail from now on, or has them catch up.
+func (w *world) hold() {
+	if w.release != nil {
+		w.release()
+		w.release = nil
+	} else {
+		w.release = w.db.HoldIndexes(w.table)
+	}
+	w.trailing = w.release != nil
+	w.note("the indexes trail: %t", w.trailing)
+}
+
+// begin runs a schedule beside all else.
+func (w *world) begin(schedule string) {
+	name := fmt.Sprintf("%s %d", schedule, w.turns.number(schedule))
+	p := w.processes[w.rng.IntN(len(w.processes))]
+	w.note("%s begins in %s", name, p.name)
+	w.running.Go(func() { p.schedule(as(p.ctx, name), schedule) })
+}
+
+func (p *process) schedule(ctx context.Context, schedule string) {
+	ctx, cancel := context.WithTimeout(ctx, 4*time.Minute)
+	defer cancel()
+	if schedule == "prune" {
+		_, _ = p.prune.Run(ctx)
+		return
+	}
+	_, _ = p.rotate.Run(ctx)
+}
+
+// settle stops the faults, and gives the schedules their time.
+func (w *world) settle() {
+	w.note("the faults stop")
+	w.faults.Store(false)
+	if w.trailing {
+		w.hold()
+	}
+	for i, p := range w.processes {
+		p.ahead.Store(0)
+		if w.hasNewer && !p.newer { // the newer version is deployed everywhere
+			p.newer = true
+			w.kill(i)
+		}
+	}
+	until := time.Now().Add(patience)
+	for w.answerAll(); w.due() > 0 && time.Now().Before(until); w.answerAll() {
+		time.Sleep(time.Minute)
+		w.begin("prune")
+		w.begin("rotate")
+	}
+	if left := w.due(); left > 0 {
+		w.wrong("%d tasks are due still, %s after the faults stopped", left, patience)
+	}
+	ended := make(chan struct{})
+	go func() {
+		w.running.Wait()
+		close(ended)
+	}()
+	w.drive(ended) // leases and calls under way have an end
+	w.readAll()
+	w.verify()
+	for _, p := range w.processes {
+		p.end()
+	}
+}
+
+// answerAll answers all calls until none is left.
+func (w *world) answerAll() {
+	for range most {
+		synctest.Wait()
+		waiting := w.turns.waiting()
+		if len(waiting) == 0 {
+			return
+		}
+		one := waiting[w.rng.IntN(len(waiting))]
+		time.Sleep(time.Duration(1 + w.rng.IntN(300_000)))
+		synctest.Wait()
+		v := w.verdict(one)
+		w.note("%s: %s", one.name, v)
+		w.turns.give(one, v)
+	}
+	w.wrong("the calls do not end")
+}
+
+// direct is the store without the wire.
+func (w *world) direct() *store.Store {
+	return store.New(wire{w, w.processes[0], true}, w.table, arns)
+}
+
+// due counts the tasks that are due.
+func (w *world) due() int {
+	n := 0
+	for _, queue := range []store.Queue{store.Prunings, store.Rotations} {
+		for part := range store.Shards {
+			tasks, _, err := w.direct().Due(context.Background(), queue, part, time.Now(), nil)
+			if err != nil {
+				w.wrong("list what is due: %v", err)
+			}
+			n += len(tasks)
+		}
+	}
+	return n
+}
+
+// readAll reads what there is at the end, as one more client.
+func (w *world) readAll() {
+	c := &client{world: w, name: "the last"}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for _, secret := range secrets {
+			c.do(request{event: event{Op: opShow, Secret: secret}})
+			c.do(request{event: event{Op: opGet, Secret: secret, Label: "AWSCURRENT"}})
+		}
+	}()
+	w.drive(ended)
+}
+
+// verify looks for damage in the table.
+func (w *world) verify() {
+	v := &verify.Verifier{
+		Store: w.direct(), Retention: retention, Report: func(f verify.Finding) { w.wrong("verify: %s: %s", f.Secret, f.What) },
+	}
+	if _, err := v.Run(context.Background(), ""); err != nil {
+		w.wrong("verify: %v", err)
+	}
+}
+
+// Sometimes are the situations that a history met.
+type sometimes struct{ met sync.Map }
+
+func (w *world) sometimes(what string) { w.seen.met.Store(what, true) }
+
+// situations are what a run of many histories has to meet, or it tests too little.
+var situations = []string{
+	"a rival came first",
+	"a commit whose answer was lost was recognised",
+	"a write arrived after its caller gave up",
+	"a rotation was taken over from a process that died",
+	"prune met a change",
+	"a process died with a commit on its way",
+	"a caller hung up before the commit",
+	"a schedule read an index that trailed",
+	"two formats were written",
+	"a version was removed",
+	"a secret was purged",
+	"a rotation made a version current",
+}
+
+// lived is what came of one history.
+type lived struct {
+	wrong []string
+	met   map[string]bool
+	trace []string
+	log   *history
+}
+
+// live lives the history of a seed, in a bubble of virtual time.
+func live(t *testing.T, seed uint64) lived {
+	t.Helper()
+	var w *world
+	synctest.Test(t, func(*testing.T) {
+		w = newWorld(seed)
+		w.run()
+	})
+	met := map[string]bool{}
+	for what := range w.seen.met.Range {
+		met[what.(string)] = true
+	}
+	_, older := w.formats.Load(format)
+	_, newer := w.formats.Load(newerFormat)
+	if older && newer {
+		met["two formats were written"] = true
+	}
+	for _, e := range w.log.events {
+		switch {
+		case e.Op == opPruned:
+			met["a version was removed"] = true
+		case e.Op == opPurged:
+			met["a secret was purged"] = true
+		case e.Op == opMove && e.Secret == rotated && e.Code == "" && strings.HasPrefix(e.Client, "function"):
+			met["a rotation made a version current"] = true
+		}
+	}
+	return lived{w.faulty, met, w.trace, &w.log}
+}
