@@ -120,9 +120,9 @@ func (h *history) of(secret string) []porcupine.Operation {
 	return operations
 }
 
-// reborn says whether a secret was removed while a call that makes a version tried
-// again: on the secret that has the name by then, if there is one, that is a new call,
-// and CreateSecret makes one. So it is in AWS.
+// reborn says whether a secret was removed after a call that makes a version was tried
+// more than once. A try that is late finds the secret that has the name by then, if there
+// is one, and CreateSecret makes one: so it is in AWS.
 func (h *history) reborn(secret string) bool {
 	for _, e := range h.events {
 		if e.Secret != secret || !e.Again || e.Version == "" {
@@ -130,7 +130,7 @@ func (h *history) reborn(secret string) bool {
 		}
 		for _, gone := range h.events {
 			isRemoval := gone.Op == opDelete && gone.Force || gone.Op == opPurged
-			if gone.Secret == secret && isRemoval && gone.Called < e.Returned && (gone.Unknown || gone.Returned > e.Called) {
+			if gone.Secret == secret && isRemoval && (gone.Unknown || gone.Returned > e.Called) {
 				return true
 			}
 		}

@@ -51,7 +51,9 @@ func modelOf(secret string) porcupine.Model {
 			if secret == rotated && e.Code != "" && !e.Guest {
 				return true, m
 			}
-			return code == e.Code && (code != "" || e.Again || got == e.Got), next
+			// A put that was committed by an attempt whose answer was lost answers with what
+			// has become of its labels since.
+			return code == e.Code && (code != "" || e.Op == opPut || got == e.Got), next
 		},
 		Equal: func(a, b any) bool { return a.(model).equal(b.(model)) },
 	}

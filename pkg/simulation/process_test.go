@@ -71,8 +71,8 @@ func (w *world) newProcess(name string, newer bool) *process {
 		NewSuffix:     p.newSuffix,
 	}
 	p.rotate = &rotate.Rotator{
-		Store: table, Lambda: invoker{p}, StepTimeout: 10 * time.Second, RetryDelay: time.Minute, Parallel: 2,
-		Now: p.now, NewID: func() string { return fmt.Sprintf("made-by-the-schedule-%016d", w.births.Add(1)) }, Log: silent, OnEvent: rotate.Recorder(trail{p}, silent),
+		Store: table, Lambda: invoker{p}, StepTimeout: stepTimeout, RetryDelay: time.Minute, Parallel: 2,
+		Now: p.now, NewID: func() string { return fmt.Sprintf("made-by-the-schedule-%016d", w.births.Add(1)) }, Log: silent, OnEvent: p.onEvent,
 	}
 	p.prune = &prune.Pruner{Store: table, Retention: retention, Trail: trail{p}, Now: p.now, Log: silent}
 	return p
@@ -163,6 +163,7 @@ func (i invoker) Invoke(ctx context.Context, in *lambda.InvokeInput, _ ...func(*
 	ended := make(chan error, 1)
 	i.running.Go(func() {
 		if v == late {
+			time.Sleep(stepTimeout/2 + time.Duration(drawn(i.seed, name+" lateness", int(2*time.Minute))))
 			if v, _ := i.turns.take(context.Background(), nil, name+" late"); v == cut {
 				return
 			}
@@ -196,7 +197,15 @@ func (w *world) function(name string, asked step) error {
 	version := asked.ClientRequestToken
 	switch asked.Step {
 	case "createSecret":
+		_, isOver := w.ended.Load(asked.RotationToken)
+		there := len(w.item(versionKey(id, version))) > 0
 		e := c.do(request{event: event{Op: opPut, Secret: id.Name, Version: version, Value: "made for " + version, Labels: []string{"AWSPENDING"}}, token: asked.RotationToken})
+		switch _, after := w.item(versionKey(id, version))["sealed"]; {
+		case isOver && e.Code == refusedAccess:
+			w.sometimes("a token of an attempt that had ended was refused")
+		case isOver && !there && after && failed(e) == nil:
+			w.wrong("%s: the token of an attempt that had ended was taken", name)
+		}
 		return failed(e)
 	case "finishSecret":
 		shown := c.do(request{event: event{Op: opShow, Secret: id.Name}})
@@ -228,10 +237,32 @@ func (a answer) version(label string) string {
 	return ""
 }
 
+// onEvent records an event of a rotation, and notes that the attempt has ended.
+func (p *process) onEvent(ctx context.Context, e rotate.Event) {
+	if e.Name != audit.RotationStarted {
+		if token, ok := p.runners.token(e.Version); ok {
+			p.ended.Store(token, true)
+		}
+	}
+	rotate.Recorder(trail{p}, silent)(ctx, e)
+}
+
+// stepTimeout is how long a rotation function may take for a step.
+const stepTimeout = 10 * time.Second
+
 // runners are who asked the rotation function last, by version.
 type runners struct {
 	mu   sync.Mutex
 	last map[string]*process
+	told map[string]string // tokens, by version
+}
+
+// token is the one that was given to the function last.
+func (r *runners) token(version string) (string, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	token, ok := r.told[version]
+	return token, ok
 }
 
 func (w *world) noteRunner(asked step, p *process) {
@@ -241,4 +272,5 @@ func (w *world) noteRunner(asked step, p *process) {
 		w.sometimes("a rotation was taken over from a process that died")
 	}
 	w.runners.last[asked.ClientRequestToken] = p
+	w.runners.told[asked.ClientRequestToken] = asked.RotationToken
 }

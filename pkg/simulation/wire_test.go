@@ -16,6 +16,7 @@ import (
 	"github.com/aws/smithy-go"
 
 	"github.com/strongroom/strongroom/pkg/remote"
+	"github.com/strongroom/strongroom/pkg/secret"
 )
 
 // A wire is a process's way to DynamoDB and KMS. Like the SDK's clients it tries again
@@ -289,7 +290,7 @@ func first(in *dynamodb.TransactWriteItemsInput) item {
 
 // transact commits, and notes what only the table knows.
 func (w wire) transact(ctx context.Context, in *dynamodb.TransactWriteItemsInput) (*dynamodb.TransactWriteItemsOutput, error) {
-	before := w.item(first(in))
+	before, gone := w.item(first(in)), w.removals(in)
 	out, err := w.db.TransactWriteItems(ctx, in)
 	if cancelled, ok := errors.AsType[*types.TransactionCanceledException](err); ok {
 		w.noteCancelled(ctx, in, cancelled)
@@ -297,8 +298,20 @@ func (w wire) transact(ctx context.Context, in *dynamodb.TransactWriteItemsInput
 	}
 	if err == nil {
 		w.noteCommitted(ctx, in, before, w.item(first(in)))
+		name := strings.TrimPrefix(text(first(in)["pk"]), "SECRET#")
+		for _, version := range gone {
+			w.log.note(event{Op: opPruned, Secret: name, Version: version})
+		}
 	}
 	return out, err
+}
+
+// versionKey is where a version of a secret lies.
+func versionKey(id secret.ID, version string) item {
+	return item{
+		"pk": &types.AttributeValueMemberS{Value: "SECRET#" + id.Name},
+		"sk": &types.AttributeValueMemberS{Value: "VERSION#" + id.Suffix + "#" + version},
+	}
 }
 
 func (w *world) item(k item) item {
@@ -334,22 +347,28 @@ func (w wire) noteCancelled(ctx context.Context, in *dynamodb.TransactWriteItems
 	}
 }
 
-// noteCommitted checks a head that was written, and notes versions and secrets that
-// went.
+// removals are the versions that a transaction is to remove, and that are there: a
+// transaction that comes again with its token does nothing.
+func (w wire) removals(in *dynamodb.TransactWriteItemsInput) []string {
+	var versions []string
+	for _, one := range in.TransactItems {
+		if one.Delete == nil || len(w.item(one.Delete.Key)) == 0 {
+			continue
+		}
+		if parts := strings.Split(text(one.Delete.Key["sk"]), "#"); parts[0] == "VERSION" {
+			versions = append(versions, parts[2])
+		}
+	}
+	return versions
+}
+
+// noteCommitted checks a head that was written, and notes a secret that was purged.
 func (w wire) noteCommitted(ctx context.Context, in *dynamodb.TransactWriteItemsInput, before, after item) {
 	head := keyOf(first(in))
 	name, isHead := strings.CutSuffix(head, " HEAD")
 	name = strings.TrimPrefix(name, "SECRET#")
 	if isHead && keyOf(before) != keyOf(after) && len(after) == 0 && strings.HasPrefix(who(ctx), "prune") {
 		w.log.note(event{Op: opPurged, Secret: name})
-	}
-	for _, one := range in.TransactItems {
-		if one.Delete == nil {
-			continue
-		}
-		if parts := strings.Split(text(one.Delete.Key["sk"]), "#"); parts[0] == "VERSION" {
-			w.log.note(event{Op: opPruned, Secret: name, Version: parts[2]})
-		}
 	}
 	if w.of.dead.Load() && isHead {
 		w.sometimes("a process died with a commit on its way")

@@ -40,6 +40,7 @@ type world struct {
 	gone    sync.Map     // requests whose callers hung up
 	formats sync.Map     // that heads were written in
 	runners runners
+	ended   sync.Map // tokens of attempts at a rotation that have ended
 	seen    sometimes
 
 	// of the driver alone
@@ -84,7 +85,7 @@ const hosts = `[{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principa
 func newWorld(seed uint64) *world {
 	w := &world{
 		seed: seed, turns: newTurns(), db: dynamo.Memory(), table: "table", keys: kms.Memory(local.Region, local.Account),
-		rng: rand.New(rand.NewPCG(seed, 1)), runners: runners{last: map[string]*process{}},
+		rng: rand.New(rand.NewPCG(seed, 1)), runners: runners{last: map[string]*process{}, told: map[string]string{}},
 	}
 	var err error
 	if w.policies, err = policy.ParseSet("hosts", []byte(hosts)); err != nil {
@@ -320,10 +321,10 @@ func (w *world) direct() *store.Store {
 
 // due counts the tasks that are due.
 func (w *world) due() int {
-	n := 0
+	n, table := 0, w.direct()
 	for _, queue := range []store.Queue{store.Prunings, store.Rotations} {
 		for part := range store.Shards {
-			tasks, _, err := w.direct().Due(context.Background(), queue, part, time.Now(), nil)
+			tasks, _, err := table.Due(context.Background(), queue, part, time.Now(), nil)
 			if err != nil {
 				w.wrong("list what is due: %v", err)
 			}
@@ -340,8 +341,11 @@ func (w *world) readAll() {
 	go func() {
 		defer close(ended)
 		for _, secret := range secrets {
-			c.do(request{event: event{Op: opShow, Secret: secret}})
-			c.do(request{event: event{Op: opGet, Secret: secret, Label: "AWSCURRENT"}})
+			for _, e := range []event{{Op: opShow, Secret: secret}, {Op: opGet, Secret: secret, Label: "AWSCURRENT"}} {
+				if got := c.do(request{event: e}); got.Unknown {
+					w.wrong("%s of %s fails, with no faults any more: %s", e.Op, secret, got.Code)
+				}
+			}
 		}
 	}()
 	w.drive(ended)
@@ -376,6 +380,7 @@ var situations = []string{
 	"a version was removed",
 	"a secret was purged",
 	"a rotation made a version current",
+	"a token of an attempt that had ended was refused",
 }
 
 // lived is what came of one history.

@@ -521,3 +521,36 @@ func TestLate(t *testing.T) {
 	}
 	wantStages(t, get(t, room), "[AWSCURRENT:v2 AWSPREVIOUS:v1]")
 }
+
+// A creation that met a conflict with an earlier attempt of its own, and was removed
+// since, does not come back: it would have the suffix of what is left of it.
+func TestRemovedBetweenOwnAttempts(t *testing.T) {
+	t.Parallel()
+	remove := func(room *localtest.Room) {
+		named := room.Another(t).Store.Named("of another call")
+		if _, err := named.Update(t.Context(), byName, removing); err != nil {
+			t.Error(err)
+		}
+	}
+	t.Run("create", func(t *testing.T) {
+		t.Parallel()
+		room := localtest.New(t)
+		room.Wire.Break(commitCall, localtest.LoseAnswer, after(func() { remove(room) }, localtest.Cancel("TransactionConflict")))
+		if sec := create(t, room, "aaaaaa"); sec.Suffix() != "aaaaaa" {
+			t.Errorf("made %+v", sec)
+		}
+		if _, err := room.Store.Get(t.Context(), byName); !errors.Is(err, secret.NotFound) {
+			t.Errorf("it is there again: %v", err)
+		}
+	})
+	t.Run("put", func(t *testing.T) {
+		t.Parallel()
+		room := localtest.New(t)
+		create(t, room, "aaaaaa")
+		room.Wire.Break(commitCall, localtest.LoseAnswer, after(func() { remove(room) }, localtest.Cancel("TransactionConflict")))
+		_, err := room.Store.Update(t.Context(), byName, putting("v2"))
+		if !errors.Is(err, store.ErrBusy) || !errors.Is(err, store.ErrUncertain) {
+			t.Errorf("got %v, want that it may have happened: it did", err)
+		}
+	})
+}

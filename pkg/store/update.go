@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"time"
 
@@ -16,8 +17,15 @@ import (
 // the name is taken.
 func (s *Store) Create(ctx context.Context, change secret.Change) (secret.Secret, error) {
 	var made secret.Secret
-	name := s.commitName()
+	name, again := s.commitName(), false
 	err := s.retry(ctx, func() (err error) {
+		if again { // what was in the way may have been an earlier attempt at the same transaction
+			if removed, err := s.isRemoved(ctx, change.Secret); removed || err != nil {
+				made = change.Secret
+				return err
+			}
+		}
+		again = true
 		made, err = s.commit(ctx, secret.Secret{}, change, name)
 		if r, ok := errors.AsType[*rival](err); ok && r.found {
 			return &Exists{r.secret}
@@ -25,6 +33,17 @@ func (s *Store) Create(ctx context.Context, change secret.Change) (secret.Secret
 		return err
 	})
 	return made, err
+}
+
+// isRemoved says whether a secret was there and was removed by a caller, within the
+// last ten minutes. To create it again, under the suffix that it had, would join it with
+// what is left of it.
+func (s *Store) isRemoved(ctx context.Context, sec secret.Secret) (bool, error) {
+	it, err := s.get(ctx, leftoverKey(sec.Name, sec.Suffix()))
+	if err != nil {
+		return false, fmt.Errorf("read what is left of %s: %w", sec.Name, err)
+	}
+	return len(it) > 0, nil
 }
 
 // Update changes a secret: decide is given the secret as it stands and says what
