@@ -243,6 +243,7 @@ func (c *client) live(calls int) {
 		name := fmt.Sprintf("%s choice %d", c.name, c.calls)
 		pick := func(what string, n int) int { return drawn(c.seed, name+what, n) }
 		time.Sleep(time.Duration(1+pick("pause", 300_000)) * time.Microsecond)
+		<-*c.gate.Load()
 		c.do(c.choose(pick))
 	}
 }

@@ -34,11 +34,12 @@ type world struct {
 
 	running sync.WaitGroup // all that was begun, beside the driver
 	faults  atomic.Bool
-	births  atomic.Int64 // of secrets
-	busy    atomic.Int64 // clients in a call
-	records sync.Map     // kept, of calls that succeeded, by request
-	gone    sync.Map     // requests whose callers hung up
-	formats sync.Map     // that heads were written in
+	births  atomic.Int64                  // of secrets
+	busy    atomic.Int64                  // clients in a call
+	gate    atomic.Pointer[chan struct{}] // is closed when clients may begin calls
+	records sync.Map                      // kept, of calls that succeeded, by request
+	gone    sync.Map                      // requests whose callers hung up
+	formats sync.Map                      // that heads were written in
 	runners runners
 	ended   sync.Map // tokens of attempts at a rotation that have ended
 	seen    sometimes
@@ -114,6 +115,9 @@ func (w *world) any(name string) *process {
 // run lives one history, from its first call to when nothing is due any more.
 func (w *world) run() {
 	w.faults.Store(true)
+	open := make(chan struct{})
+	close(open)
+	w.gate.Store(&open)
 	var living sync.WaitGroup
 	for i := range clients {
 		c := &client{world: w, name: fmt.Sprint("client ", i+1)}
@@ -199,11 +203,15 @@ func (w *world) happen() {
 		w.note("the clock of %s is off by %s", p.name, time.Duration(p.ahead.Load()))
 	case n < 11: // what is on its way ends as if the network were gone
 		w.pass([]time.Duration{time.Second, 25 * time.Second}[w.rng.IntN(2)])
-	case n < 22:
-		if w.answerAll(); w.busy.Load() > 0 {
-			return // no client tries again after hours
+	case n < 15: // no client tries again after hours
+		gate := make(chan struct{})
+		w.gate.Store(&gate)
+		for w.answerAll(); w.busy.Load() > 0; w.answerAll() {
+			time.Sleep(time.Millisecond)
 		}
-		w.pass([]time.Duration{2 * time.Hour, 8 * 24 * time.Hour}[w.rng.IntN(2)])
+		w.pass([]time.Duration{2 * time.Hour, 2 * time.Hour, 8 * 24 * time.Hour}[w.rng.IntN(3)])
+		close(gate)
+		w.begin("prune")
 		w.begin("prune")
 	}
 }
