@@ -59,6 +59,9 @@ func (c *call) createSecret(ctx context.Context, in createSecretInput) (out crea
 	sec, err := c.store.Create(ctx, change)
 	if taken, ok := errors.AsType[*store.Exists](err); ok {
 		sec, err = taken.Secret, c.createdBefore(ctx, taken.Secret, in, value, given)
+		if isNotFound(err) {
+			err = store.ErrBusy // the one that had the name is gone since
+		}
 	}
 	if err != nil {
 		return out, err

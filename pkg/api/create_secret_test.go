@@ -364,3 +364,18 @@ func TestCreateSecretSuffix(t *testing.T) {
 		t.Errorf("got ARN %s, want %s", got, want)
 	}
 }
+
+// A creation that finds the name taken by a secret that goes meanwhile is tried again:
+// AWS never answers it that there is no such secret.
+func TestCreateWhileTheOtherGoes(t *testing.T) {
+	t.Parallel()
+	room := localtest.New(t)
+	create(t, room, "s", "v1", "one")
+	putPolicy(t, room, "s", everyone)
+	other := room.Another(t)
+	other.Wire.Break("GetItem", func(_ *http.Request, do func() (*http.Response, error)) (*http.Response, error) {
+		forceDelete(t, room, "s")
+		return do()
+	})
+	must(other.SDK.CreateSecret(t.Context(), createInput("s", "v2", "two")))(t)
+}

@@ -91,7 +91,7 @@ func (c *call) removeSecret(ctx context.Context, id secret.ID, now time.Time) (o
 // removedBefore is the secret that an earlier try of this call removed. To remove the
 // name again could remove a secret that was made since.
 func (c *call) removedBefore(ctx context.Context, id secret.ID) (removed secret.ID, found bool, err error) {
-	if err := c.missingOrDenied(ctx, id); !errors.Is(err, secret.NotFound) {
+	if err := c.missingOrDenied(ctx, id, secret.NotFound); !errors.Is(err, secret.NotFound) {
 		return removed, false, nil // policies on a secret may allow what those of the caller do not
 	}
 	return c.store.RemovedBy(ctx, id.Name, c.commit)

@@ -68,8 +68,11 @@ func (c *client) do(r request) event {
 		e.Unknown = true
 	}
 	e.Returned, e.Until = c.log.tick(), time.Now()
-	if isRead(e.Op) && (e.Unknown || e.Got.More) || e.Op == opListed && c.hasNewer && !e.Got.Listed {
-		return e // it tells nothing; and lists leave out what they cannot read
+	if isRead(e.Op) && (e.Unknown || e.Got.More) {
+		return e // it tells nothing
+	}
+	if c.hasNewer && (e.Op == opListed && !e.Got.Listed || e.Guest && e.Code == refusedAccess) {
+		return e // a secret that cannot be read is not listed, and is not there for guests
 	}
 	c.log.add(e)
 	return e

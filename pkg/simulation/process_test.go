@@ -69,6 +69,7 @@ func (w *world) newProcess(name string, newer bool) *process {
 		Rotator:       starter{p},
 		Now:           p.now,
 		NewSuffix:     p.newSuffix,
+		AnswerStep:    1, // answers do not wait
 	}
 	p.rotate = &rotate.Rotator{
 		Store: table, Lambda: invoker{p}, StepTimeout: stepTimeout, RetryDelay: time.Minute, Parallel: 2,

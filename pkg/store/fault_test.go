@@ -543,6 +543,16 @@ func TestRemovedBetweenOwnAttempts(t *testing.T) {
 			t.Errorf("it is there again: %v", err)
 		}
 	})
+	t.Run("remove", func(t *testing.T) {
+		t.Parallel()
+		room := localtest.New(t)
+		create(t, room, "aaaaaa")
+		room.Wire.Break(commitCall, localtest.LoseAnswer, after(func() { create(t, room.Another(t), "bbbbbb") }, localtest.Cancel("TransactionConflict")))
+		update(t, room, removing)
+		if got := get(t, room); got.Suffix() != "bbbbbb" {
+			t.Errorf("there is %+v, want the secret that was made since", got)
+		}
+	})
 	t.Run("put", func(t *testing.T) {
 		t.Parallel()
 		room := localtest.New(t)

@@ -74,8 +74,8 @@ func (s *Store) Update(ctx context.Context, id secret.ID, decide func(secret.Sec
 		if !known {
 			sec, err = s.Get(ctx, id)
 			switch {
-			case r.removing && errors.Is(err, secret.NotFound):
-				return r.secret, nil
+			case r.removing && (errors.Is(err, secret.NotFound) || err == nil && sec.ARN != r.secret.ARN):
+				return r.secret, nil // and another secret that has the name by now stays
 			case r.outcome == conflict && errors.Is(err, secret.NotFound):
 				// What was in the way may have been an earlier attempt of the client at the
 				// same transaction. Then it happened, and the secret was removed since.
