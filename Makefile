@@ -15,6 +15,7 @@ RACE := $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 CODE  := ./bench/... ./functions/... ./pkg/...
 FUZZTIME := 30s
 SOAK     := 2m
+HISTORIES := 100000
 
 # As functions are packaged, which their tests take from here. Every processor that
 # Lambda has for arm64 knows lse. DynamoDB, KMS and Lambda answer HTTP/1.1, so HTTP/2
@@ -84,11 +85,13 @@ agent-binaries: ## build the agent for five platforms into bin/agent/
 test: ## test everything but infra, under the race detector
 	@$(if $(RACE),,echo "No C compiler: testing without the race detector.")
 	go test $(RACE) $(CODE)
+	go test ./pkg/simulation -histories 2000
 
 .PHONY: check
 check: test lint cross compare ## test, vet, lint, compare with the reference, and test infra
 	go vet ./...
 	go vet -tags clients ./functions/agent
+	go vet -tags planted ./pkg/simulation
 	go mod tidy -diff
 	go test ./infra/...
 
@@ -133,8 +136,16 @@ bench-server: ## measure the whole server over HTTP, beside a bare one; ARGS=-sc
 	@exec bin/bench $(ARGS)
 
 .PHONY: soak
-soak: ## put to one secret as fast as it goes for SOAK (2m), with pruning beside it
+soak: simulate ## put to one secret as fast as it goes for SOAK (2m), with pruning beside it, after make simulate
 	go test -tags soak -run '^TestSoak$$' -v -timeout 0 ./pkg/prune -soak $(SOAK)
+
+.PHONY: simulate
+simulate: ## live HISTORIES (100,000) in virtual time, with everything going wrong; SEED=N begins at another
+	go test ./pkg/simulation -run '^TestHistories$$' -v -timeout 0 -histories $(HISTORIES) -seed $(or $(SEED),1)
+
+.PHONY: planted
+planted: ## plant faults in the code, and see that the simulation notices each
+	go test -tags planted -run '^TestPlantedFaults$$' -v -timeout 0 ./pkg/simulation
 
 .PHONY: fuzz
 fuzz: ## run every fuzz target for FUZZTIME (30s) each

@@ -59,7 +59,8 @@ func (c *client) do(r request) event {
 		}
 		code := codeOf(got)
 		if code == "" {
-			e.Unknown, e.Code, e.Got = false, "", read(e, got.Body.Bytes())
+			e.Unknown = false
+			e.Got, e.Code = read(e, got.Body.Bytes())
 			break
 		}
 		if e.Code = code; got.Code < http.StatusInternalServerError && code != "ThrottlingException" {
@@ -68,7 +69,7 @@ func (c *client) do(r request) event {
 		e.Unknown = true
 	}
 	e.Returned, e.Until = c.log.tick(), time.Now()
-	if isRead(e.Op) && (e.Unknown || e.Got.More) {
+	if isRead(e.Op) && (e.Unknown || e.Got.More || e.Code == "InternalServiceError") {
 		return e // it tells nothing
 	}
 	if c.hasNewer && (e.Op == opListed && !e.Got.Listed || e.Guest && e.Code == refusedAccess) {
@@ -78,7 +79,9 @@ func (c *client) do(r request) event {
 	return e
 }
 
-func isRead(op string) bool { return op == opGet || op == opShow || op == opListed }
+func isRead(op string) bool {
+	return op == opGet || op == opShow || op == opListed || op == opBatch || op == opIDs || op == opPolicy
+}
 
 // try sends a request to one of the processes. It returns nil when nobody knows what
 // became of it.
@@ -150,7 +153,7 @@ func (r request) members() map[string]any {
 	case opUpdate:
 		set("ClientRequestToken", r.Version)
 		set("SecretString", r.Value)
-		m["Description"] = r.Description
+		m["Description"], m["KmsKeyId"] = r.Description, r.Key
 	case opMove:
 		set("VersionStage", r.Label)
 		set("RemoveFromVersionId", r.From)
@@ -158,6 +161,8 @@ func (r request) members() map[string]any {
 	case opGet:
 		set("VersionId", r.Version)
 		set("VersionStage", r.Label)
+	case opBatch:
+		m = map[string]any{"SecretIdList": []string{r.Secret}}
 	case opListed:
 		m = map[string]any{"Filters": []any{map[string]any{"Key": "name", "Values": []string{r.Secret}}}}
 	case opDelete:
@@ -190,9 +195,17 @@ func codeOf(w *httptest.ResponseRecorder) string {
 }
 
 // read reads what the model knows of an answer.
-func read(e event, body []byte) answer {
+func read(e event, body []byte) (got answer, code string) {
+	type value struct {
+		VersionId, SecretString string
+		VersionStages           []string
+	}
 	var out struct {
 		VersionId, SecretString, Description string
+		KmsKeyId, ResourcePolicy             string
+		SecretValues                         []value
+		Errors                               []struct{ ErrorCode string }
+		Versions                             []value
 		VersionStages                        []string
 		VersionIdsToStages                   map[string][]string
 		Tags                                 []struct{ Key, Value string }
@@ -211,14 +224,33 @@ func read(e event, body []byte) answer {
 	}
 	switch e.Op {
 	case opGet:
-		return answer{Version: out.VersionId, Value: out.SecretString, Labels: known(out.VersionStages)}
+		return answer{Version: out.VersionId, Value: out.SecretString, Labels: known(out.VersionStages)}, ""
+	case opBatch:
+		if len(out.Errors) > 0 {
+			return answer{}, out.Errors[0].ErrorCode
+		}
+		v := out.SecretValues[0]
+		return answer{Version: v.VersionId, Value: v.SecretString, Labels: known(v.VersionStages)}, ""
+	case opPolicy:
+		switch {
+		case strings.Contains(out.ResourcePolicy, "Allow"):
+			return answer{Policy: guestsMay}, ""
+		case out.ResourcePolicy != "":
+			return answer{Policy: guestsMayNot}, ""
+		}
+		return answer{}, ""
 	case opPut:
-		return answer{Labels: known(out.VersionStages)}
+		return answer{Labels: known(out.VersionStages)}, ""
 	case opListed:
 		listed := slices.ContainsFunc(out.SecretList, func(s struct{ Name string }) bool { return s.Name == e.Secret })
-		return answer{Listed: listed, More: !listed && out.NextToken != ""}
-	case opShow:
+		return answer{Listed: listed, More: !listed && out.NextToken != ""}, ""
+	case opIDs, opShow:
 		stages, tags := map[string]string{}, map[string]string{}
+		for _, v := range out.Versions {
+			for _, label := range v.VersionStages {
+				stages[label] = v.VersionId
+			}
+		}
 		for version, labels := range out.VersionIdsToStages {
 			for _, label := range labels {
 				if _, twice := stages[label]; twice {
@@ -233,9 +265,9 @@ func read(e event, body []byte) answer {
 		for _, tag := range out.Tags {
 			tags[tag.Key] = tag.Value
 		}
-		return answer{Stages: stagesText(stages), Description: out.Description, Tags: tagsText(tags), Deleted: out.DeletedDate != 0}
+		return answer{Stages: stagesText(stages), Description: out.Description, Key: out.KmsKeyId, Tags: tagsText(tags), Deleted: out.DeletedDate != 0}, ""
 	}
-	return answer{}
+	return answer{}, ""
 }
 
 var secrets = []string{"one", "two", rotated}
@@ -260,6 +292,7 @@ var kinds = func() []string {
 	}{
 		{opCreate, 6}, {opPut, 16}, {opGet, 16}, {opShow, 8}, {opMove, 9}, {opUpdate, 5}, {opDelete, 4}, {opRestore, 4},
 		{opTag, 3}, {opUntag, 2}, {opAllow, 5}, {opForbid, 2}, {opListed, 3}, {opRotate, 5}, {opCancel, 1},
+		{opBatch, 5}, {opIDs, 3}, {opPolicy, 2},
 	} {
 		for range k.parts {
 			all = append(all, k.op)
@@ -289,8 +322,12 @@ func (c *client) choose(pick func(string, int) int) request {
 			e.Version, e.Labels = fmt.Sprintf("%s-%024d", strings.ReplaceAll(c.name, " ", "-"), c.calls), nil
 		}
 	case opUpdate:
-		text := fmt.Sprint("text ", pick("text", 3))
-		e.Description = &text
+		text, key := fmt.Sprint("text ", pick("text", 3)), []string{"", c.otherKey}[pick("key", 2)]
+		if pick("what", 2) == 0 {
+			e.Description = &text
+		} else {
+			e.Key = &key
+		}
 		if e.Secret != rotated && pick("also", 2) == 0 {
 			e.Version, e.Value = version("version"), fmt.Sprint("value ", pick("value", 3))
 		}
@@ -305,6 +342,8 @@ func (c *client) choose(pick func(string, int) int) request {
 		if e.Secret == rotated {
 			e.Op, e.Label, e.From, e.To = opShow, "", "", ""
 		}
+	case opBatch:
+		e.Label = "AWSCURRENT"
 	case opGet:
 		e.Guest = pick("guest", 3) == 0
 		switch n := pick("by", 4); {

@@ -19,6 +19,9 @@ const (
 	opGet     = "GetSecretValue"
 	opShow    = "DescribeSecret"
 	opListed  = "ListSecrets"
+	opBatch   = "BatchGetSecretValue"
+	opIDs     = "ListSecretVersionIds"
+	opPolicy  = "GetResourcePolicy"
 	opDelete  = "DeleteSecret"
 	opRestore = "RestoreSecret"
 	opTag     = "TagResource"
@@ -45,6 +48,7 @@ type event struct {
 	Label          string
 	From, To       string
 	Description    *string
+	Key            *string // KMS key
 	Force          bool
 
 	// What came of it: Code is AWS's, empty for success.
@@ -63,6 +67,8 @@ type answer struct {
 	Labels         string // of the version, sorted
 	Stages         string // all of the secret, as stagesText writes them
 	Description    string
+	Key            string
+	Policy         string
 	Tags           string
 	Deleted        bool
 	Listed         bool

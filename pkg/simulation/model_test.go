@@ -17,8 +17,9 @@ type model struct {
 	stages  map[string]string // label to version
 	deleted time.Time         // when its window ends, at the earliest; zero unless scheduled
 	text    string            // description
+	key     string
 	tags    map[string]string
-	guests  bool // its policy lets guests read
+	policy  string // empty for none
 }
 
 const (
@@ -60,13 +61,13 @@ func modelOf(secret string) porcupine.Model {
 }
 
 func (m model) equal(n model) bool {
-	return m.exists == n.exists && m.deleted.Equal(n.deleted) && m.text == n.text && m.guests == n.guests &&
+	return m.exists == n.exists && m.deleted.Equal(n.deleted) && m.text == n.text && m.key == n.key && m.policy == n.policy &&
 		maps.Equal(m.values, n.values) && maps.Equal(m.stages, n.stages) && maps.Equal(m.tags, n.tags)
 }
 
 // step is what becomes of a secret, and what the caller is told.
 func (m model) step(e event, isRotated bool) (model, string, answer) {
-	if e.Guest && !(m.exists && m.guests && e.Op == opGet) {
+	if e.Guest && !(m.exists && m.policy == guestsMay && e.Op == opGet) {
 		return m, refusedAccess, answer{}
 	}
 	switch e.Op {
@@ -89,7 +90,7 @@ func (m model) step(e event, isRotated bool) (model, string, answer) {
 	switch {
 	case !m.exists:
 		return m, refusedMissing, answer{}
-	case !m.deleted.IsZero() && e.Op != opShow && e.Op != opRestore:
+	case !m.deleted.IsZero() && e.Op != opShow && e.Op != opRestore && e.Op != opIDs:
 		return m, refusedState, answer{}
 	}
 	return m.change(e, isRotated)
@@ -131,10 +132,14 @@ func (m model) labelsOf(version string) []string {
 // change is of a secret that is there.
 func (m model) change(e event, isRotated bool) (model, string, answer) {
 	switch e.Op {
-	case opGet:
+	case opGet, opBatch:
 		return m.get(e)
+	case opIDs:
+		return m, "", answer{Stages: stagesText(m.stages)}
+	case opPolicy:
+		return m, "", answer{Policy: m.policy}
 	case opShow:
-		return m, "", answer{Stages: stagesText(m.stages), Description: m.text, Tags: tagsText(m.tags), Deleted: !m.deleted.IsZero()}
+		return m, "", answer{Stages: stagesText(m.stages), Description: m.text, Key: m.key, Tags: tagsText(m.tags), Deleted: !m.deleted.IsZero()}
 	case opPut:
 		return m.put(e.Version, e.Value, e.Labels, isRotated)
 	case opUpdate:
@@ -149,6 +154,9 @@ func (m model) change(e event, isRotated bool) (model, string, answer) {
 		}
 		if e.Description != nil {
 			next.text = *e.Description
+		}
+		if e.Key != nil {
+			next.key = *e.Key
 		}
 		return next, "", answer{}
 	case opMove:
@@ -167,9 +175,9 @@ func (m model) change(e event, isRotated bool) (model, string, answer) {
 		m.tags = maps.Clone(m.tags)
 		delete(m.tags, e.Label)
 	case opAllow:
-		m.guests = e.Value == guestsMay
+		m.policy = e.Value
 	case opForbid:
-		m.guests = false
+		m.policy = ""
 	}
 	return m, "", answer{}
 }

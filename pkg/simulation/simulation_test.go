@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -45,6 +46,9 @@ func TestHistories(t *testing.T) {
 			defer close(seeds)
 			for i := range *histories {
 				seeds <- *firstSeed + uint64(i)
+				if *histories > 10_000 && (i+1)%1000 == 0 {
+					fmt.Fprintf(os.Stderr, "%d of %d histories\n", i+1, *histories)
+				}
 			}
 		}()
 	})

@@ -11,6 +11,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	sdkkms "github.com/aws/aws-sdk-go-v2/service/kms"
+
 	"github.com/strongroom/strongroom/pkg/local"
 	"github.com/strongroom/strongroom/pkg/local/dynamo"
 	"github.com/strongroom/strongroom/pkg/local/kms"
@@ -28,7 +30,8 @@ type world struct {
 	db       *dynamo.DB
 	table    string
 	keys     *kms.Keys
-	key      string
+	key      string // for secrets that name none
+	otherKey string
 	policies *policy.Set
 	hasNewer bool // one of the processes is of a newer format
 
@@ -95,6 +98,11 @@ func newWorld(seed uint64) *world {
 	if w.key, err = w.keys.DefaultKey(time.Now()); err != nil {
 		panic(err)
 	}
+	other, err := w.keys.CreateKey(context.Background(), &sdkkms.CreateKeyInput{})
+	if err != nil {
+		panic(err)
+	}
+	w.otherKey = *other.KeyMetadata.Arn
 	if err := store.CreateTable(context.Background(), w.db, w.table); err != nil {
 		panic(err)
 	}
