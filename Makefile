@@ -135,6 +135,10 @@ bench-server: ## measure the whole server over HTTP, beside a bare one; ARGS=-sc
 	@go build -o bin/bench ./bench
 	@exec bin/bench $(ARGS)
 
+.PHONY: costs
+costs: ## compute the tables of docs/cost.md: list prices, and what tests measure
+	go run ./bench/cost docs/cost.md
+
 .PHONY: soak
 soak: simulate ## put to one secret as fast as it goes for SOAK (2m), with pruning beside it, after make simulate
 	go test -tags soak -run '^TestSoak$$' -v -timeout 0 ./pkg/prune -soak $(SOAK)

@@ -1,0 +1,27 @@
+package main
+
+import (
+	"os"
+	"regexp"
+	"strconv"
+	"testing"
+)
+
+// docs/cost.md counts the alarms and dashboards of the stack as it comes.
+func TestCostPage(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../docs/cost.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]int{}
+	for _, r := range stack(t).Resources {
+		want[r.Type]++
+	}
+	for row, kind := range map[string]string{"alarms": "AWS::CloudWatch::Alarm", "dashboards": "AWS::CloudWatch::Dashboard"} {
+		found := regexp.MustCompile(`(?m)^\| ` + row + ` \| ([0-9]+) \|`).FindSubmatch(page)
+		if found == nil || string(found[1]) != strconv.Itoa(want[kind]) {
+			t.Errorf("docs/cost.md says %q, want %d %s: set the number in bench/cost/months.go and run make costs", found, want[kind], row)
+		}
+	}
+}
