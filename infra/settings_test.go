@@ -11,6 +11,7 @@ import (
 
 	"github.com/strongroom/strongroom/pkg/schedule"
 	"github.com/strongroom/strongroom/pkg/secret"
+	"github.com/strongroom/strongroom/pkg/settings/documented"
 )
 
 // TestSettingsOfTheFile reads cdk.json as it is, whatever an operator chose.
@@ -142,4 +143,11 @@ const (
 
 func from(set object) func(string) any {
 	return func(name string) any { return set[name] }
+}
+
+func TestSettingsInDocs(t *testing.T) {
+	t.Parallel()
+	var known []string
+	_, _ = readSettings(func(name string) any { known = append(known, name); return "" })
+	documented.Same(t, "../docs/settings.md", "## The stack", known)
 }

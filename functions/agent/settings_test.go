@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/strongroom/strongroom/pkg/endpoint"
+	"github.com/strongroom/strongroom/pkg/settings/documented"
 )
 
 const gateway = "https://a1b2c3.execute-api.eu-central-1.amazonaws.com/v1"
@@ -194,4 +195,11 @@ func TestHelp(t *testing.T) {
 			t.Errorf("%s is not in the help: %s", want, &out)
 		}
 	}
+}
+
+func TestFlagsInDocs(t *testing.T) {
+	t.Parallel()
+	var known []string
+	newFlags(&settings{}).VisitAll(func(f *flag.Flag) { known = append(known, "--"+f.Name) })
+	documented.Same(t, "../../docs/clients.md", "## The agent", known)
 }

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"log/slog"
 	"maps"
 	"testing"
 	"time"
 
 	"github.com/strongroom/strongroom/pkg/secret"
+	"github.com/strongroom/strongroom/pkg/settings/documented"
 )
 
 // good is an environment the function starts with.
@@ -127,4 +129,11 @@ func TestAllWrongSettingsAreNamedAtOnce(t *testing.T) {
 	if err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
+}
+
+func TestVariablesInDocs(t *testing.T) {
+	t.Parallel()
+	var read []string
+	_, _ = build(func(name string) string { read = append(read, name); return good[name] }, slog.New(slog.DiscardHandler))
+	documented.Variables(t, "../../docs/settings.md", "## The functions", "api", read)
 }

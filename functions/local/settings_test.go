@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/strongroom/strongroom/pkg/local"
+	"github.com/strongroom/strongroom/pkg/settings/documented"
 )
 
 // read reads arguments in an empty environment.
@@ -127,4 +128,12 @@ func TestShort(t *testing.T) {
 			t.Errorf("%s: got %s, want %s", d, got, want)
 		}
 	}
+}
+
+func TestFlagsInDocs(t *testing.T) {
+	t.Parallel()
+	flags, _ := newFlags(&settings{})
+	var known []string
+	flags.VisitAll(func(f *flag.Flag) { known = append(known, "--"+f.Name) })
+	documented.Same(t, "../../docs/settings.md", "## The local server", known)
 }

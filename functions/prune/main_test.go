@@ -24,6 +24,7 @@ import (
 	"github.com/strongroom/strongroom/pkg/local"
 	"github.com/strongroom/strongroom/pkg/local/localtest"
 	"github.com/strongroom/strongroom/pkg/secret"
+	"github.com/strongroom/strongroom/pkg/settings/documented"
 	"github.com/strongroom/strongroom/pkg/store"
 )
 
@@ -440,4 +441,11 @@ func TestVerify(t *testing.T) {
 	if strings.Contains(out, value) {
 		t.Errorf("it printed a value:\n%s", out)
 	}
+}
+
+func TestVariablesInDocs(t *testing.T) {
+	t.Parallel()
+	var read []string
+	_, _ = build(func(name string) string { read = append(read, name); return good[name] }, slog.New(slog.DiscardHandler))
+	documented.Variables(t, "../../docs/settings.md", "## The functions", "prune", read)
 }

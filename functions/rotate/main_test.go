@@ -20,6 +20,7 @@ import (
 	"github.com/strongroom/strongroom/pkg/local"
 	"github.com/strongroom/strongroom/pkg/local/localtest"
 	"github.com/strongroom/strongroom/pkg/secret"
+	"github.com/strongroom/strongroom/pkg/settings/documented"
 	"github.com/strongroom/strongroom/pkg/store"
 )
 
@@ -549,4 +550,11 @@ func TestKilled(t *testing.T) {
 			t.Errorf("%s: version %s is current, want %s", step, got, before.Rotation.Run().Version)
 		}
 	}
+}
+
+func TestVariablesInDocs(t *testing.T) {
+	t.Parallel()
+	var read []string
+	_, _ = build(func(name string) string { read = append(read, name); return good[name] }, slog.New(slog.DiscardHandler))
+	documented.Variables(t, "../../docs/settings.md", "## The functions", "rotate", read)
 }
