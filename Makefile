@@ -8,11 +8,13 @@ DYNOXIDE_VERSION := 1.2.1
 GOLANGCI_VERSION := v2.12.0
 GOFUMPT_VERSION  := v0.9.1
 JAVASCRIPT_VERSION := 3.1164.0
+CYCLONEDX_VERSION := v1.10.0
+GOVULNCHECK_VERSION := v1.2.0
 
 # The race detector needs a C compiler; without one the tests run all the same.
 RACE := $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 
-CODE  := ./bench/... ./functions/... ./pkg/...
+CODE  := ./bench/... ./functions/... ./pkg/... ./supply/...
 FUZZTIME := 30s
 SOAK     := 2m
 HISTORIES := 100000
@@ -159,6 +161,38 @@ fuzz: ## run every fuzz target for FUZZTIME (30s) each
 		go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 100x ./$$package || exit 1; \
 	done
 
+# What makes an SBOM of a program: $(SBOM) -output FILE PROGRAM. Equal programs have
+# equal ones.
+SBOM := go run github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@$(CYCLONEDX_VERSION) bin -json -noserial -notimestamp -std
+
+.PHONY: supply
+supply: licenses-check sbom reproducible vulnerabilities ## check licenses, write SBOMs, build twice and compare, look for vulnerabilities
+
+.PHONY: licenses
+licenses: ## write THIRD-PARTY-LICENSES.md, for the modules that the programs have in them
+	go run ./supply
+
+.PHONY: licenses-check
+licenses-check:
+	go run ./supply -check
+
+.PHONY: sbom
+sbom: build agent ## write an SBOM beside each program in bin/, as CycloneDX
+	@for program in bin/api/bootstrap bin/prune/bootstrap bin/rotate/bootstrap bin/agent-layer/*/extensions/strongroom-agent bin/strongroom-agent; do \
+		out=bin/sbom/$$(echo "$${program#bin/}" | tr / -).cdx.json; \
+		mkdir -p bin/sbom; echo "$$out"; \
+		$(SBOM) -output "$$out" "$$program" || exit 1; \
+	done
+
+.PHONY: reproducible
+reproducible: ## build the programs twice, in two folders and without a cache, and compare them
+	@supply/reproducible.sh
+
+.PHONY: vulnerabilities
+vulnerabilities: ## look for known vulnerabilities with govulncheck; VULNDB=file:///copy uses a copy of its database
+	@GOBIN=$(CURDIR)/.local/tools go install golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK_VERSION)
+	@supply/vulnerabilities.sh .local/tools/govulncheck
+
 .PHONY: synth diff deploy
 synth: build node_modules ## write the CloudFormation template to cdk.out
 	npx cdk synth --quiet
@@ -171,7 +205,7 @@ deploy: build node_modules ## deploy to the AWS account of your credentials
 
 .PHONY: fmt
 fmt: ## format the code
-	go run mvdan.cc/gofumpt@$(GOFUMPT_VERSION) -w bench functions infra pkg
+	go run mvdan.cc/gofumpt@$(GOFUMPT_VERSION) -w bench functions infra pkg supply
 
 # Another implementation of DynamoDB, to which pkg/local/dynamo is held. npm names
 # machines as Node.js does.
