@@ -141,6 +141,18 @@ bench-server: ## measure the whole server over HTTP, beside a bare one; ARGS=-sc
 costs: ## compute the tables of docs/cost.md: list prices, and what tests measure
 	go run ./bench/cost docs/cost.md
 
+.PHONY: abuse
+abuse: ## send the local server 100,000 bad requests, a good client beside them; ARGS="-for 20s" ends earlier
+	@$(LOCAL)
+	@go build -o bin/bench ./bench
+	@exec bin/bench -abuse 100000 $(ARGS)
+
+.PHONY: load
+load: ## have 64 clients use 100,000 secrets for minutes; ARGS="-largest 1000 -for 20s" does less
+	@$(LOCAL)
+	@go build -o bin/bench ./bench
+	@exec bin/bench -load $(ARGS)
+
 .PHONY: soak
 soak: simulate ## put to one secret as fast as it goes for SOAK (2m), with pruning beside it, after make simulate
 	go test -tags soak -run '^TestSoak$$' -v -timeout 0 ./pkg/prune -soak $(SOAK)

@@ -12,8 +12,12 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// maxClients is the larger number of clients that are measured.
-const maxClients = 16
+const (
+	// maxClients is the larger number of clients that are measured in rounds, and
+	// loadClients that of a long load.
+	maxClients  = 16
+	loadClients = 64
+)
 
 const (
 	contentType   = "application/x-amz-json-1.1"
@@ -31,7 +35,7 @@ type target struct {
 
 func newTarget(name, url string) *target {
 	transport := &http.Transport{
-		MaxIdleConnsPerHost: maxClients,
+		MaxIdleConnsPerHost: loadClients,
 		DisableCompression:  true,
 	}
 	return &target{name, url, &http.Client{Transport: transport, Timeout: requestLimit}}
@@ -57,14 +61,23 @@ func (t *target) try(ctx context.Context, path, operation string, body []byte) (
 		"Authorization": {authorization},
 		"X-Amz-Target":  {"secretsmanager." + operation},
 	}
+	status, answer, err := t.answerTo(r)
+	if err != nil {
+		return 0, nil, fmt.Errorf("%s: %w", operation, err)
+	}
+	return status, answer, nil
+}
+
+// answerTo sends a request that is ready, and returns the status and the answer.
+func (t *target) answerTo(r *http.Request) (int, []byte, error) {
 	w, err := t.http.Do(r)
 	if err != nil {
-		return 0, nil, fmt.Errorf("the %s did not answer %s: %w", t.name, operation, err)
+		return 0, nil, fmt.Errorf("the %s did not answer: %w", t.name, err)
 	}
 	defer func() { _ = w.Body.Close() }() // read to its end
 	answer, err := io.ReadAll(w.Body)
 	if err != nil {
-		return 0, nil, fmt.Errorf("the answer of the %s to %s broke off: %w", t.name, operation, err)
+		return 0, nil, fmt.Errorf("the answer of the %s broke off: %w", t.name, err)
 	}
 	return w.StatusCode, answer, nil
 }

@@ -6,6 +6,8 @@
 //
 //	bench              rates and latencies of puts, gets and rotations
 //	bench -scale       what many versions, many secrets and much data cost
+//	bench -abuse N     N bad requests, and whether the server bears them
+//	bench -load        many secrets and clients for minutes, and memory over time
 //	bench floor FILE   the floor alone; bench starts it by itself
 package main
 
@@ -53,13 +55,19 @@ type settings struct {
 	server    string
 	dir       string
 	turns     int
-	length    time.Duration // of a round
+	round     time.Duration // length of one
 	only      string
 	markdown  bool
 	scale     bool
 	largest   int
 	megabytes int
 	fillLimit time.Duration
+
+	requests int    // -abuse
+	seed     uint64 // of them
+	load     bool
+	svg      string        // file of the picture of -load
+	length   time.Duration // longest time of -abuse, and the time of -load; 0 for the default
 }
 
 func readSettings(args []string) (settings, error) {
@@ -73,24 +81,35 @@ func readSettings(args []string) (settings, error) {
 	flags.StringVar(&set.only, "only", "", "measure only workloads with this `text` in their name")
 	flags.BoolVar(&set.markdown, "markdown", false, "print tables as Markdown")
 	flags.BoolVar(&set.scale, "scale", false, "measure what size costs, and no rates")
-	flags.IntVar(&set.largest, "largest", 100_000, "-scale: largest `number` of versions and secrets")
+	flags.IntVar(&set.largest, "largest", 100_000, "-scale, -load: largest `number` of versions and secrets")
 	flags.IntVar(&set.megabytes, "megabytes", 1000, "-scale: size of the folder for the start, in `MB`")
-	flags.DurationVar(&set.fillLimit, "fill", 5*time.Minute, "-scale: longest `time` to write the data of one figure")
+	flags.DurationVar(&set.fillLimit, "fill", 5*time.Minute, "-scale, -load: longest `time` to write the data of one figure")
+	flags.IntVar(&set.requests, "abuse", 0, "send so many bad `requests`, and no rates")
+	flags.Uint64Var(&set.seed, "seed", uint64(time.Now().UnixNano()), "-abuse: `number` that the requests follow from")
+	flags.BoolVar(&set.load, "load", false, "load the server for a while, and no rates")
+	flags.StringVar(&set.svg, "svg", "", "-load: `file` for a picture of memory and rates")
+	flags.DurationVar(&set.length, "for", 0, "-load: `time` for which it lasts, without it 2m; -abuse: longest time, without it any")
 	if err := flags.Parse(args); err != nil {
 		return set, err
 	}
-	set.length = time.Duration(seconds * float64(time.Second))
+	set.round = time.Duration(seconds * float64(time.Second))
 	switch {
 	case flags.NArg() > 0:
 		return set, fmt.Errorf("%q is not a flag; -h lists them", flags.Arg(0))
 	case set.turns < 1 || set.turns > 100:
 		return set, errors.New("-rounds must be from 1 to 100")
-	case set.length < 100*time.Millisecond || set.length > time.Minute:
+	case set.round < 100*time.Millisecond || set.round > time.Minute:
 		return set, errors.New("-seconds must be from 0.1 to 60")
 	case set.largest < 1 || set.largest > 1_000_000:
 		return set, errors.New("-largest must be from 1 to 1000000")
 	case set.megabytes < 1 || set.megabytes > 10_000:
 		return set, errors.New("-megabytes must be from 1 to 10000")
+	case set.requests < 0 || set.requests > 10_000_000:
+		return set, errors.New("-abuse must be from 1 to 10000000")
+	case set.length < 0 || set.length > 24*time.Hour:
+		return set, errors.New("-for must be from 1s to 24h")
+	case set.scale && set.load || set.requests > 0 && (set.scale || set.load):
+		return set, errors.New("only one of -scale, -abuse and -load can be done at a time")
 	}
 	return set, nil
 }
@@ -111,10 +130,23 @@ func measureAll(ctx context.Context, set settings, out io.Writer) (err error) {
 	}
 	h := &host{settings: set, dir: dir, show: newProgress(os.Stderr)}
 	defer h.show.clear()
-	if set.scale {
+	switch {
+	case set.scale:
 		return h.measureScale(ctx, out)
+	case set.requests > 0:
+		return h.measureAbuse(ctx, out)
+	case set.load:
+		return h.measureLoad(ctx, out)
 	}
 	return h.measureRates(ctx, out)
+}
+
+// format writes a table as it was asked for.
+func (h *host) format(t table) string {
+	if h.markdown {
+		return t.markdown()
+	}
+	return t.text()
 }
 
 // A host starts servers in a folder of their own.
@@ -125,8 +157,8 @@ type host struct {
 }
 
 // startServer starts the server over a data folder. Rotations invoke lambda.
-func (h *host) startServer(ctx context.Context, data, lambda string) (*process, error) {
-	cmd := exec.Command(h.server, "--addr", "127.0.0.1:0", "--data", data, "--rate", "0") //nolint:gosec // the program is the user's choice
+func (h *host) startServer(ctx context.Context, data, lambda string, more ...string) (*process, error) {
+	cmd := exec.Command(h.server, append([]string{"--addr", "127.0.0.1:0", "--data", data, "--rate", "0"}, more...)...) //nolint:gosec // the program is the user's choice
 	cmd.Env = serverEnvironment(os.Environ(), lambda)
 	return start(ctx, "server", filepath.Join(h.dir, "server.log"), cmd)
 }
@@ -223,14 +255,14 @@ func (h *host) rounds(ctx context.Context, w workload) (map[int][]pair, error) {
 // pair measures both sides. They take turns in going first.
 func (h *host) pair(ctx context.Context, w workload, clients int, floorFirst bool) (p pair, err error) {
 	if floorFirst {
-		if p.floor, err = measure(ctx, clients, h.length, w.floor); err != nil {
+		if p.floor, err = measure(ctx, clients, h.round, w.floor); err != nil {
 			return p, err
 		}
 	}
 	if p.server, err = h.serverRound(ctx, w, clients); err != nil || floorFirst {
 		return p, err
 	}
-	p.floor, err = measure(ctx, clients, h.length, w.floor)
+	p.floor, err = measure(ctx, clients, h.round, w.floor)
 	return p, err
 }
 
@@ -240,8 +272,15 @@ func (h *host) serverRound(ctx context.Context, w workload, clients int) (r roun
 			return r, err
 		}
 	}
-	if r, err = measure(ctx, clients, h.length, w.server); err != nil || w.after == nil {
+	if r, err = measure(ctx, clients, h.round, w.server); err != nil || w.after == nil {
 		return r, err
 	}
 	return r, w.after(ctx)
+}
+
+// verifier checks the data of a server that has ended.
+func (h *host) verifier(ctx context.Context, data string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, h.server, "--verify", "--data", data) //nolint:gosec // the program is the user's choice
+	cmd.Env = serverEnvironment(os.Environ(), "")
+	return cmd
 }

@@ -123,11 +123,4 @@ func (p *process) resident() int {
 
 var vmRSS = regexp.MustCompile(`(?m)^VmRSS:\s+(\d+) kB$`)
 
-func residentOf(status string) int {
-	m := vmRSS.FindStringSubmatch(status)
-	if m == nil {
-		return 0
-	}
-	n, _ := strconv.Atoi(m[1]) // digits, by the expression
-	return n
-}
+func residentOf(status string) int { return numberIn(status, vmRSS) }

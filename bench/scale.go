@@ -37,11 +37,7 @@ func (h *host) measureScale(ctx context.Context, out io.Writer) error {
 		}
 	}
 	h.show.clear()
-	text := s.rows.text()
-	if h.markdown {
-		text = s.rows.markdown()
-	}
-	_, err := fmt.Fprint(out, text)
+	_, err := fmt.Fprint(out, h.format(s.rows))
 	return err
 }
 
