@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -367,6 +368,26 @@ func (c *client) choose(pick func(string, int) int) request {
 		e.Version = fmt.Sprintf("rotation-%s-%024d", strings.ReplaceAll(c.name, " ", "-"), c.calls)
 	}
 	return request{event: e}
+}
+
+// move moves a label to versions that have none, while they may be pruned. It knows from
+// the table which those are.
+func (w *world) move() {
+	c := &client{world: w, name: fmt.Sprint("mover ", w.turns.number("mover"))}
+	for i := range 4 {
+		secret := secrets[i%2]
+		labels := stagesOf(w.head(secret))
+		var free []string
+		for _, version := range w.versionsOf(secret) {
+			if !slices.Contains(slices.Collect(maps.Values(labels)), version) {
+				free = append(free, version)
+			}
+		}
+		if len(free) > 0 {
+			to := free[drawn(w.seed, fmt.Sprint(c.name, i), len(free))]
+			c.do(request{event: event{Op: opMove, Secret: secret, Label: "mine", From: labels["mine"], To: to}})
+		}
+	}
 }
 
 // lastSeen is the version that was current when this client looked last.

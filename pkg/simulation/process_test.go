@@ -43,7 +43,7 @@ type process struct {
 
 var (
 	arns      = secret.ARNs{Partition: "aws", Region: local.Region, Account: local.Account}
-	retention = secret.Retention{MaxVersions: 2, MinAge: time.Hour}
+	retention = secret.Retention{MaxVersions: 0, MinAge: time.Hour}
 	silent    = slog.New(slog.DiscardHandler)
 )
 

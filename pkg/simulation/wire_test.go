@@ -314,6 +314,26 @@ func versionKey(id secret.ID, version string) item {
 	}
 }
 
+func (w *world) head(secret string) item {
+	return w.item(item{"pk": &types.AttributeValueMemberS{Value: "SECRET#" + secret}, "sk": &types.AttributeValueMemberS{Value: "HEAD"}})
+}
+
+// versionsOf are the versions of a secret that are there, in order.
+func (w *world) versionsOf(secret string) []string {
+	items, err := w.db.Items(w.table)
+	if err != nil {
+		panic(err)
+	}
+	prefix := "VERSION#" + text(w.head(secret)["suffix"]) + "#"
+	var versions []string
+	for _, it := range items {
+		if version, ok := strings.CutPrefix(text(it["sk"]), prefix); ok && text(it["pk"]) == "SECRET#"+secret {
+			versions = append(versions, version)
+		}
+	}
+	return versions
+}
+
 func (w *world) item(k item) item {
 	out, err := w.db.GetItem(context.Background(), &dynamodb.GetItemInput{
 		TableName: &w.table, Key: item{"pk": k["pk"], "sk": k["sk"]}, ConsistentRead: aws.Bool(true),

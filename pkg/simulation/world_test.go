@@ -221,6 +221,7 @@ func (w *world) happen() {
 		close(gate)
 		w.begin("prune")
 		w.begin("prune")
+		w.running.Go(w.move)
 	}
 }
 
