@@ -154,7 +154,7 @@ load: ## have 64 clients use 100,000 secrets for minutes; ARGS="-largest 1000 -f
 	@exec bin/bench -load $(ARGS)
 
 .PHONY: soak
-soak: simulate ## put to one secret as fast as it goes for SOAK (2m), with pruning beside it, after make simulate
+soak: simulate planted ## after make simulate and make planted, put to one secret as fast as it goes for SOAK (2m), with pruning beside it
 	go test -tags soak -run '^TestSoak$$' -v -timeout 0 ./pkg/prune -soak $(SOAK)
 
 .PHONY: simulate
