@@ -173,9 +173,10 @@ fuzz: ## run every fuzz target for FUZZTIME (30s) each
 		go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 100x ./$$package || exit 1; \
 	done
 
-# What makes an SBOM of a program: $(SBOM) -output FILE PROGRAM. Equal programs have
-# equal ones.
-SBOM := go run github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@$(CYCLONEDX_VERSION) bin -json -noserial -notimestamp -std
+# What makes an SBOM of a program: $(SBOM) -output FILE PROGRAM. Equal programs of one
+# commit have equal ones.
+SBOM := go run github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@$(CYCLONEDX_VERSION) bin -json -noserial -notimestamp -std \
+	-version "$$(git describe --tags --always --dirty 2>/dev/null || echo unknown)"
 
 .PHONY: supply
 supply: licenses-check sbom reproducible vulnerabilities ## check licenses, write SBOMs, build twice and compare, look for vulnerabilities

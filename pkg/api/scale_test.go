@@ -29,8 +29,8 @@ const (
 	kmsCalls                        = 10_000
 )
 
-// tenth makes a simulation short: its second has a tenth of AWS's.
-const tenth = 10
+// twentieth makes a simulation short: its second has a twentieth of AWS's.
+const twentieth = 20
 
 // A budget is one second of AWS. Calls are counted by partition, table and KMS until one
 // of these has more than it may have. Capacity that AWS lends or moves to a busy
@@ -182,7 +182,7 @@ type mix struct {
 	name string
 	call func(i int) (operation, body string)
 	cold bool // each call is made by a process that has seen nothing
-	part int  // 1, or tenth
+	part int  // 1, or twentieth
 	// before prepares more than the secrets that calls are spread over.
 	before func(call func(operation, body string))
 }
@@ -196,11 +196,11 @@ var mixes = []mix{
 	{name: "PutSecretValue of one secret, 60 KB", part: 1, call: func(i int) (string, string) {
 		return "PutSecretValue", fmt.Sprintf(`{"SecretId":"%s","ClientRequestToken":"put-%032d","SecretString":"%s"}`, spreadName(0), i, strings.Repeat(kilobyte, 60))
 	}},
-	{name: "PutSecretValue, spread", part: tenth, call: func(i int) (string, string) { return putCall(spreadName(i), i) }},
+	{name: "PutSecretValue, spread", part: twentieth, call: func(i int) (string, string) { return putCall(spreadName(i), i) }},
 	{name: "GetSecretValue of one secret", part: 1, call: func(int) (string, string) { return getCall(spreadName(0)) }},
-	{name: "GetSecretValue, spread, warm", part: tenth, call: func(i int) (string, string) { return getCall(spreadName(i)) }},
-	{name: "GetSecretValue, spread, cold", cold: true, part: tenth, call: func(i int) (string, string) { return getCall(spreadName(i)) }},
-	{name: "90 % gets, warm, 10 % puts, spread", part: tenth, call: func(i int) (string, string) {
+	{name: "GetSecretValue, spread, warm", part: twentieth, call: func(i int) (string, string) { return getCall(spreadName(i)) }},
+	{name: "GetSecretValue, spread, cold", cold: true, part: twentieth, call: func(i int) (string, string) { return getCall(spreadName(i)) }},
+	{name: "90 % gets, warm, 10 % puts, spread", part: twentieth, call: func(i int) (string, string) {
 		if i%10 == 9 {
 			return putCall(spreadName(i/10*7), i)
 		}
@@ -209,9 +209,9 @@ var mixes = []mix{
 	{name: "CreateSecret", part: 1, call: func(i int) (string, string) { return createCall(fmt.Sprint("new-", i)) }},
 	{name: "ListSecrets, pages of 100", part: 1, call: func(int) (string, string) { return "ListSecrets", `{"MaxResults":100}` }},
 	{
-		name: "RotateSecret, spread", part: tenth,
+		name: "RotateSecret, spread", part: twentieth,
 		before: func(call func(operation, body string)) {
-			for i := range tableWrites / tenth / 5 {
+			for i := range tableWrites / twentieth / 5 {
 				call(createCall(fmt.Sprint("rotated-", i)))
 			}
 		},
