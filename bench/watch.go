@@ -156,7 +156,7 @@ func (p *process) quit() (goroutines int, err error) {
 		return 0, fmt.Errorf("the %s printed no stacks upon SIGQUIT", p.name)
 	}
 	// The stacks are not part of what the server logged.
-	return goroutines, os.WriteFile(p.log, before, 0o600)
+	return goroutines, os.WriteFile(p.log, before, 0o600) //nolint:gosec // in our temporary folder
 }
 
 // numberIn is the first group of an expression as a number, or 0.
