@@ -154,8 +154,12 @@ load: ## have 64 clients use 100,000 secrets for minutes; ARGS="-largest 1000 -f
 	@exec bin/bench -load $(ARGS)
 
 .PHONY: soak
-soak: simulate planted ## after make simulate and make planted, put to one secret as fast as it goes for SOAK (2m), with pruning beside it
+soak: simulate planted linear ## after make simulate, planted and linear, put to one secret as fast as it goes for SOAK (2m), with pruning beside it
 	go test -tags soak -run '^TestSoak$$' -v -timeout 0 ./pkg/prune -soak $(SOAK)
+
+.PHONY: linear
+linear: ## for SOAK (2m), kill and stop real servers under load, and check that all answers are in an order
+	go test -run '^TestLinearizable$$' -v -timeout 0 ./functions/local -linear $(SOAK)
 
 .PHONY: simulate
 simulate: ## live HISTORIES (100,000) in virtual time, with everything going wrong; SEED=N begins at another

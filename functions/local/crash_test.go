@@ -19,10 +19,7 @@ import (
 	"github.com/google/uuid"
 )
 
-var crashFor = flag.Duration("crash", 8*time.Second, "how long TestKilledUnderLoad goes on")
-
-// fewestKills is what a slow machine must reach.
-const fewestKills = 50
+var crashKills = flag.Int("kills", 50, "how often TestKilledUnderLoad kills the server")
 
 // A server that is killed while it writes has all it acknowledged when it starts
 // again, whole, in a folder that needs no repair. A write without an answer was done
@@ -34,7 +31,7 @@ func TestKilledUnderLoad(t *testing.T) {
 	r := start(t, "--data", data, "--rate", "0")
 	l.prepare(t, r.url)
 	kills, starts, opened := 0, 0, time.Duration(0)
-	for began := time.Now(); time.Since(began) < *crashFor && !t.Failed(); {
+	for kills < *crashKills && !t.Failed() {
 		wait := l.load(t, r.url)
 		time.Sleep(rand.N(40 * time.Millisecond))
 		kill(t, r)
@@ -49,8 +46,8 @@ func TestKilledUnderLoad(t *testing.T) {
 	}
 	l.checkAll(t, r.url)
 	r.interrupt(t)
-	if kills < fewestKills {
-		t.Errorf("got %d kills, want %d", kills, fewestKills)
+	if l.acknowledged == 0 || l.unanswered == 0 {
+		t.Errorf("%d writes were acknowledged and %d had no answer, want some of each", l.acknowledged, l.unanswered)
 	}
 	t.Logf("%d kills; %d writes acknowledged, %d without an answer, of which %d were done; ready again in %s on average",
 		kills, l.acknowledged, l.unanswered, l.done, (opened / time.Duration(max(1, starts))).Round(time.Millisecond))
