@@ -251,8 +251,6 @@ func TestWhatIsNoProxyEvent(t *testing.T) {
 	}
 }
 
-// FuzzHandle reads anything as an event, and its body as what the handler
-// answers: what comes back must be the bytes that went in.
 // plain is a handler that does not ask who calls.
 type plain http.HandlerFunc
 
@@ -340,6 +338,8 @@ func (b both) Answer(w http.ResponseWriter, r *http.Request, id string, caller p
 	b.answer(w, r)
 }
 
+// FuzzHandle reads anything as an event, and its body as what the handler
+// answers: what comes back must be the bytes that went in.
 func FuzzHandle(f *testing.F) {
 	samples, err := filepath.Glob("../../events/*.json")
 	if err != nil || len(samples) == 0 {
@@ -406,26 +406,38 @@ func FuzzHandle(f *testing.F) {
 	})
 }
 
-// Lambda takes 6 MB, and loses what is larger.
+// Lambda takes 6 MB (6,291,456 bytes) of JSON, and loses what is larger: an answer may
+// have 4 kB less, with all that is around its body, which is 52 bytes here.
 func TestTooLarge(t *testing.T) {
 	t.Parallel()
-	for _, test := range []struct {
-		name   string
-		body   string
-		status int
+	refused := Response{
+		StatusCode:        400,
+		MultiValueHeaders: map[string][]string{"Content-Type": {"application/x-amz-json-1.1"}},
+		Body:              `{"__type":"InvalidRequestException","Message":"The answer is larger than 6 MB. Ask for fewer secrets at a time."}`,
+	}
+	for name, test := range map[string]struct {
+		body  string
+		large bool
 	}{
-		{"plain and just small enough", strings.Repeat("a", maxResponse-1024), http.StatusOK},
-		{"plain and too large", strings.Repeat("a", maxResponse), http.StatusBadRequest},
-		{"small, and large when it is quoted", strings.Repeat("\x01", maxResponse/5), http.StatusBadRequest},
-		{"small, quoted too", strings.Repeat("\x01", maxResponse/7), http.StatusOK},
+		"as large as may be":                      {strings.Repeat("a", 6_287_308), false},
+		"a byte larger":                           {strings.Repeat("a", 6_287_309), true},
+		"far too large":                           {strings.Repeat("a", 20_000_000), true},
+		"quoted six times, as large as may be":    {strings.Repeat("\x01", 1_047_892), false},
+		"quoted six times, a byte larger":         {strings.Repeat("\x01", 1_047_893), true},
+		"bytes that are base64, and large enough": {strings.Repeat("\xff", 4_715_481), false},
+		"bytes that are base64, and too large":    {strings.Repeat("\xff", 4_715_482), true},
 	} {
 		handle := Handle(plain(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, test.body) }))
 		got, err := handle(t.Context(), proxyEvent(t, `{}`))
-		if err != nil || got.StatusCode != test.status {
-			t.Errorf("%s: got %d, %v, want %d", test.name, got.StatusCode, err, test.status)
+		switch {
+		case err != nil:
+			t.Errorf("%s: %v", name, err)
+		case test.large != reflect.DeepEqual(got, refused):
+			t.Errorf("%s: got %d, %v, %.200s", name, got.StatusCode, got.MultiValueHeaders, got.Body)
 		}
-		if text, err := json.Marshal(got); err != nil || len(text) > 6<<20 {
-			t.Errorf("%s: %d bytes, %v, want no more than 6 MB", test.name, len(text), err)
+		text, err := json.Marshal(got)
+		if err != nil || len(text) > 6_291_456 {
+			t.Errorf("%s: %d bytes, %v, want no more than 6 MB", name, len(text), err)
 		}
 	}
 }

@@ -109,8 +109,9 @@ func (r *Reader) Optional(name string, like *regexp.Regexp, what string) string 
 
 // Between is a duration within limits.
 func (r *Reader) Between(name string, unset, least, most time.Duration) time.Duration {
+	wrong := len(r.wrong)
 	d := r.Duration(name, unset)
-	if r.Get(name) != "" && len(r.wrong) == 0 && (d < least || d > most) {
+	if r.Get(name) != "" && len(r.wrong) == wrong && (d < least || d > most) {
 		r.refuse(name, r.Get(name), fmt.Sprintf("a duration from %s to %s", least, most))
 	}
 	return d

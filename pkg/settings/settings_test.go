@@ -23,3 +23,36 @@ func TestDuration(t *testing.T) {
 		}
 	}
 }
+
+// A failed start names every wrong setting at once, each with its limits, which are
+// themselves allowed.
+func TestLimits(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		number, duration string
+		wrong            []string
+	}{
+		{"", "", nil}, // what is not set is not looked at
+		{"1", "1m", nil},
+		{"5", "1h", nil},
+		{"0", "59s", []string{`N is "0", and must be a number of things from 1 to 5`, `D is "59s", and must be a duration from 1m0s to 1h0m0s`}},
+		{"6", "3601s", []string{`N is "6", and must be a number of things from 1 to 5`, `D is "3601s", and must be a duration from 1m0s to 1h0m0s`}},
+		{"x", "x", []string{`N is "x", and must be a number of things from 1 to 5`, `D is "x", and must be a duration such as 7d, 24h or 90m`}},
+	} {
+		r := Reader{Get: func(name string) string { return map[string]string{"N": test.number, "D": test.duration}[name] }}
+		r.Number("N", 1, 1, 5, "things")
+		r.Between("D", 0, time.Minute, time.Hour)
+		got := ""
+		if err := r.Err(); err != nil {
+			got = err.Error()
+		}
+		for _, want := range test.wrong {
+			if !strings.Contains(got, want) {
+				t.Errorf("N=%s D=%s: got %q, want %q in it", test.number, test.duration, got, want)
+			}
+		}
+		if n := strings.Count(got, "must be"); n != len(test.wrong) {
+			t.Errorf("N=%s D=%s: got %q, want %d sentences", test.number, test.duration, got, len(test.wrong))
+		}
+	}
+}
