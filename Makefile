@@ -171,8 +171,7 @@ planted: ## plant faults in the code, and see that the simulation notices each
 
 .PHONY: fuzz
 fuzz: ## run every fuzz target for FUZZTIME (30s) each
-	@for target in $$(grep -rlE '^func Fuzz' pkg --include='*_test.go' | xargs grep -hoE '^func Fuzz\w+' /dev/null | awk '{print $$2}'); do \
-		package=$$(dirname $$(grep -rlE "^func $$target\(" pkg --include='*_test.go')); \
+	@grep -rE '^func Fuzz' functions pkg --include='*_test.go' | sed -E 's|^(.*)/[^/]*:func (Fuzz[A-Za-z0-9]+).*|\1 \2|' | while read -r package target; do \
 		echo "$$target ($$package)"; \
 		go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 100x ./$$package || exit 1; \
 	done

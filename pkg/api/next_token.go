@@ -39,7 +39,7 @@ func (c *call) goOn(ctx context.Context, s scope, token string) (string, error) 
 		return "", nil
 	}
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(token)
-	if err != nil || len(raw) <= overhead {
+	if err != nil || len(raw) <= overhead || strings.ContainsAny(token, "\r\n") { // which the decoder passes over
 		return "", errNextToken
 	}
 	aead, err := c.tokens(ctx)

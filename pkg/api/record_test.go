@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/aws/smithy-go"
@@ -627,54 +628,38 @@ func TestRecordComesBeforeAnswer(t *testing.T) {
 	writer := localtest.New(t)
 	create(t, writer, "s", "v1", "one")
 	room, trail, _ := recorded(t, writer)
-	asked, kept := make(chan []audit.Record), make(chan struct{})
-	trail.keep = func(_ context.Context, records []audit.Record) error {
-		asked <- records
-		<-kept
-		return nil
-	}
 	for operation, body := range map[string]string{
 		"PutSecretValue": `{"SecretId":"s","SecretString":"two","ClientRequestToken":"` + token("v2") + `"}`,
 		"GetSecretValue": `{"SecretId":"s"}`,
 		"TagResource":    `{"SecretId":"none","Tags":[]}`,
 	} {
-		written := &firstWrite{ResponseRecorder: httptest.NewRecorder(), first: make(chan struct{})}
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
-			room.Server.Answer(written, newCall(t.Context(), operation, body), theID, alice)
-		}()
-		if records := <-asked; len(records) != 1 || records[0].EventName != operation {
-			t.Errorf("got records %v, want one of %s", records, operation)
-		}
-		select {
-		case <-written.first:
-			t.Errorf("%s: got an answer before the record was kept", operation)
-		case <-time.After(50 * time.Millisecond):
-		}
-		kept <- struct{}{}
-		<-done
-		if written.Body.Len() == 0 || len(trail.took()) != 1 {
-			t.Errorf("%s: got answer %s, want one, and a record", operation, written.Body)
-		}
+		synctest.Test(t, func(t *testing.T) {
+			asked, kept := make(chan []audit.Record), make(chan struct{})
+			trail.keep = func(_ context.Context, records []audit.Record) error {
+				asked <- records
+				<-kept
+				return nil
+			}
+			written := httptest.NewRecorder()
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				room.Server.Answer(written, newCall(t.Context(), operation, body), theID, alice)
+			}()
+			if records := <-asked; len(records) != 1 || records[0].EventName != operation {
+				t.Errorf("got records %v, want one of %s", records, operation)
+			}
+			synctest.Wait() // until all that can be done is done
+			if written.Body.Len() > 0 || len(written.Header()) > 0 {
+				t.Errorf("%s: got an answer before the record was kept", operation)
+			}
+			close(kept)
+			<-done
+			if written.Body.Len() == 0 || len(trail.took()) != 1 {
+				t.Errorf("%s: got answer %s, want one, and a record", operation, written.Body)
+			}
+		})
 	}
-}
-
-// A firstWrite says when the answer begins.
-type firstWrite struct {
-	*httptest.ResponseRecorder
-	once  sync.Once
-	first chan struct{}
-}
-
-func (w *firstWrite) WriteHeader(status int) {
-	w.once.Do(func() { close(w.first) })
-	w.ResponseRecorder.WriteHeader(status)
-}
-
-func (w *firstWrite) Write(b []byte) (int, error) {
-	w.once.Do(func() { close(w.first) })
-	return w.ResponseRecorder.Write(b)
 }
 
 // A call whose record cannot be kept fails where records are required: nothing of the

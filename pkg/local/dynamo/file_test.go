@@ -190,15 +190,8 @@ func TestFlippedBytes(t *testing.T) {
 		if err := os.WriteFile(path, spoiled, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		done := make(chan string, 1)
-		go func() { done <- readSpoiled(t, path, want) }()
-		select {
-		case outcome := <-done:
-			count[outcome]++
-		case <-time.After(20 * time.Second):
-			t.Fatal("it hangs")
-		}
-		if t.Failed() {
+		// One that hangs ends with the time of all tests, and shows where.
+		if count[readSpoiled(t, path, want)]++; t.Failed() {
 			return
 		}
 	}
