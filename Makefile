@@ -14,7 +14,7 @@ GOVULNCHECK_VERSION := v1.2.0
 # The race detector needs a C compiler; without one the tests run all the same.
 RACE := $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 
-CODE  := ./bench/... ./functions/... ./pkg/... ./supply/...
+CODE  := ./bench/... ./docs/... ./functions/... ./pkg/... ./supply/...
 FUZZTIME := 30s
 SOAK     := 2m
 HISTORIES := 100000

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"fmt"
 	"math"
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"testing"
 )
 
@@ -23,6 +25,20 @@ func TestPage(t *testing.T) {
 	shown := regexp.MustCompile(`<!-- table: ([a-z]+) -->`).FindAllStringSubmatch(string(text), -1)
 	if len(shown) != len(tables) {
 		t.Errorf("got %d tables in docs/cost.md, want each of %d once", len(shown), len(tables))
+	}
+}
+
+// The README names one month of them.
+func TestREADME(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := months[1]
+	want := fmt.Sprintf("1,000 secrets with a million reads come to about $%.0f a month, and to $%.0f at AWS.", m.strongroom(restDoor).dollars(), m.aws().dollars())
+	if !strings.Contains(strings.Join(strings.Fields(string(text)), " "), want) {
+		t.Errorf("the README does not say: %s", want)
 	}
 }
 

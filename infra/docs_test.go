@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"strconv"
 	"testing"
+
+	"github.com/strongroom/strongroom/pkg/settings/documented"
 )
 
 // docs/cost.md counts the alarms and dashboards of the stack as it comes.
@@ -24,4 +26,16 @@ func TestCostPage(t *testing.T) {
 			t.Errorf("docs/cost.md says %q, want %d %s: set the number in bench/cost/months.go and run make costs", found, want[kind], row)
 		}
 	}
+}
+
+// docs/operate.md says of each alarm what it means and what to do.
+func TestAlarmsInDocs(t *testing.T) {
+	t.Parallel()
+	var known []string
+	for _, r := range stack(t).Resources {
+		if r.Type == "AWS::CloudWatch::Alarm" {
+			known = append(known, r.ID)
+		}
+	}
+	documented.Same(t, "../docs/operate.md", "## Alarms", known)
 }
