@@ -164,7 +164,7 @@ type rotationFunction struct {
 }
 
 func (f rotationFunction) Invoke(ctx context.Context, in *lambda.InvokeInput, _ ...func(*lambda.Options)) (*lambda.InvokeOutput, error) {
-	var e struct{ Step, SecretId, ClientRequestToken, RotationToken string } //nolint:revive // as AWS spells it
+	var e struct{ Step, SecretId, ClientRequestToken, RotationToken string }
 	if err := json.Unmarshal(in.Payload, &e); err != nil {
 		return nil, err
 	}
