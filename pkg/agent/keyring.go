@@ -2,11 +2,13 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials/processcreds"
 )
 
 const (
@@ -64,7 +66,21 @@ func (k *Keyring) Retrieve(ctx context.Context) (aws.Credentials, error) {
 	if last, ok := k.last(); ok && k.isGood(last) {
 		return last, nil
 	}
-	return aws.Credentials{}, fmt.Errorf("%w: %w", errNoCredentials, err)
+	return aws.Credentials{}, fmt.Errorf("%w: %w", errNoCredentials, withoutOutput(err))
+}
+
+// withoutOutput is an error without what a credential_process wrote: if that cannot be
+// read, the SDK's error has all of it, and so perhaps a secret access key.
+func withoutOutput(err error) error {
+	failed, ok := errors.AsType[*processcreds.ProviderError](err)
+	if !ok {
+		return err
+	}
+	why := errors.Unwrap(failed.Err)
+	if why == nil { // it says what is missing
+		why = failed.Err
+	}
+	return fmt.Errorf("credential_process: %w", why)
 }
 
 // Renew looks for other credentials than those that were refused, and says whether there

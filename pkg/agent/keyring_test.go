@@ -2,11 +2,13 @@ package agent
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials/processcreds"
 )
 
 // ending is credentials that end after a time, as a cache with the window says it.
@@ -104,5 +106,22 @@ func TestKeyringRemembersFew(t *testing.T) {
 	}
 	if len(k.known) != remembered || k.known[0].AccessKeyID != "j" {
 		t.Errorf("got %d, the latest %s", len(k.known), k.known[0].AccessKeyID)
+	}
+}
+
+// What a credential_process wrote, and is not JSON, may be a secret access key.
+func TestKeyringKeepsOutputsToItself(t *testing.T) {
+	t.Parallel()
+	for command, want := range map[string]string{
+		`echo {"SecretAccessKey": EXAMPLE-VALUE`: "credential_process: invalid character",
+		`echo {}`:                                "credential_process: wrong version in process output",
+		`exit 3`:                                 "credential_process: exit status 3",
+	} {
+		k := NewKeyring(aws.NewCredentialsCache(processcreds.NewProvider(command)), 0)
+		_, err := k.Retrieve(t.Context())
+		if !errors.Is(err, errNoCredentials) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v, want %s", command, err, want)
+		}
+		noSecrets(t, err.Error())
 	}
 }
