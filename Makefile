@@ -240,7 +240,7 @@ JAVASCRIPT := .local/clients/node_modules/@aws-sdk/client-secrets-manager
 
 .PHONY: clients
 clients: $(JAVASCRIPT) ## try the agent with the AWS CLI, boto3 and the SDK for JavaScript, which must be there
-	NODE_PATH=$(CURDIR)/.local/clients/node_modules go test -tags clients -run 'TestOtherClients' -v ./functions/agent
+	NODE_PATH=$(CURDIR)/.local/clients/node_modules go test -tags clients -run 'TestOtherClients|TestJavaScript' -v ./functions/agent
 
 $(JAVASCRIPT):
 	@command -v npm >/dev/null || { echo "npm is not there. make clients needs Node.js 20 or newer, for the SDK for JavaScript."; exit 1; }
@@ -259,7 +259,8 @@ install-models: ## have the AWS CLI v1 and boto3 of this user sign for API Gatew
 	@if [ -e "$(MODEL)" ] && ! cmp -s "$(MODEL)" "$(MODEL).strongroom"; then \
 		echo "$(MODEL) is there and not from here, so it stays as it is."; \
 		echo "Merge $(MODEL_SOURCE) into it by hand, or put that file's tree into a folder of its own and name the folder in AWS_DATA_PATH."; exit 1; fi
-	@mkdir -p "$(dir $(MODEL))"
+	@if [ -L "$(MODEL)" ]; then echo "$(MODEL) is a symbolic link, so it stays as it is."; exit 1; fi
+	@mkdir -p "$$(dirname "$(MODEL)")"
 	@sed 's/"signingName": "execute-api"/"signingName": "$(SIGNING_NAME)"/' $(MODEL_SOURCE) > "$(MODEL).strongroom"
 	@cp "$(MODEL).strongroom" "$(MODEL)"
 	@echo "Wrote $(MODEL)."

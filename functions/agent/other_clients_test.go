@@ -47,6 +47,20 @@ new SecretsManagerClient({}).send(new GetSecretValueCommand({ SecretId: "NAME" }
 	},
 }
 
+// As docs/clients.md has it for JavaScript without the agent.
+func TestJavaScriptWithTheSigningName(t *testing.T) {
+	t.Parallel()
+	c := exec.Command("node", "-e", `
+const { SecretsManagerClient, ListSecretsCommand } = require("@aws-sdk/client-secrets-manager");
+const endpoint = process.argv[1];
+const client = new SecretsManagerClient({ endpoint, signingName: "execute-api" });
+client.send(new ListSecretsCommand({})).then((out) => console.log(out.SecretList), (e) => console.log(e.name));`, startLocal(t))
+	c.Env = append(keys(), "AWS_MAX_ATTEMPTS=1", "PATH="+os.Getenv("PATH"), "HOME="+t.TempDir(), "NODE_PATH="+os.Getenv("NODE_PATH"), "NODE_NO_WARNINGS=1")
+	if out, err := c.CombinedOutput(); err != nil || strings.TrimSpace(string(out)) != "[]" {
+		t.Errorf("got %s, %v", out, err)
+	}
+}
+
 // Without the agent the AWS CLI and boto3 need a file, which is installed and taken back.
 func TestOtherClientsWithTheModel(t *testing.T) {
 	t.Parallel()

@@ -12,7 +12,7 @@ import (
 // the place of another.
 func TestInstallModels(t *testing.T) {
 	t.Parallel()
-	home := t.TempDir()
+	home := filepath.Join(t.TempDir(), "my home")
 	path := filepath.Join(home, ".aws/models/secretsmanager/2017-10-17/service-2.sdk-extras.json")
 	run := func(ok bool, want string, args ...string) {
 		t.Helper()
@@ -29,6 +29,23 @@ func TestInstallModels(t *testing.T) {
 		}
 	}
 	run(false, "nothing was done", "uninstall-models")
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	theirs := filepath.Join(home, "theirs.json") // which is not there yet
+	if err := os.Symlink(theirs, path); err != nil {
+		t.Fatal(err)
+	}
+	run(false, "is a symbolic link", "install-models")
+	if _, err := os.Lstat(theirs); err == nil {
+		t.Error("it wrote where a symbolic link points")
+	}
+	if entries, err := os.ReadDir(filepath.Dir(path)); err != nil || len(entries) != 1 {
+		t.Errorf("there are %v, %v", entries, err)
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
 	run(true, "sign all calls of Secrets Manager for execute-api", "install-models")
 	holds(`"signingName": "execute-api"`)
 	run(true, "for lambda", "install-models", "SIGNING_NAME=lambda") // over our own
