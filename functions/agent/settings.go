@@ -17,6 +17,7 @@ import (
 )
 
 type settings struct {
+	url            string // as it is given
 	endpoint       endpoint.Endpoint
 	region         string // empty for that of the endpoint or of the machine
 	signingName    string // empty for that of the endpoint
@@ -50,10 +51,8 @@ func variable(name string) string {
 func newFlags(set *settings) *flag.FlagSet {
 	flags := flag.NewFlagSet("strongroom-agent", flag.ContinueOnError)
 	flags.SetOutput(io.Discard) // an error is said once, by main
-	flags.Func("endpoint", "`URL` of Strongroom, the output Endpoint of the stack", func(text string) (err error) {
-		set.endpoint, err = endpoint.Parse(text)
-		return err
-	})
+	// It is parsed later: an error of the flag itself would repeat a password in it.
+	flags.StringVar(&set.url, "endpoint", "", "`URL` of Strongroom, the output Endpoint of the stack")
 	flags.StringVar(&set.region, "region", "", "`Region` to sign for; by default that in the endpoint's host name, or AWS_REGION")
 	flags.StringVar(&set.signingName, "signing-name", "", "`service` to sign for: execute-api or lambda; by default that of the endpoint's host name, or execute-api")
 	flags.StringVar(&set.addr, "addr", "127.0.0.1:2773", "loopback `address` and port to answer on; empty for none beside --socket")
@@ -64,7 +63,7 @@ func newFlags(set *settings) *flag.FlagSet {
 	flags.IntVar(&set.cacheSize, "cache-size", mostEntries, "how many `answers` are kept, 1 to 1000")
 	flags.IntVar(&set.maxConnections, "max-connections", 800, "how many GET `requests` are answered at a time, 1 to 1000")
 	flags.BoolVar(&set.revalidate, "revalidate", false, "ask DescribeSecret, before an answer is given again, whether its version is still current")
-	flags.BoolVar(&set.check, "check", false, "ask the agent at --addr whether it answers, and end: for health checks of containers")
+	flags.BoolVar(&set.check, "check", false, "ask the agent at --addr, or else --socket, whether it answers, and end: for health checks of containers")
 	flags.BoolVar(&set.version, "version", false, "show the version and end")
 	return flags
 }
@@ -91,6 +90,12 @@ func readSettings(args []string, getenv func(string) string, out io.Writer) (set
 	if set.check {
 		return set, set.checkAddr()
 	}
+	if set.url != "" {
+		var err error
+		if set.endpoint, err = endpoint.Parse(set.url); err != nil {
+			return set, fmt.Errorf("--endpoint: %w", err)
+		}
+	}
 	if err := set.verify(); err != nil {
 		return set, err
 	}
@@ -107,7 +112,7 @@ func readEnvironment(flags *flag.FlagSet, getenv func(string) string) (err error
 			return
 		}
 		if wrong := flags.Set(name, text); wrong != nil {
-			err = fmt.Errorf("%s: %w; -h lists the settings", variable, wrong)
+			err = fmt.Errorf("%s: %q: %w; -h lists the settings", variable, text, wrong)
 		}
 	}
 	if getenv("AWS_LAMBDA_RUNTIME_API") != "" {
@@ -146,8 +151,6 @@ func (s settings) verify() error {
 		return fmt.Errorf("--region %q is not a Region such as eu-central-1", s.region)
 	case s.signingName != "" && s.signingName != endpoint.Gateway && s.signingName != endpoint.FunctionURL:
 		return fmt.Errorf("--signing-name %q is neither %s nor %s", s.signingName, endpoint.Gateway, endpoint.FunctionURL)
-	case s.addr == "" && s.socket == "":
-		return errors.New("--addr is empty and there is no --socket: the agent would answer nobody")
 	case s.timeout < shortestTimeout || s.timeout > longestTimeout:
 		return fmt.Errorf("--timeout must be from %s to %s", shortestTimeout, longestTimeout)
 	case s.ttl < 0 || s.ttl > longestTTL:
@@ -157,12 +160,21 @@ func (s settings) verify() error {
 	case s.maxConnections < 1 || s.maxConnections > mostConnections:
 		return fmt.Errorf("--max-connections must be from 1 to %d", mostConnections)
 	}
-	return s.checkAddr()
+	if err := s.checkAddr(); err != nil {
+		return err
+	}
+	if _, port, err := net.SplitHostPort(s.addr); err == nil && port == s.endpoint.URL.Port() && loopback.IsHost(s.endpoint.URL.Host) {
+		return fmt.Errorf("--endpoint %s is the address of the agent itself; it is the URL of Strongroom, the output Endpoint of the stack", s.endpoint.URL)
+	}
+	return nil
 }
 
 // checkAddr refuses an address that other machines can reach: they would have the rights
 // of this one.
 func (s settings) checkAddr() error {
+	if s.addr == "" && s.socket == "" {
+		return errors.New("--addr is empty and there is no --socket: the agent would answer nobody")
+	}
 	if s.addr == "" {
 		return nil
 	}

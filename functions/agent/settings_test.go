@@ -28,7 +28,7 @@ func TestDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got.endpoint.URL = nil
+	got.endpoint.URL, got.url = nil, ""
 	want := settings{
 		endpoint: endpoint.Endpoint{Service: "execute-api", Region: "eu-central-1"},
 		addr:     "127.0.0.1:2773", timeout: 30 * time.Second, ttl: 300 * time.Second, cacheSize: 1000, maxConnections: 800,
@@ -71,29 +71,33 @@ func TestRefused(t *testing.T) {
 	t.Parallel()
 	for args, want := range map[string]string{
 		"":                           "STRONGROOM_ENDPOINT is not set; it is the URL of Strongroom, the output Endpoint of the stack",
-		"--endpoint strongroom":      `invalid value "strongroom" for flag -endpoint: "strongroom" is not a URL such as https://`,
+		"--endpoint strongroom":      `--endpoint: "strongroom" is not a URL such as https://`,
 		"--endpoint http://10.0.0.1": "--endpoint http://10.0.0.1 is not https, so values would travel in plain",
-		"E --region Frankfurt":       `--region "Frankfurt" is not a Region such as eu-central-1`,
-		"E --signing-name s3":        `--signing-name "s3" is neither execute-api nor lambda`,
-		"E --addr 0.0.0.0:2773":      "--addr 0.0.0.0:2773 is not on loopback; the agent answers this machine only",
-		"E --addr :2773":             "--addr :2773 is not on loopback",
-		"E --addr strongroom:2773":   "is not on loopback",
-		"E --addr 127.0.0.1":         "--addr 127.0.0.1 is not an address and a port, such as 127.0.0.1:2773",
-		"E --addr 127.0.0.1:http":    "the port is not a number from 0 to 65535",
-		"E --addr=":                  "--addr is empty and there is no --socket: the agent would answer nobody",
-		"E --timeout 1ms":            "--timeout must be from 1s to 5m0s",
-		"E --ttl 2h":                 "--ttl must be from 0 to 1h0m0s",
-		"E --ttl -1s":                "--ttl must be from 0 to 1h0m0s",
-		"E --cache-size 0":           "--cache-size must be from 1 to 1000",
-		"E --max-connections 1001":   "--max-connections must be from 1 to 1000",
-		"E serve":                    `"serve" is no flag; -h lists them`,
-		"E --tls":                    "flag provided but not defined: -tls; -h lists the flags",
+		"--endpoint https://u:EXAMPLE@strongroom.example":    "--endpoint: the URL of an endpoint has a host and a path, and no user",
+		"--endpoint http://127.0.0.1:2773":                   "--endpoint http://127.0.0.1:2773 is the address of the agent itself",
+		"--endpoint http://localhost:4567 --addr [::1]:4567": "is the address of the agent itself",
+		"--check --addr=":          "the agent would answer nobody",
+		"E --region Frankfurt":     `--region "Frankfurt" is not a Region such as eu-central-1`,
+		"E --signing-name s3":      `--signing-name "s3" is neither execute-api nor lambda`,
+		"E --addr 0.0.0.0:2773":    "--addr 0.0.0.0:2773 is not on loopback; the agent answers this machine only",
+		"E --addr :2773":           "--addr :2773 is not on loopback",
+		"E --addr strongroom:2773": "is not on loopback",
+		"E --addr 127.0.0.1":       "--addr 127.0.0.1 is not an address and a port, such as 127.0.0.1:2773",
+		"E --addr 127.0.0.1:http":  "the port is not a number from 0 to 65535",
+		"E --addr=":                "--addr is empty and there is no --socket: the agent would answer nobody",
+		"E --timeout 1ms":          "--timeout must be from 1s to 5m0s",
+		"E --ttl 2h":               "--ttl must be from 0 to 1h0m0s",
+		"E --ttl -1s":              "--ttl must be from 0 to 1h0m0s",
+		"E --cache-size 0":         "--cache-size must be from 1 to 1000",
+		"E --max-connections 1001": "--max-connections must be from 1 to 1000",
+		"E serve":                  `"serve" is no flag; -h lists them`,
+		"E --tls":                  "flag provided but not defined: -tls; -h lists the flags",
 	} {
-		if _, err := read(nil, strings.Fields(strings.Replace(args, "E ", "--endpoint "+gateway+" ", 1))...); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := read(nil, strings.Fields(strings.Replace(args, "E ", "--endpoint "+gateway+" ", 1))...); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "EXAMPLE") {
 			t.Errorf("%s: got %v, want %s", args, err, want)
 		}
 	}
-	if _, err := read(map[string]string{"STRONGROOM_ENDPOINT": gateway, "STRONGROOM_TTL": "soon"}); err == nil || !strings.HasPrefix(err.Error(), "STRONGROOM_TTL: ") {
+	if _, err := read(map[string]string{"STRONGROOM_ENDPOINT": gateway, "STRONGROOM_TTL": "soon"}); err == nil || !strings.HasPrefix(err.Error(), `STRONGROOM_TTL: "soon": `) {
 		t.Errorf("a variable: got %v", err)
 	}
 }
@@ -173,8 +177,22 @@ func TestSnippets(t *testing.T) {
 				t.Errorf("%s: %s is no setting", file, name)
 			}
 		}
-		if filepath.Ext(file) == ".json" && !json.Valid(text) {
-			t.Errorf("%s is no JSON", file)
+		if filepath.Ext(file) == ".json" {
+			wantTask(t, file, text)
+		}
+	}
+}
+
+// wantTask checks what Fargate refuses a task without.
+func wantTask(t *testing.T, file string, text []byte) {
+	t.Helper()
+	var task map[string]any
+	if err := json.Unmarshal(text, &task); err != nil {
+		t.Errorf("%s: %v", file, err)
+	}
+	for _, name := range []string{"family", "networkMode", "cpu", "memory", "executionRoleArn", "containerDefinitions"} { // the role fetches the images
+		if task[name] == nil {
+			t.Errorf("%s has no %s", file, name)
 		}
 	}
 }
