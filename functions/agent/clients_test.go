@@ -3,10 +3,15 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
+	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -130,6 +135,39 @@ func TestMetadataIsGone(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	p.find(t, "there are no AWS credentials yet")
+}
+
+// Over TLS, by HTTP/1.1 as everywhere: certificates are those of AWS_CA_BUNDLE, as with
+// every AWS client.
+func TestCertificates(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ProtoMajor != 1 {
+			t.Errorf("got %s", r.Proto)
+		}
+		_, _ = fmt.Fprint(w, `{"Name":"db"}`)
+	}))
+	server.EnableHTTP2 = true
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.StartTLS()
+	defer server.Close()
+	bundle := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(bundle, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, trusting := startAgent(t, server.URL, append(keys(), "AWS_CA_BUNDLE="+bundle))
+	if _, err := goClient(trusting, firstKey, firstSecret).ListSecrets(t.Context(), nil); err != nil {
+		t.Error(err)
+	}
+	if status, body := get(trusting+"/v1/db", "EXAMPLE-TOKEN"); status != http.StatusOK {
+		t.Errorf("got %d %s", status, body)
+	}
+	p, wary := startAgent(t, server.URL, keys())
+	_, err := goClient(wary, firstKey, firstSecret).ListSecrets(t.Context(), nil, func(o *secretsmanager.Options) { o.RetryMaxAttempts = 1 })
+	if err == nil || !strings.Contains(err.Error(), "StatusCode: 502") {
+		t.Errorf("got %v", err)
+	}
+	p.find(t, "failed to verify certificate")
 }
 
 // Many at once share few connections.

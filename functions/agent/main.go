@@ -5,11 +5,14 @@ package main
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
+	"net"
 	"net/http"
 	"os"
 	"os/signal"
@@ -19,6 +22,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
 
 	"github.com/strongroom/strongroom/pkg/agent"
@@ -45,7 +49,10 @@ func run(args []string, getenv func(string) string, out io.Writer, log *slog.Log
 		return err
 	}
 	if set.check {
-		return check(set.addr)
+		return check(set)
+	}
+	if debug.SetMemoryLimit(-1) == math.MaxInt64 { // no GOMEMLIMIT
+		debug.SetMemoryLimit(memoryLimit)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -65,9 +72,18 @@ func run(args []string, getenv func(string) string, out io.Writer, log *slog.Log
 	return s.serveExtension(ctx, listeners, agent.Extension{API: set.runtimeAPI, Name: filepath.Base(args[0])})
 }
 
-// check asks the agent at an address whether it answers.
-func check(addr string) error {
-	client := http.Client{Timeout: 2 * time.Second}
+// memoryLimit is from where on garbage is collected more often.
+const memoryLimit = 64 << 20
+
+// check asks the agent at the address, or else on the socket, whether it answers.
+func check(set settings) error {
+	addr, client := set.addr, http.Client{Timeout: 2 * time.Second}
+	if addr == "" {
+		addr = "localhost"
+		client.Transport = &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "unix", set.socket)
+		}}
+	}
 	res, err := client.Get("http://" + addr + "/ping")
 	if err != nil {
 		return err
@@ -99,8 +115,8 @@ func build(ctx context.Context, set settings, log *slog.Logger) (*server, error)
 		return nil, fmt.Errorf("credentials of type %T cannot be renewed", cfg.Credentials)
 	}
 	keys := agent.NewKeyring(source, agent.RefreshWindow)
-	upstream := agent.NewUpstream(at, keys, agent.NewHTTPClient(set.timeout))
-	cfg.Region, cfg.Credentials, cfg.HTTPClient = at.Region, keys, upstream.Client
+	upstream := agent.NewUpstream(at, keys, agent.NewHTTPClient(set.timeout, rootsOf(cfg.HTTPClient)))
+	cfg.Region, cfg.Credentials, cfg.HTTPClient = at.Region, keys, agent.FetchClient(upstream.Client)
 	secrets, err := client.FromConfig(cfg, at.URL.String(), client.SignedFor(at.Service))
 	if err != nil {
 		return nil, err
@@ -114,7 +130,7 @@ func build(ctx context.Context, set settings, log *slog.Logger) (*server, error)
 		}
 	}()
 	return &server{
-		sdk: &agent.SDK{Upstream: upstream, AnyCaller: set.anyCaller, Log: log},
+		sdk: agent.NewSDK(upstream, set.anyCaller, log),
 		getter: agent.NewGetter(agent.GetterOptions{
 			Client: secrets, Token: set.token, TTL: set.ttl, CacheSize: set.cacheSize, Revalidate: set.revalidate,
 			MaxConnections: set.maxConnections, Timeout: getFor, Log: log,
@@ -122,6 +138,15 @@ func build(ctx context.Context, set settings, log *slog.Logger) (*server, error)
 		log: log,
 		url: at.URL.String(),
 	}, nil
+}
+
+// rootsOf is what AWS_CA_BUNDLE had the SDK's own client trust, or nil.
+func rootsOf(c aws.HTTPClient) *x509.CertPool {
+	own, ok := c.(*awshttp.BuildableClient)
+	if !ok || own.GetTransport().TLSClientConfig == nil {
+		return nil
+	}
+	return own.GetTransport().TLSClientConfig.RootCAs
 }
 
 // signedFor is the endpoint with what its requests are signed for: by the flags, or by

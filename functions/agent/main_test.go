@@ -71,7 +71,9 @@ func start(t *testing.T, name string, env []string, args ...string) *process {
 	if err := p.Start(); err != nil {
 		t.Fatal(err)
 	}
+	read := make(chan struct{})
 	go func() {
+		defer close(read)
 		for s := bufio.NewScanner(r); s.Scan(); {
 			p.mu.Lock()
 			p.lines = append(p.lines, s.Text())
@@ -81,6 +83,7 @@ func start(t *testing.T, name string, env []string, args ...string) *process {
 	go func() {
 		_ = p.Wait()
 		_ = w.Close()
+		<-read // to the last line
 		close(p.ended)
 	}()
 	t.Cleanup(func() {
@@ -234,7 +237,8 @@ func TestLambdaExtension(t *testing.T) {
 		}
 	}))
 	defer api.Close()
-	env := append(keys(), "AWS_SESSION_TOKEN=EXAMPLE-SESSION", "STRONGROOM_ENDPOINT="+startLocal(t),
+	// The environment is that of the function too, which has the agent for its endpoint.
+	env := append(keys(), "AWS_SESSION_TOKEN=EXAMPLE-SESSION", "AWS_ENDPOINT_URL_SECRETS_MANAGER=http://127.0.0.1:1", "STRONGROOM_ENDPOINT="+startLocal(t),
 		"AWS_LAMBDA_RUNTIME_API="+api.Listener.Addr().String(), "PARAMETERS_SECRETS_EXTENSION_HTTP_PORT=0")
 	p = start(t, "strongroom-agent", env)
 	close(started)
@@ -291,6 +295,7 @@ func TestSocket(t *testing.T) {
 		client.CloseIdleConnections()
 	}
 	ping()
+	wantExit(t, start(t, "strongroom-agent", nil, "--check", "--addr", "", "--socket", path), 0)
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("got %v, %v, want it for its user alone", info, err)
 	}
@@ -311,6 +316,22 @@ func TestSocket(t *testing.T) {
 	if entries, err := os.ReadDir(filepath.Dir(path)); err != nil || len(entries) != 0 {
 		t.Errorf("it left %v, %v", entries, err)
 	}
+	fifth := start(t, "strongroom-agent", env, "--addr", "", "--socket", path)
+	fifth.find(t, `"at":"unix `)
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	sixth := start(t, "strongroom-agent", env, "--addr", "", "--socket", path)
+	sixth.find(t, `"at":"unix `)
+	if err := fifth.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	wantExit(t, fifth, 0)
+	ping() // the socket is another's by now
+	if err := sixth.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	wantExit(t, sixth, 0)
 	if err := os.WriteFile(path, []byte("mine"), 0o600); err != nil {
 		t.Fatal(err)
 	}

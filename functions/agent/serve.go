@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"time"
 
@@ -26,7 +27,8 @@ const (
 // listeners are where the agent answers. Either may be nil.
 type listeners struct {
 	tcp, socket net.Listener
-	path        string // of the socket
+	path        string      // of the socket
+	own         os.FileInfo // of the socket
 }
 
 func listen(ctx context.Context, set settings) (listeners, error) {
@@ -45,6 +47,9 @@ func listen(ctx context.Context, set settings) (listeners, error) {
 			return l, errors.Join(fmt.Errorf("--socket: %w", err), l.close())
 		}
 		l.path = set.socket
+		if l.own, err = os.Lstat(l.path); err != nil {
+			return l, errors.Join(fmt.Errorf("--socket: %w", err), l.close())
+		}
 	}
 	return l, nil
 }
@@ -84,9 +89,17 @@ func (l listeners) close() error {
 		errs = append(errs, l.tcp.Close())
 	}
 	if l.socket != nil {
-		errs = append(errs, l.socket.Close(), os.Remove(l.path))
+		errs = append(errs, l.socket.Close(), l.removeSocket())
 	}
 	return errors.Join(errs...)
+}
+
+// removeSocket removes the socket, unless another agent's has taken its place.
+func (l listeners) removeSocket() error {
+	if now, err := os.Lstat(l.path); err != nil || !os.SameFile(now, l.own) {
+		return nil
+	}
+	return os.Remove(l.path)
 }
 
 // A server is the agent behind its listeners.
@@ -99,20 +112,21 @@ type server struct {
 
 // running is a server that answers.
 type running struct {
-	servers []*http.Server
-	failed  chan error
-	path    string
+	servers   []*http.Server
+	failed    chan error
+	listeners listeners
 }
 
 func (s *server) start(l listeners) *running {
-	r := &running{failed: make(chan error, 2), path: l.path}
+	r := &running{failed: make(chan error, 2), listeners: l}
+	conns := &agent.Connections{Log: s.log}
 	add := func(at net.Listener, h http.Handler) {
 		if at == nil {
 			return
 		}
 		one := &http.Server{
-			Handler: h, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, IdleTimeout: idle, MaxHeaderBytes: 64 << 10,
-			ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
+			Handler: h, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: getFor + time.Minute, IdleTimeout: idle, MaxHeaderBytes: agent.MaxHeaderBytes,
+			ConnState: conns.Note, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
 		}
 		r.servers = append(r.servers, one)
 		go func() { r.failed <- one.Serve(at) }()
@@ -134,14 +148,18 @@ func nameOf(at net.Listener, l listeners) string {
 func (r *running) stop(wait time.Duration) error {
 	ctx, cancel := context.WithTimeout(context.Background(), wait)
 	defer cancel()
-	var errs []error
-	for _, one := range r.servers {
-		if err := one.Shutdown(ctx); err != nil {
-			errs = append(errs, fmt.Errorf("requests under way took longer than %s and were cut off", wait), one.Close())
-		}
+	errs := make([]error, len(r.servers), len(r.servers)+1)
+	var all sync.WaitGroup
+	for i, one := range r.servers { // at once, so that none takes requests while another ends
+		all.Go(func() {
+			if err := one.Shutdown(ctx); err != nil {
+				errs[i] = errors.Join(fmt.Errorf("requests under way took longer than %s and were cut off", wait), one.Close())
+			}
+		})
 	}
-	if r.path != "" {
-		errs = append(errs, os.Remove(r.path)) //nolint:gosec // the path is the user's choice
+	all.Wait()
+	if r.listeners.path != "" {
+		errs = append(errs, r.listeners.removeSocket())
 	}
 	return errors.Join(errs...)
 }

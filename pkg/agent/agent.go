@@ -23,11 +23,13 @@ import (
 
 // Handler is both doors on one address of this machine: POST / is the SDKs', all else
 // that of GET requests. Web pages and proxies find neither.
-func Handler(sdk *SDK, getter *Getter) http.Handler { return loopback.Only(doors(sdk, getter)) }
+func Handler(sdk *SDK, getter *Getter) http.Handler {
+	return bounded(loopback.Only(doors(sdk, getter)))
+}
 
 // SocketHandler is both doors on a Unix socket, for which a URL may name any host.
 func SocketHandler(sdk *SDK, getter *Getter) http.Handler {
-	return loopback.NoBrowsers(doors(sdk, getter))
+	return bounded(loopback.NoBrowsers(doors(sdk, getter)))
 }
 
 func doors(sdk *SDK, getter *Getter) http.Handler {

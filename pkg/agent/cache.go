@@ -50,7 +50,11 @@ type cache struct {
 	flights singleflight.Group
 	mu      sync.Mutex
 	entries *simplelru.LRU[query, *entry]
+	size    int // of all texts, in bytes
 }
+
+// maxCached is how many bytes of answers are kept, whatever their number: 32 MiB.
+const maxCached = 32 << 20
 
 type entry struct {
 	answer
@@ -59,11 +63,19 @@ type entry struct {
 }
 
 func newCache(from fetcher, o GetterOptions) *cache {
-	entries, err := simplelru.NewLRU(o.CacheSize, func(_ query, e *entry) { clear(e.text) })
+	c := &cache{from: from, ttl: o.TTL, revalidate: o.Revalidate, timeout: o.Timeout, log: o.Log}
+	entries, err := simplelru.NewLRU(o.CacheSize, func(_ query, e *entry) { c.drop(e) })
 	if err != nil { // of a size below one
 		panic(err)
 	}
-	return &cache{from: from, ttl: o.TTL, revalidate: o.Revalidate, timeout: o.Timeout, log: o.Log, entries: entries}
+	c.entries = entries
+	return c
+}
+
+// drop zeroes an entry that leaves.
+func (c *cache) drop(e *entry) {
+	c.size -= len(e.text)
+	clear(e.text)
 }
 
 // get answers from the cache or, if there is nothing there or fresh is asked for, from
@@ -165,9 +177,13 @@ func (c *cache) keep(q query, e *entry) {
 		return
 	}
 	if ok {
-		clear(old.text)
+		c.drop(old)
 	}
+	c.size += len(e.text)
 	c.entries.Add(q, e)
+	for c.size > maxCached {
+		c.entries.RemoveOldest()
+	}
 }
 
 // remove removes an entry that was asked for before.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -263,4 +264,31 @@ func TestCacheZeroes(t *testing.T) {
 	wantZero("refused", refused)
 	c.close()
 	wantZero("closed", closed)
+}
+
+// large answers with texts of a mebibyte.
+type large struct{ standIn }
+
+func (l *large) fetch(context.Context, query) (answer, error) {
+	return answer{make([]byte, 1<<20), "v1"}, nil
+}
+
+// What is kept is bounded by bytes, whatever the number of answers.
+func TestCacheIsBounded(t *testing.T) {
+	t.Parallel()
+	c := testCache(&large{}, func(o *GetterOptions) { o.CacheSize = 1000 })
+	for i := range 100 {
+		for range 2 { // the second takes the place of the first
+			if _, err := c.get(t.Context(), query{SecretID: strconv.Itoa(i)}, true); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if want := maxCached >> 20; c.entries.Len() != want || c.size != maxCached {
+		t.Errorf("got %d entries with %d bytes, want %d with %d", c.entries.Len(), c.size, want, maxCached)
+	}
+	c.close()
+	if c.size != 0 {
+		t.Errorf("closed, and %d bytes are left", c.size)
+	}
 }

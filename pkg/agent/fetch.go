@@ -13,13 +13,22 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/smithy-go"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
+	"golang.org/x/sync/semaphore"
 )
 
 // service asks a Strongroom, with the SDK's retries.
-type service struct{ client *secretsmanager.Client }
+type service struct {
+	client *secretsmanager.Client
+	calls  *semaphore.Weighted // how many there may be at once
+}
+
+func newService(client *secretsmanager.Client) service {
+	return service{client, semaphore.NewWeighted(fetchesAtOnce)}
+}
 
 // A value is what AWS's agent answers. The date is a text there, in seconds.
 type value struct {
@@ -33,6 +42,10 @@ type value struct {
 }
 
 func (s service) fetch(ctx context.Context, q query) (answer, error) {
+	if err := s.calls.Acquire(ctx, 1); err != nil {
+		return answer{}, failureOf(err)
+	}
+	defer s.calls.Release(1)
 	out, err := s.client.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{
 		SecretId: &q.SecretID, VersionId: optional(q.VersionID), VersionStage: optional(q.VersionStage),
 	})
@@ -54,6 +67,10 @@ func (s service) fetch(ctx context.Context, q query) (answer, error) {
 // isCurrent asks DescribeSecret, the least that says where the labels are: it reads one
 // item, opens no value and sends none. Who may not call it is answered by GetSecretValue.
 func (s service) isCurrent(ctx context.Context, q query, versionID string) (bool, error) {
+	if err := s.calls.Acquire(ctx, 1); err != nil {
+		return false, failureOf(err)
+	}
+	defer s.calls.Release(1)
 	out, err := s.client.DescribeSecret(ctx, &secretsmanager.DescribeSecretInput{SecretId: &q.SecretID})
 	if err != nil {
 		return false, failureOf(err)
@@ -93,10 +110,12 @@ func (f failure) Unwrap() error { return f.cause }
 func failureOf(err error) error {
 	f := failure{http.StatusInternalServerError, "InternalFailure", "", err}
 	said, isAnswer := errors.AsType[smithy.APIError](err)
-	res, hasStatus := errors.AsType[*smithyhttp.ResponseError](err)
+	res, hasStatus := errors.AsType[*awshttp.ResponseError](err)
 	switch {
 	case isAnswer && hasStatus:
 		f.status, f.code, f.message = res.HTTPStatusCode(), said.ErrorCode(), said.ErrorMessage()
+		// The message may repeat what the client sent, such as a value in a wrong place.
+		f.cause = fmt.Errorf("Strongroom answers %d to request %s", f.status, res.ServiceRequestID())
 	case errors.Is(err, errNoCredentials):
 		f.status, f.code, f.message = http.StatusServiceUnavailable, "InternalServiceError", "The agent has no AWS credentials to sign with. Its log says why."
 	case isTimeout(err):

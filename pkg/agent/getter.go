@@ -50,7 +50,7 @@ type GetterOptions struct {
 
 // NewGetter makes a Getter. It is to be closed.
 func NewGetter(o GetterOptions) *Getter {
-	return newGetter(o, service{o.Client})
+	return newGetter(o, newService(o.Client))
 }
 
 func newGetter(o GetterOptions, from fetcher) *Getter {
@@ -129,6 +129,7 @@ func (g *Getter) get(w http.ResponseWriter, r *http.Request, id string) {
 	defer clear(text)
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(http.StatusOK)
 	_, _ = w.Write(text) //nolint:gosec // JSON for a program; it fails only when that is gone
 }
 
@@ -175,7 +176,7 @@ func readQuery(raw, id string) (q query, fresh bool, wrong string) {
 // fail answers with an error in GetSecretValue's form.
 func (g *Getter) fail(w http.ResponseWriter, r *http.Request, began time.Time, err error) {
 	if r.Context().Err() != nil {
-		return // the client has gone
+		abandon() // the client has gone, or so it looks
 	}
 	f, ok := errors.AsType[failure](err)
 	if !ok {

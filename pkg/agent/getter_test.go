@@ -195,6 +195,22 @@ func TestGetterErrors(t *testing.T) {
 	}
 }
 
+// An error of the service may repeat what the client sent, and that be a value.
+func TestGetterLogsNoMessages(t *testing.T) {
+	t.Parallel()
+	d := newDoor(t, func(w http.ResponseWriter, _ *http.Request) {
+		refusal.Write(w, http.StatusBadRequest, "ValidationException", "Value 'EXAMPLE-VALUE' at 'versionId' failed to satisfy constraint")
+	})
+	a := startAgent(t, d.URL, time.Minute)
+	if status, body := get(t, a, "/v1/db?versionId=EXAMPLE-VALUE"); status != http.StatusBadRequest || !strings.Contains(body, "EXAMPLE-VALUE") {
+		t.Errorf("got %d %s", status, body)
+	}
+	if !strings.Contains(a.log.String(), `"code":"ValidationException"`) || !strings.Contains(a.log.String(), "Strongroom answers 400 to request ") {
+		t.Errorf("got the log %s", a.log)
+	}
+	noSecrets(t, a.log.String())
+}
+
 // What another try may mend does not have an answer forgotten.
 func TestTransientErrors(t *testing.T) {
 	t.Parallel()
@@ -203,7 +219,7 @@ func TestTransientErrors(t *testing.T) {
 			refusal.Write(w, http.StatusBadRequest, code, "Some words.")
 		})
 		a := startAgent(t, d.URL, time.Minute)
-		_, err := service{a.client(own(), 1)}.fetch(t.Context(), db)
+		_, err := newService(a.client(own(), 1)).fetch(t.Context(), db)
 		if _, got := errors.AsType[transient](err); got != want {
 			t.Errorf("%s: got transient %t, want %t (%v)", code, got, want, err)
 		}
@@ -227,7 +243,7 @@ func TestIsCurrent(t *testing.T) {
 	} {
 		d := newDoor(t, answering(test.described))
 		a := startAgent(t, d.URL, time.Minute)
-		got, err := service{a.client(own(), 1)}.isCurrent(t.Context(), query{SecretID: "db", VersionStage: test.stage}, "v1")
+		got, err := newService(a.client(own(), 1)).isCurrent(t.Context(), query{SecretID: "db", VersionStage: test.stage}, "v1")
 		if err != nil || got != test.want {
 			t.Errorf("%s, %q: got %t, %v, want %t", test.described, test.stage, got, err, test.want)
 		}

@@ -145,9 +145,9 @@ func startAgent(t testing.TB, url string, timeout time.Duration) *bench {
 	at.Service, at.Region = endpoint.Gateway, "eu-central-1"
 	b := &bench{keys: &source{creds: own()}, log: &lockedBuffer{}}
 	log := slog.New(slog.NewJSONHandler(b.log, nil))
-	upstream := NewUpstream(at, NewKeyring(aws.NewCredentialsCache(b.keys), 0), NewHTTPClient(timeout))
-	b.sdk = &SDK{Upstream: upstream, Log: log}
-	secrets, err := client.FromConfig(aws.Config{Region: at.Region, Credentials: upstream.Keys, HTTPClient: upstream.Client}, at.URL.String(), client.SignedFor(at.Service), func(o *secretsmanager.Options) {
+	upstream := NewUpstream(at, NewKeyring(aws.NewCredentialsCache(b.keys), 0), NewHTTPClient(timeout, nil))
+	b.sdk = NewSDK(upstream, false, log)
+	secrets, err := client.FromConfig(aws.Config{Region: at.Region, Credentials: upstream.Keys, HTTPClient: FetchClient(upstream.Client)}, at.URL.String(), client.SignedFor(at.Service), func(o *secretsmanager.Options) {
 		o.RetryMaxAttempts = 1
 	})
 	if err != nil {

@@ -3,8 +3,6 @@ package agent
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -18,13 +16,6 @@ import (
 	"github.com/strongroom/strongroom/pkg/signature"
 )
 
-const (
-	// maxBody is above the largest request that the service takes.
-	maxBody = 512 << 10
-	// maxAnswer is API Gateway's own limit.
-	maxAnswer = 10 << 20
-)
-
 // SDK is the door for SDKs. A request goes on with what names the operation and the
 // client; the answer comes back as it is, request ID and all.
 //
@@ -35,25 +26,31 @@ type SDK struct {
 	// AnyCaller lets programs in that have other credentials than the agent, or none.
 	AnyCaller bool
 	Log       *slog.Logger
+
+	hall hall
+}
+
+// NewSDK makes the door of an upstream.
+func NewSDK(upstream *Upstream, anyCaller bool, log *slog.Logger) *SDK {
+	return &SDK{Upstream: upstream, AnyCaller: anyCaller, Log: log, hall: newHall()}
 }
 
 func (s *SDK) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if isForwarded(r) {
-		s.refuse(w, r, http.StatusForbidden, secret.Errorf(secret.AccessDenied, "This request came by a proxy. The agent answers programs on this machine only."))
+		s.refuse(w, r, errByProxy)
 		return
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	var held room
+	defer held.leave()
+	body, err := s.hall.readBody(w, r, &held)
+	if err == nil {
+		err = s.admit(r, body)
+	}
+	if err == nil {
+		err = held.take(r.Context(), s.hall.calls, 1)
+	}
 	if err != nil {
-		if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
-			s.refuse(w, r, http.StatusRequestEntityTooLarge, secret.Errorf(secret.RequestEntityTooLarge, "The request is larger than %d bytes.", maxBody))
-		} else {
-			s.refuse(w, r, http.StatusBadRequest, secret.Errorf(secret.Serialization, "The request body could not be read."))
-		}
-		return
-	}
-	if err := s.admit(r, body); err != nil {
-		refused, _ := errors.AsType[secret.Error](err)
-		s.refuse(w, r, http.StatusBadRequest, refused)
+		s.refuse(w, r, err)
 		return
 	}
 	began := time.Now()
@@ -63,12 +60,7 @@ func (s *SDK) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer func() { _ = res.Body.Close() }()
-	// The whole of it, before a part goes out: SDKs try again after a 502, and not all do
-	// after half an answer.
-	answer, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer+1))
-	if err == nil && len(answer) > maxAnswer {
-		err = fmt.Errorf("the answer is larger than %d bytes", maxAnswer)
-	}
+	answer, err := s.hall.readAnswer(res, &held)
 	if err != nil {
 		s.fail(w, r, began, err)
 		return
@@ -106,16 +98,33 @@ func (s *SDK) admit(r *http.Request, body []byte) error {
 	return nil
 }
 
-func (s *SDK) refuse(w http.ResponseWriter, r *http.Request, status int, why secret.Error) {
-	s.Log.LogAttrs(r.Context(), slog.LevelInfo, "refused", operation(r), slog.String("code", string(why.Code)))
-	refusal.Write(w, status, string(why.Code), why.Message)
+var errByProxy = secret.Errorf(secret.AccessDenied, "This request came by a proxy. The agent answers programs on this machine only.")
+
+func (s *SDK) refuse(w http.ResponseWriter, r *http.Request, why error) {
+	if r.Context().Err() != nil {
+		abandon()
+	}
+	status := http.StatusBadRequest
+	switch {
+	case errors.Is(why, errByProxy):
+		status = http.StatusForbidden
+	case errors.Is(why, errTooLarge):
+		status = http.StatusRequestEntityTooLarge
+	}
+	refused, _ := errors.AsType[secret.Error](why)
+	s.Log.LogAttrs(r.Context(), slog.LevelInfo, "refused", operation(r), slog.String("code", string(refused.Code)))
+	refusal.Write(w, status, string(refused.Code), refused.Message)
 }
 
 // fail answers when there is no answer from the service. Whether a change was made is not
 // known then; the client's next try, with the same invocation ID, finds out.
 func (s *SDK) fail(w http.ResponseWriter, r *http.Request, began time.Time, err error) {
 	if r.Context().Err() != nil {
-		return // the client has gone
+		abandon() // the client has gone, or so it looks
+	}
+	if errors.Is(err, errNoRoom) {
+		s.refuse(w, r, err)
+		return
 	}
 	status, message := http.StatusBadGateway, "The agent cannot reach Strongroom."
 	switch {

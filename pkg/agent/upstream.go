@@ -4,12 +4,16 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -35,24 +39,44 @@ func NewUpstream(at endpoint.Endpoint, keys *Keyring, client *http.Client) *Upst
 }
 
 const (
-	// connections is how many are kept open: more are made, and closed after use.
-	connections = 128
+	// connections is how many are kept open.
+	connections = atOnce + fetchesAtOnce
 	// connectFor is how long it may take to make one.
 	connectFor = 5 * time.Second
 )
 
 // NewHTTPClient makes the client that requests are sent with: it holds connections open,
-// follows no redirects, and leaves bodies as they are.
-func NewHTTPClient(timeout time.Duration) *http.Client {
+// takes no redirects, and leaves bodies as they are. The certificates that it trusts are
+// those of the machine if roots is nil.
+func NewHTTPClient(timeout time.Duration, roots *x509.CertPool) *http.Client {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.MaxIdleConns, transport.MaxIdleConnsPerHost = connections, connections
 	transport.DialContext = (&net.Dialer{Timeout: connectFor, KeepAlive: 30 * time.Second}).DialContext
 	transport.DisableCompression = true // what the client accepts, it is asked for
-	return &http.Client{
-		Transport:     transport,
-		Timeout:       timeout,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	transport.TLSClientConfig = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
+	// With HTTP/2 all requests would share a connection, and all time out when it is dead.
+	transport.Protocols = new(http.Protocols)
+	transport.Protocols.SetHTTP1(true)
+	return &http.Client{Transport: straight{transport}, Timeout: timeout}
+}
+
+// straight takes no redirects. Strongroom gives none, and a client that was passed one
+// might follow it with what it has signed.
+type straight struct{ http.RoundTripper }
+
+func (s straight) RoundTrip(r *http.Request) (*http.Response, error) {
+	res, err := s.RoundTripper.RoundTrip(r)
+	if err == nil && (res.StatusCode < 200 || res.StatusCode >= 300 && res.StatusCode < 400) {
+		_ = res.Body.Close() // of what nobody waits for
+		return nil, fmt.Errorf("the endpoint answers %s, as no Strongroom does; its URL may be wrong", res.Status)
 	}
+	return res, err
+}
+
+// FetchClient is a client that shares its connections with another, and reads no more of
+// an answer than one with a value may have.
+func FetchClient(c *http.Client) *http.Client {
+	return &http.Client{Transport: limited{c.Transport, maxFetched}, Timeout: c.Timeout}
 }
 
 // passed are the headers of a client's request that go on. All others stay here, among
@@ -123,6 +147,7 @@ func refusesCredentials(res *http.Response) bool {
 	}
 	_ = json.Unmarshal(begin, &refusal) // what is no JSON names no error
 	for _, code := range []string{refusal.Type, res.Header.Get("X-Amzn-Errortype")} {
+		code, _, _ = strings.Cut(code, ":") // a URI may follow
 		switch code {
 		case "ExpiredTokenException", "ExpiredToken", "UnrecognizedClientException", "InvalidClientTokenId":
 			return true
