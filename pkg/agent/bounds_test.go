@@ -10,11 +10,13 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
 	"github.com/strongroom/strongroom/pkg/endpoint"
 )
@@ -288,39 +290,27 @@ func TestConnectionsAreBounded(t *testing.T) {
 // Requests of the cache are few at once; the others wait for them.
 func TestFetchesAreBounded(t *testing.T) {
 	t.Parallel()
-	var mu sync.Mutex
-	var now, most int
-	count := func(by int) {
-		mu.Lock()
-		defer mu.Unlock()
-		now += by
-		most = max(most, now)
-	}
-	full := make(chan struct{}, 2*fetchesAtOnce)
-	goOn := make(chan struct{})
-	d := newDoor(t, func(w http.ResponseWriter, r *http.Request) {
-		count(1)
-		defer count(-1)
-		full <- struct{}{}
-		<-goOn
-		answering(stored)(w, r)
+	synctest.Test(t, func(t *testing.T) {
+		var now atomic.Int64
+		end := make(until)
+		c := &http.Client{Transport: trip(func() (int64, io.Reader) {
+			now.Add(1)
+			return -1, io.MultiReader(end, strings.NewReader(stored))
+		})}
+		s := newService((&bench{url: "http://strongroom.example"}).client(own(), 1, func(o *secretsmanager.Options) { o.HTTPClient = c }))
+		var all sync.WaitGroup
+		for range fetchesAtOnce + 8 {
+			all.Go(func() {
+				if _, err := s.fetch(t.Context(), db); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		synctest.Wait()
+		if got := now.Load(); got != fetchesAtOnce {
+			t.Errorf("%d at once, want %d", got, fetchesAtOnce)
+		}
+		close(end)
+		all.Wait()
 	})
-	a := startAgent(t, d.URL, time.Minute)
-	s := newService(a.client(own(), 1))
-	var all sync.WaitGroup
-	for range fetchesAtOnce + 8 {
-		all.Go(func() {
-			if _, err := s.fetch(t.Context(), db); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	for range fetchesAtOnce {
-		<-full
-	}
-	close(goOn)
-	all.Wait()
-	if most > fetchesAtOnce {
-		t.Errorf("%d at once, want at most %d", most, fetchesAtOnce)
-	}
 }

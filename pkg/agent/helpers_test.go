@@ -161,11 +161,11 @@ func startAgent(t testing.TB, url string, timeout time.Duration) *bench {
 }
 
 // client is an SDK's, with the endpoint alone changed.
-func (b *bench) client(creds aws.Credentials, attempts int) *secretsmanager.Client {
+func (b *bench) client(creds aws.Credentials, attempts int, optFns ...func(*secretsmanager.Options)) *secretsmanager.Client {
 	return secretsmanager.New(secretsmanager.Options{
 		BaseEndpoint: &b.url, Region: "us-east-1", RetryMaxAttempts: attempts,
 		Credentials: credentials.StaticCredentialsProvider{Value: creds},
-	})
+	}, optFns...)
 }
 
 // noSecrets checks that nothing in a text is what nobody may read.

@@ -393,6 +393,32 @@ func TestTokenExpires(t *testing.T) {
 	}
 }
 
+// The front doors say in different ways that credentials have ended.
+func TestRefusesCredentials(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		status             int
+		header, body, want string
+	}{
+		{400, "", `{"__type":"ExpiredTokenException","message":"x"}`, "yes"},
+		{403, "ExpiredTokenException", `{"Message":"x"}`, "yes"}, // a function URL
+		{403, "ExpiredTokenException:http://internal.amazon.com/", `{"message":"x"}`, "yes"},
+		{403, "UnrecognizedClientException", `{"message":"x"}`, "yes"},
+		{403, "AccessDeniedException", `{"Message":"x"}`, "no"},
+		{400, "", `{"__type":"ResourceNotFoundException"}`, "no"},
+		{500, "ExpiredTokenException", `{}`, "no"},
+	} {
+		res := &http.Response{StatusCode: test.status, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(test.body))}
+		res.Header.Set("X-Amzn-Errortype", test.header)
+		if got := refusesCredentials(res); got != (test.want == "yes") {
+			t.Errorf("%+v: got %t", test, got)
+		}
+		if text, err := io.ReadAll(res.Body); err != nil || string(text) != test.body {
+			t.Errorf("%+v: its body reads %s, %v", test, text, err)
+		}
+	}
+}
+
 // A client has new credentials before the agent, and old ones after it.
 func TestClientBeforeAndAfter(t *testing.T) {
 	t.Parallel()

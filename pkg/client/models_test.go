@@ -29,8 +29,15 @@ func TestInstallModels(t *testing.T) {
 		}
 	}
 	run(false, "nothing was done", "uninstall-models")
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		t.Fatal(err)
+	run(true, "sign all calls of Secrets Manager for execute-api", "install-models")
+	holds(`"signingName": "execute-api"`)
+	run(true, "for lambda", "install-models", "SIGNING_NAME=lambda") // over our own
+	holds(`"signingName": "lambda"`)
+	run(false, "must be execute-api or lambda", "install-models", "SIGNING_NAME=s3")
+	run(true, "Removed", "uninstall-models")
+	holds("")
+	if entries, err := os.ReadDir(filepath.Dir(path)); err != nil || len(entries) != 0 {
+		t.Errorf("it left %v, %v", entries, err)
 	}
 	theirs := filepath.Join(home, "theirs.json") // which is not there yet
 	if err := os.Symlink(theirs, path); err != nil {
@@ -45,16 +52,6 @@ func TestInstallModels(t *testing.T) {
 	}
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
-	}
-	run(true, "sign all calls of Secrets Manager for execute-api", "install-models")
-	holds(`"signingName": "execute-api"`)
-	run(true, "for lambda", "install-models", "SIGNING_NAME=lambda") // over our own
-	holds(`"signingName": "lambda"`)
-	run(false, "must be execute-api or lambda", "install-models", "SIGNING_NAME=s3")
-	run(true, "Removed", "uninstall-models")
-	holds("")
-	if entries, err := os.ReadDir(filepath.Dir(path)); err != nil || len(entries) != 0 {
-		t.Errorf("it left %v, %v", entries, err)
 	}
 	if err := os.WriteFile(path, []byte(`{"version": 1.0, "mine": true}`), 0o600); err != nil {
 		t.Fatal(err)
