@@ -72,7 +72,7 @@ func (s *SDK) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	passOn(w.Header(), res.Header)
 	w.WriteHeader(res.StatusCode)
-	_, _ = w.Write(answer) // fails only when the client has gone
+	_, _ = w.Write(answer) //nolint:gosec // JSON for a program; it fails only when that is gone
 }
 
 // services are those that clients sign for: as SDKs come, and as they were told to.
