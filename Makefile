@@ -92,7 +92,7 @@ test: ## test everything but infra, under the race detector
 .PHONY: check
 check: test lint cross compare ## test, vet, lint, compare with the reference, and test infra
 	go vet ./...
-	go vet -tags clients ./functions/agent
+	go vet -tags clients ./functions/agent ./infra
 	go vet -tags planted ./pkg/simulation
 	go mod tidy -diff
 	go test ./infra/...
@@ -173,7 +173,7 @@ planted: ## plant faults in the code, and see that the simulation notices each
 fuzz: ## run every fuzz target for FUZZTIME (30s) each
 	@grep -rE '^func Fuzz' functions pkg --include='*_test.go' | sed -E 's|^(.*)/[^/]*:func (Fuzz[A-Za-z0-9]+).*|\1 \2|' | while read -r package target; do \
 		echo "$$target ($$package)"; \
-		go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 100x ./$$package || exit 1; \
+		go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 100x ./$$package < /dev/null || exit 1; \
 	done
 
 # What makes an SBOM of a program: $(SBOM) -output FILE PROGRAM. Equal programs of one
@@ -239,8 +239,9 @@ $(REFERENCE):
 JAVASCRIPT := .local/clients/node_modules/@aws-sdk/client-secrets-manager
 
 .PHONY: clients
-clients: $(JAVASCRIPT) ## try the agent with the AWS CLI, boto3 and the SDK for JavaScript, which must be there
+clients: $(JAVASCRIPT) ## try the agent, and the layer, with the AWS CLI, boto3 and the SDK for JavaScript, which must be there
 	NODE_PATH=$(CURDIR)/.local/clients/node_modules go test -tags clients -run 'TestOtherClients|TestJavaScript' -v ./functions/agent
+	go test -tags clients -run 'TestBotoSigns' -v ./infra
 
 $(JAVASCRIPT):
 	@command -v npm >/dev/null || { echo "npm is not there. make clients needs Node.js 20 or newer, for the SDK for JavaScript."; exit 1; }

@@ -144,7 +144,7 @@ func (r *linearRun) play() {
 func (r *linearRun) client(n int) {
 	rng := rand.New(rand.NewPCG(r.seed, uint64(n)))
 	for range callsOfClient {
-		r.call(n, r.next(rng, n), rng.IntN(len(r.servers)))
+		r.call(n, r.next(rng), rng.IntN(len(r.servers)))
 		if r.done.Add(1) == int64(r.clients*callsOfClient/2) {
 			close(r.hit)
 		}
@@ -152,14 +152,14 @@ func (r *linearRun) client(n int) {
 }
 
 // next makes up a call.
-func (r *linearRun) next(rng *rand.Rand, client int) callOf {
+func (r *linearRun) next(rng *rand.Rand) callOf {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	c := callOf{secret: fmt.Sprint("s", rng.IntN(r.clients/clientsOfSecret))}
 	puts := r.puts[c.secret]
-	any := callOf{version: uuid.NewString()}
+	earlier := callOf{version: uuid.NewString()}
 	if len(puts) > 0 {
-		any = puts[rng.IntN(len(puts))]
+		earlier = puts[rng.IntN(len(puts))]
 	}
 	switch choice := rng.IntN(100); {
 	case len(puts) == 0 || choice < 3:
@@ -171,10 +171,10 @@ func (r *linearRun) next(rng *rand.Rand, client int) callOf {
 		c.operation, c.version, c.value = "PutSecretValue", puts[len(puts)-1].version, puts[len(puts)-1].value
 		return c
 	case choice < 35: // for another value
-		c.operation, c.version, c.value = "PutSecretValue", any.version, "another value"
+		c.operation, c.version, c.value = "PutSecretValue", earlier.version, "another value"
 		return c
 	case choice < 50:
-		c.operation, c.label, c.to = "UpdateSecretVersionStage", []string{"AWSCURRENT", "blue", "green"}[rng.IntN(3)], any.version
+		c.operation, c.label, c.to = "UpdateSecretVersionStage", []string{"AWSCURRENT", "blue", "green"}[rng.IntN(3)], earlier.version
 		c.from = r.seen[c.secret][c.label]
 		return c
 	case choice < 65:
@@ -184,7 +184,7 @@ func (r *linearRun) next(rng *rand.Rand, client int) callOf {
 		c.operation, c.label = "GetSecretValue", []string{"AWSCURRENT", "AWSCURRENT", "AWSPREVIOUS", "blue"}[rng.IntN(4)]
 		return c
 	case choice < 90:
-		c.operation, c.version = "GetSecretValue", any.version
+		c.operation, c.version = "GetSecretValue", earlier.version
 		return c
 	case choice < 93:
 		c.operation = "DeleteSecret"

@@ -289,7 +289,7 @@ func hasLoneSurrogate(text []byte) bool {
 		}
 		i++ // what is escaped, be it another backslash
 		if r := escaped(text[i:]); utf16.IsSurrogate(r) {
-			if i+6 >= len(text) || text[i+5] != '\\' || utf16.DecodeRune(r, escaped(text[i+6:])) == utf8.RuneError {
+			if i+5 >= len(text) || text[i+5] != '\\' || utf16.DecodeRune(r, escaped(text[i+6:])) == utf8.RuneError {
 				return true
 			}
 			i += 6 // past the other half's backslash
