@@ -291,9 +291,24 @@ var kinds = func() []string {
 		op    string
 		parts int
 	}{
-		{opCreate, 6}, {opPut, 16}, {opGet, 16}, {opShow, 8}, {opMove, 9}, {opUpdate, 5}, {opDelete, 4}, {opRestore, 4},
-		{opTag, 3}, {opUntag, 2}, {opAllow, 5}, {opForbid, 2}, {opListed, 3}, {opRotate, 5}, {opCancel, 1},
-		{opBatch, 5}, {opIDs, 3}, {opPolicy, 2},
+		{opCreate, 6},
+		{opPut, 16},
+		{opGet, 16},
+		{opShow, 8},
+		{opMove, 9},
+		{opUpdate, 5},
+		{opDelete, 4},
+		{opRestore, 4},
+		{opTag, 3},
+		{opUntag, 2},
+		{opAllow, 5},
+		{opForbid, 2},
+		{opListed, 3},
+		{opRotate, 5},
+		{opCancel, 1},
+		{opBatch, 5},
+		{opIDs, 3},
+		{opPolicy, 2},
 	} {
 		for range k.parts {
 			all = append(all, k.op)

@@ -67,7 +67,7 @@ func (m model) equal(n model) bool {
 
 // step is what becomes of a secret, and what the caller is told.
 func (m model) step(e event, isRotated bool) (model, string, answer) {
-	if e.Guest && !(m.exists && m.policy == guestsMay && e.Op == opGet) {
+	if e.Guest && (!m.exists || m.policy != guestsMay || e.Op != opGet) {
 		return m, refusedAccess, answer{}
 	}
 	switch e.Op {

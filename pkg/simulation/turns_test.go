@@ -128,5 +128,5 @@ func drawn(seed uint64, name string, n int) int {
 	x ^= x >> 33
 	x *= 0xff51afd7ed558ccd
 	x ^= x >> 33
-	return int(x % uint64(n)) //nolint:gosec // n is a small positive number
+	return int(x % uint64(n))
 }
