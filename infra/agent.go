@@ -3,7 +3,6 @@ package main
 import (
 	"path/filepath"
 
-	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
 	"github.com/aws/jsii-runtime-go"
 )
@@ -30,7 +29,7 @@ func newAgentLayers(b base) {
 		layer := awslambda.NewLayerVersion(b.stack, &machine.id, &awslambda.LayerVersionProps{
 			Description:             jsii.String("Strongroom: " + about),
 			Code:                    awslambda.Code_FromAsset(jsii.String(filepath.Join(b.from.bin, agentFolder, machine.folder)), nil),
-			RemovalPolicy:           awscdk.RemovalPolicy_RETAIN,
+			RemovalPolicy:           keep,
 			CompatibleArchitectures: &[]awslambda.Architecture{machine.architecture},
 		})
 		output(b.stack, machine.output, layer.LayerVersionArn(), "A layer with "+about)

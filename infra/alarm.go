@@ -2,9 +2,9 @@ package main
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2/awscloudwatch"
-	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awssqs"
 	"github.com/aws/jsii-runtime-go"
 
@@ -18,7 +18,7 @@ type alarm struct {
 	id, description   string
 	namespace, metric string
 	of                []*awscloudwatch.CfnAlarm_DimensionProperty
-	statistic         string
+	statistic         string // Sum, Maximum, or a percentile such as p99
 	comparison        string
 	threshold         int
 	window, windows   int
@@ -32,8 +32,8 @@ const (
 
 // alarms are those that every job has. The metrics of our own are written only when
 // there is something to tell: one that is missing is a good one, and costs nothing.
-func (j job) alarms(b base, f awslambda.Function, failures awssqs.Queue) []alarm {
-	function, queue := dimension("FunctionName", f.FunctionName()), dimension("QueueName", failures.QueueName())
+func (j job) alarms(b base, f deployed, failures awssqs.Queue) []alarm {
+	function, queue := dimension("FunctionName", f.function.FunctionName()), dimension("QueueName", failures.QueueName())
 	name := "functions/" + j.name
 	return []alarm{
 		{
@@ -77,8 +77,10 @@ func (a alarm) addTo(b base) {
 		TreatMissingData:   &a.missing,
 		Dimensions:         a.of,
 	}
-	if b.set.alarmTopicArn != "" {
-		props.AlarmActions = &[]any{&b.set.alarmTopicArn}
+	if strings.HasPrefix(a.statistic, "p") {
+		props.Statistic, props.ExtendedStatistic = nil, &a.statistic
 	}
+	props.AlarmActions = &[]any{b.alerts.arn}
+	props.OkActions = &[]any{b.alerts.arn}
 	awscloudwatch.NewCfnAlarm(b.stack, &a.id, props)
 }

@@ -16,6 +16,21 @@ import (
 func TestAlarms(t *testing.T) {
 	t.Parallel()
 	table := []object{{"Name": "Table", "Value": "${" + stack(t).one(t, "AWS::DynamoDB::Table").ID + "}"}}
+	server := []object{{"Name": "FunctionName", "Value": "${" + stack(t).function(t, apiName).ID + "}"}}
+	stage := []object{{"Name": "ApiName", "Value": "Vault"}, {"Name": "Stage", "Value": "v1"}}
+	stored := []object{{"Name": "TableName", "Value": table[0]["Value"]}}
+	soon := func(namespace, metric, statistic string, of []object, threshold, windows int) object {
+		alarm := object{
+			"Namespace": namespace, "MetricName": metric, "Dimensions": of, "Statistic": statistic,
+			"ComparisonOperator": "GreaterThanThreshold", "Threshold": threshold,
+			"Period": 5 * 60, "EvaluationPeriods": windows, "TreatMissingData": "notBreaching",
+		}
+		if statistic == "p99" {
+			alarm["ExtendedStatistic"] = statistic
+			delete(alarm, "Statistic")
+		}
+		return alarm
+	}
 	failed := func(metric string) object {
 		return object{
 			"Namespace": "Strongroom", "MetricName": metric, "Dimensions": table, "Statistic": "Sum",
@@ -26,6 +41,17 @@ func TestAlarms(t *testing.T) {
 	want := map[string]object{
 		"RotationsFailed":  failed("RotationsFailed"),
 		"RotationsGivenUp": failed("RotationsGivenUp"),
+
+		"Api5xx":              soon("AWS/ApiGateway", "5XXError", "Sum", stage, 0, 1),
+		"ApiSlow":             soon("AWS/ApiGateway", "Latency", "p99", stage, 1500, 3),
+		"ApiFunctionErrors":   soon("AWS/Lambda", "Errors", "Sum", server, 0, 1),
+		"ApiThrottles":        soon("AWS/Lambda", "Throttles", "Sum", server, 0, 1),
+		"ApiConcurrency":      soon("AWS/Lambda", "ConcurrentExecutions", "Maximum", server, 70, 1),
+		"TableReadThrottles":  soon("AWS/DynamoDB", "ReadThrottleEvents", "Sum", stored, 0, 2),
+		"TableWriteThrottles": soon("AWS/DynamoDB", "WriteThrottleEvents", "Sum", stored, 0, 2),
+		"ApiErrors":           soon("Strongroom/Vault", "ServerErrors", "Sum", []object{}, 0, 1),
+		"KmsFailures":         soon("Strongroom/Vault", "KMSFailures", "Sum", []object{}, 0, 1),
+		"RecordsLost":         soon("Strongroom/Vault", "LostRecords", "Sum", []object{}, 0, 1),
 	}
 	for name, job := range timings {
 		function := []object{{"Name": "FunctionName", "Value": "${" + stack(t).function(t, name).ID + "}"}}
@@ -58,8 +84,12 @@ func TestAlarms(t *testing.T) {
 		if got["AlarmDescription"] == nil {
 			t.Errorf("%s does not say what is wrong", alarm.ID)
 		}
+		for _, actions := range []string{"AlarmActions", "OKActions"} {
+			same(t, alarm.ID+" "+actions, got[actions], []string{stack(t).ref(t, "AWS::SNS::Topic")})
+			delete(got, actions)
+		}
 		delete(got, "AlarmDescription")
-		same(t, alarm.ID, got, want[alarm.ID]) // which has no action without a topic
+		same(t, alarm.ID, got, want[alarm.ID])
 		delete(want, alarm.ID)
 	}
 	same(t, "alarms that are not there", slices.Sorted(maps.Keys(want)), nil)

@@ -35,7 +35,7 @@ func (m template) encryptLogs(t *testing.T, groups ...resource) []object {
 	for _, group := range groups {
 		arns = append(arns, "arn:${AWS::Partition}:logs:${AWS::Region}:${AWS::AccountId}:log-group:${"+group.ID+"}")
 	}
-	via := object{"kms:ViaService": "logs.${AWS::Region}.amazonaws.com"}
+	via := object{"kms:ViaService": "logs.${AWS::Region}.${AWS::URLSuffix}"}
 	return []object{
 		{
 			"Sid":    "EncryptLogs",

@@ -39,7 +39,7 @@ func newFront(stack awscdk.Stack, set settings) front {
 }
 
 // serve has the front door call the function, and returns where it is.
-func (f front) serve(b base, server awslambda.Function) *string {
+func (f front) serve(b base, server deployed) *string {
 	if f.api == nil {
 		return f.serveURL(server)
 	}
@@ -48,20 +48,24 @@ func (f front) serve(b base, server awslambda.Function) *string {
 	if f.set.apiGatewayLogsRole {
 		f.api.DeploymentStage().Node().AddDependency(newAccount(b))
 	}
-	return endpoint(f.stack, f.api)
+	newWebACL(f)
+	if f.set.domainName != "" {
+		return newDomain(f)
+	}
+	return endpoint(f.stack, f.api, f.set)
 }
 
 // serveURL lets no principal in: in this account the policies of callers do. They need
 // two rights on the function, and the second only by way of the URL: who may invoke the
 // function itself can write the event, and in it who calls.
 // https://docs.aws.amazon.com/lambda/latest/dg/urls-auth.html
-func (f front) serveURL(server awslambda.Function) *string {
+func (f front) serveURL(server deployed) *string {
 	url := awslambda.NewFunctionUrl(f.stack, jsii.String("Url"), &awslambda.FunctionUrlProps{
-		Function:   server,
+		Function:   server.live,
 		AuthType:   awslambda.FunctionUrlAuthType_AWS_IAM,
 		InvokeMode: awslambda.InvokeMode_BUFFERED,
 	})
-	output(f.stack, "Function", server.FunctionArn(),
+	output(f.stack, "Function", server.live.FunctionArn(),
 		"Callers need lambda:InvokeFunctionUrl on it, and lambda:InvokeFunction only with the condition Bool lambda:InvokedViaFunctionUrl true")
 	return url.Url()
 }
@@ -72,7 +76,8 @@ func newAPI(stack awscdk.Stack, set settings) awsapigateway.RestApi {
 	api := awsapigateway.NewRestApi(stack, jsii.String("Gateway"), &awsapigateway.RestApiProps{
 		RestApiName:    &set.stackName,
 		Description:    jsii.String("Strongroom: the AWS Secrets Manager protocol, signed for execute-api"),
-		EndpointTypes:  &[]awsapigateway.EndpointType{awsapigateway.EndpointType_REGIONAL},
+		EndpointTypes:  &[]awsapigateway.EndpointType{endpointTypeOf(set)},
+		Policy:         callerPolicy(stack, set),
 		CloudWatchRole: jsii.Bool(false), // newAccount's, without a managed policy
 		DeployOptions: &awsapigateway.StageOptions{
 			StageName:            jsii.String(stageName),
@@ -80,41 +85,28 @@ func newAPI(stack awscdk.Stack, set settings) awsapigateway.RestApi {
 			ThrottlingBurstLimit: jsii.Number(set.throttleBurst),
 			LoggingLevel:         awsapigateway.MethodLoggingLevel_ERROR,
 			DataTraceEnabled:     jsii.Bool(false), // never: bodies are secrets
+			TracingEnabled:       &set.tracing,
 		},
 	})
 	api.Node().TryRemoveChild(jsii.String("Endpoint")) // the stack has its own output
-	requireTLS(api)
+	reachable(api, set)
 	for _, refusal := range refusals {
 		refusal.addTo(api)
 	}
 	return api
 }
 
-// requireTLS asks for TLS 1.2 at least, with forward secrecy: a regional API
-// takes TLS 1.0 unless told otherwise.
-// https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-security-policies.html
-func requireTLS(api awsapigateway.RestApi) {
-	cfn := api.Node().DefaultChild().(awsapigateway.CfnRestApi)
-	cfn.SetSecurityPolicy(jsii.String("SecurityPolicy_TLS13_1_2_PFS_PQ_2025_09"))
-	cfn.SetEndpointAccessMode(jsii.String("BASIC"))
-}
-
 // serve makes the one method there is: POST / as a Lambda proxy, for callers
 // who signed. The console's test call gets no permission to invoke the
 // function: it would come without a caller.
-func serve(api awsapigateway.RestApi, function awslambda.Function) {
-	integration := awsapigateway.NewLambdaIntegration(function, &awsapigateway.LambdaIntegrationOptions{
+func serve(api awsapigateway.RestApi, function deployed) {
+	integration := awsapigateway.NewLambdaIntegration(function.live, &awsapigateway.LambdaIntegrationOptions{
 		Proxy:           jsii.Bool(true),
 		AllowTestInvoke: jsii.Bool(false),
 	})
 	api.Root().AddMethod(jsii.String("POST"), integration, &awsapigateway.MethodOptions{
 		AuthorizationType: awsapigateway.AuthorizationType_IAM,
 	})
-}
-
-// endpoint is the address without a slash at its end, as clients were tried.
-func endpoint(stack awscdk.Stack, api awsapigateway.RestApi) *string {
-	return jsii.String("https://" + *api.RestApiId() + ".execute-api." + *stack.Region() + "." + *stack.UrlSuffix() + "/" + stageName)
 }
 
 // A refusal is an answer that API Gateway gives in the function's place. SDKs
@@ -187,8 +179,7 @@ type logNameSet struct{ api, prune, rotate, access, execution string }
 func (f front) logNames() logNameSet {
 	var id string
 	if f.api == nil {
-		uuid := awscdk.Fn_Select(jsii.Number(2), awscdk.Fn_Split(jsii.String("/"), f.stack.StackId(), nil))
-		id = *awscdk.Fn_Select(jsii.Number(4), awscdk.Fn_Split(jsii.String("-"), uuid, nil))
+		id = uniqueID(f.stack)
 	} else {
 		id = *f.api.RestApiId()
 	}
@@ -226,7 +217,7 @@ func logARN(stack awscdk.Stack, name string) string {
 
 type logGroups struct{ api, prune, rotate, access, execution awslogs.LogGroup }
 
-func newLogGroups(stack awscdk.Stack, key awskms.Key, names logNameSet, set settings) logGroups {
+func newLogGroups(stack awscdk.Stack, key awskms.IKey, names logNameSet, set settings) logGroups {
 	group := func(id, name string, days int) awslogs.LogGroup {
 		if name == "" {
 			return nil
@@ -234,7 +225,7 @@ func newLogGroups(stack awscdk.Stack, key awskms.Key, names logNameSet, set sett
 		group := awslogs.NewLogGroup(stack, &id, &awslogs.LogGroupProps{
 			LogGroupName:  &name,
 			EncryptionKey: key,
-			RemovalPolicy: awscdk.RemovalPolicy_RETAIN, // who read what is asked after the end, too
+			RemovalPolicy: keep, // who read what is asked after the end, too
 		})
 		group.Node().DefaultChild().(awslogs.CfnLogGroup).SetRetentionInDays(jsii.Number(days))
 		return group

@@ -10,6 +10,7 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -45,34 +46,93 @@ var assets = map[string][]string{
 type sources struct{ bin, signing string }
 
 func main() {
+	quiet()
 	if err := synth(sources{bin: "bin", signing: filepath.Join("infra", "signing")}); err != nil {
-		fmt.Fprintln(os.Stderr, err)
+		fmt.Fprintf(os.Stderr, "\nstrongroom: %v\n\n", err)
 		os.Exit(1)
+	}
+}
+
+// quiet has the CDK's runtime say nothing of the age of Node.js, at a length that hides
+// what is said here.
+func quiet() {
+	for _, about := range []string{"END_OF_LIFE", "DEPRECATED", "UNTESTED"} {
+		_ = os.Setenv("JSII_SILENCE_WARNING_"+about+"_NODE_VERSION", "1")
 	}
 }
 
 func synth(from sources) error {
 	defer jsii.Close()
-	if err := checkSources(from); err != nil {
-		return err
-	}
 	app := awscdk.NewApp(nil)
-	set, err := readSettings(contextOf(app))
+	lookup, names := contextOf(app)
+	// The CDK's command tells what the credentials say.
+	set, err := readSettings(lookup, names, place{os.Getenv("CDK_DEFAULT_ACCOUNT"), os.Getenv("CDK_DEFAULT_REGION")})
 	if err != nil {
 		return err
 	}
+	if err := deployPolicies(set, from); err != nil {
+		return err
+	}
+	if err := checkSources(from); err != nil {
+		return err
+	}
+	fmt.Fprintln(os.Stderr, summary(set))
 	newStack(app, set, from)
 	app.Synth(nil)
 	return nil
 }
 
+// summary says what an operator should not find out afterwards.
+func summary(set settings) string {
+	lines := []string{"strongroom: principal policies of " + set.policies}
+	if set.allowEveryone {
+		lines = append(lines, "strongroom: allowEveryone is set, so these may let every caller of the API do everything")
+	}
+	if set.frontDoor == frontREST && !set.apiGatewayLogsRole {
+		lines = append(lines, "strongroom: API Gateway writes its logs with the role of this account and Region. If it has none yet, "+
+			`"aws apigateway get-account" shows no cloudwatchRoleArn: deploy with -c apiGatewayLogsRole=true then`)
+	}
+	return strings.Join(lines, "\n")
+}
+
+// deployPolicies puts the file of principal policies beside the program of functions/api.
+// It is checked as the function will, which does not start with wrong ones.
+func deployPolicies(set settings, from sources) error {
+	text, err := os.ReadFile(set.policies)
+	if err != nil {
+		return fmt.Errorf("setting policies: %w", err)
+	}
+	if err := checkPolicies(set, text); err != nil {
+		return err
+	}
+	file := filepath.Join(from.bin, apiName, policies)
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil { //nolint:gosec // of what is built
+		return err
+	}
+	return os.WriteFile(file, text, 0o644) //nolint:gosec // Lambda's user reads it
+}
+
+// checkPolicies refuses policies that leave everything to the front door, unless that is
+// asked for.
+func checkPolicies(set settings, text []byte) error {
+	all, err := policy.ParseSet(set.policies, text)
+	if err != nil {
+		return fmt.Errorf("setting policies: %w", err)
+	}
+	if broad := all.Broad(); len(broad) > 0 && !set.allowEveryone {
+		return fmt.Errorf("setting policies: %s allows every caller whom the front door lets in. "+
+			"Name a file that says who may do what (-c policies=mine.json), or accept it with -c allowEveryone=true", broad[0])
+	}
+	return nil
+}
+
 func checkSources(from sources) error {
-	for name, files := range assets {
-		if err := checkAsset(filepath.Join(from.bin, name), files); err != nil {
+	for _, name := range slices.Sorted(maps.Keys(assets)) {
+		if err := checkAsset(filepath.Join(from.bin, name), assets[name]); err != nil {
 			return err
 		}
 	}
-	return checkPolicies(filepath.Join(from.bin, apiName, policies))
+	return nil
 }
 
 // checkAsset says what is wrong with a folder that should hold these files, in the
@@ -81,7 +141,7 @@ func checkSources(from sources) error {
 func checkAsset(folder string, files []string) error {
 	entries, err := os.ReadDir(folder)
 	if err != nil {
-		return fmt.Errorf("the function is not built: %w", err)
+		return fmt.Errorf("%s is not built, which make build does: %w", folder, err)
 	}
 	var found []string
 	for _, entry := range entries {
@@ -93,17 +153,10 @@ func checkAsset(folder string, files []string) error {
 	return nil
 }
 
-// checkPolicies reads the principal policies as functions/api will, which does not
-// start with wrong ones.
-func checkPolicies(file string) error {
-	text, err := os.ReadFile(file) //nolint:gosec // the operator's own
-	if err != nil {
-		return err
+// contextOf is the context of an app, and the names in it.
+func contextOf(app awscdk.App) (lookup func(string) any, names []string) {
+	if all, ok := app.Node().GetAllContext(nil).(map[string]any); ok {
+		names = slices.Sorted(maps.Keys(all))
 	}
-	_, err = policy.ParseSet(file, text)
-	return err
-}
-
-func contextOf(app awscdk.App) func(string) any {
-	return func(name string) any { return app.Node().TryGetContext(jsii.String(name)) }
+	return func(name string) any { return app.Node().TryGetContext(jsii.String(name)) }, names
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsdynamodb"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
-	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
 	"github.com/aws/jsii-runtime-go"
 
 	"github.com/strongroom/strongroom/pkg/prune"
@@ -26,18 +25,20 @@ func pruning(set settings) job {
 
 // newPrune makes functions/prune, and what starts it, tries it again and says when
 // that was in vain.
-func newPrune(b base) awslambda.Function {
+func newPrune(b base) deployed {
 	j := pruning(b.set)
 	failures := newFailures(b, j)
+	role := newRole(b.stack, "PruneRole", j.name)
+	permit(b, role, b.logs.prune,
+		removeSecrets(b.table), findDue(b.table, "age", "due"), openTable(b.stack, b.key, b.table),
+		noteFailure(failures))
 	pruner := newFunction(b, function{
 		id:          j.id,
 		name:        j.name,
 		description: "Strongroom: removes versions and secrets that need not be kept",
 		seconds:     60 * pruneMinutes,
 		logs:        b.logs.prune,
-		role: newRole(b, "PruneRole", j.name, b.logs.prune,
-			removeSecrets(b.table), findDue(b.table, "age", "due"), openTable(b.stack, b.key, b.table),
-			noteFailure(failures)),
+		role:        role,
 		environment: retentionOf(b.set),
 	})
 	j.run(b, pruner, failures)
@@ -48,7 +49,7 @@ func newPrune(b base) awslambda.Function {
 // actions of what it does; BatchWriteItem by an action of its own. PutItem is for
 // the note of what a secret leaves over; BatchGetItem and ConditionCheckItem are for
 // what verifies and repairs the table.
-func removeSecrets(table awsdynamodb.Table) awsiam.PolicyStatement {
+func removeSecrets(table awsdynamodb.ITable) awsiam.PolicyStatement {
 	return allow("RemoveSecrets", nil, jsii.Strings(*table.TableArn()),
 		"dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query", "dynamodb:ConditionCheckItem",
 		"dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem", "dynamodb:BatchWriteItem")

@@ -10,28 +10,45 @@ import (
 	"github.com/aws/jsii-runtime-go"
 )
 
-// newRole is what a function may do: the calls it makes and its log, and nothing else.
-// CDK's grant methods would add Scan, the indexes and half of KMS.
-func newRole(b base, id, function string, logs awslogs.LogGroup, calls ...awsiam.PolicyStatement) awsiam.Role {
-	calls = append(append(calls, writeLogs(logs)), encryptLogs(b, *logs.LogGroupName())...)
-	return awsiam.NewRole(b.stack, &id, &awsiam.RoleProps{
-		Description:    jsii.String("Strongroom: what functions/" + function + " may do"),
-		AssumedBy:      awsiam.NewServicePrincipal(jsii.String("lambda.amazonaws.com"), nil),
-		InlinePolicies: &map[string]awsiam.PolicyDocument{"Calls": statements(calls...)},
+// newRole is the role of a function, which may do nothing yet. The key's policy names
+// one, and roles name the key, so what they may do is a policy of its own: see [permit].
+func newRole(stack awscdk.Stack, id, function string) awsiam.Role {
+	return awsiam.NewRole(stack, &id, &awsiam.RoleProps{
+		Description: jsii.String("Strongroom: what functions/" + function + " may do"),
+		AssumedBy:   awsiam.NewServicePrincipal(jsii.String("lambda.amazonaws.com"), nil),
 	})
+}
+
+// permit lets a function make its calls and write its log, and nothing else. CDK's grant
+// methods would add Scan, the indexes and half of KMS. Its function waits for the policy,
+// since that is part of the role's construct.
+func permit(b base, role awsiam.Role, logs awslogs.LogGroup, calls ...awsiam.PolicyStatement) {
+	calls = append(append(calls, writeLogs(logs)), encryptLogs(b, *logs.LogGroupName())...)
+	if b.set.tracing {
+		calls = append(calls, trace())
+	}
+	awsiam.NewPolicy(role, jsii.String("Calls"), &awsiam.PolicyProps{
+		Roles: &[]awsiam.IRole{role}, Document: statements(calls...),
+	})
+}
+
+// trace is what Lambda needs to send when a call came and how long it took. X-Ray has no
+// resources that could be named.
+func trace() awsiam.PolicyStatement {
+	return allow("Trace", nil, jsii.Strings("*"), "xray:PutTraceSegments", "xray:PutTelemetryRecords")
 }
 
 // keepSecrets are the table's calls. TransactWriteItems is allowed by the
 // actions of what it does: PutItem, UpdateItem, DeleteItem, ConditionCheckItem.
 // The indexes are left out: requests read the table itself, strongly consistent.
-func keepSecrets(table awsdynamodb.Table) awsiam.PolicyStatement {
+func keepSecrets(table awsdynamodb.ITable) awsiam.PolicyStatement {
 	return allow("KeepSecrets", nil, jsii.Strings(*table.TableArn()),
 		"dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query",
 		"dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem", "dynamodb:ConditionCheckItem")
 }
 
 // findDue lets the schedules find what there is to do.
-func findDue(table awsdynamodb.Table, indexes ...string) awsiam.PolicyStatement {
+func findDue(table awsdynamodb.ITable, indexes ...string) awsiam.PolicyStatement {
 	var arns []string
 	for _, index := range indexes {
 		arns = append(arns, *table.TableArn()+"/index/"+index)
@@ -43,9 +60,9 @@ func findDue(table awsdynamodb.Table, indexes ...string) awsiam.PolicyStatement 
 // customer's key: it decrypts the table's key with the caller's own right, and
 // does the rest with grants it got when the table was made.
 // https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/encryption.usagenotes.html
-func openTable(stack awscdk.Stack, key awskms.Key, table awsdynamodb.Table) awsiam.PolicyStatement {
+func openTable(stack awscdk.Stack, key awskms.IKey, table awsdynamodb.ITable) awsiam.PolicyStatement {
 	return allow("OpenTable", conditions{"StringEquals": conditions{
-		"kms:ViaService": "dynamodb." + *stack.Region() + ".amazonaws.com",
+		"kms:ViaService": serviceHost(stack, "dynamodb"),
 		"kms:EncryptionContext:aws:dynamodb:tableName":    table.TableName(),
 		"kms:EncryptionContext:aws:dynamodb:subscriberId": stack.Account(),
 	}}, jsii.Strings(*key.KeyArn()), "kms:Decrypt")
@@ -54,7 +71,7 @@ func openTable(stack awscdk.Stack, key awskms.Key, table awsdynamodb.Table) awsi
 // sealValues are the calls of pkg/envelope, each bound to a version of a secret
 // of this region and account: with other context, or more of it, the function
 // may not use the key, so it cannot open the table's key or a log.
-func sealValues(stack awscdk.Stack, key awskms.Key, others []string) awsiam.PolicyStatement {
+func sealValues(stack awscdk.Stack, key awskms.IKey, others []string) awsiam.PolicyStatement {
 	secrets := stack.FormatArn(&awscdk.ArnComponents{
 		Service:      jsii.String("secretsmanager"),
 		Resource:     jsii.String("secret"),
@@ -88,12 +105,12 @@ func writeLogs(logs awslogs.LogGroup) awsiam.PolicyStatement {
 // holds for what CloudWatch Logs does for these groups.
 // https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/encrypt-log-data-kms.html
 func encryptLogs(b base, groups ...string) []awsiam.PolicyStatement {
-	via := conditions{"kms:ViaService": "logs." + *b.stack.Region() + ".amazonaws.com"}
+	via := conditions{"kms:ViaService": serviceHost(b.stack, "logs")}
 	var arns []string
 	for _, group := range groups {
 		arns = append(arns, logARN(b.stack, group))
 	}
-	key := jsii.Strings(*b.key.KeyArn())
+	key := jsii.Strings(*b.logsKey.KeyArn())
 	return []awsiam.PolicyStatement{
 		allow("EncryptLogs", conditions{
 			"StringEquals": via,
@@ -104,11 +121,15 @@ func encryptLogs(b base, groups ...string) []awsiam.PolicyStatement {
 	}
 }
 
+// serviceHost is the name of a Region's service, which in China ends in amazonaws.com.cn.
+func serviceHost(stack awscdk.Stack, service string) string {
+	return service + "." + *stack.Region() + "." + *stack.UrlSuffix()
+}
+
 // newAccount gives API Gateway a role to write logs with. That is a setting of
 // the account in a region, not of an API, and an API with logs cannot be made
-// before it: so a stack that wants to work in a fresh account has to bring it.
-// Where the setting is already made for other APIs, switch apiGatewayLogsRole
-// off and it is left alone.
+// before it. It replaces the role that other APIs of the account may log with, so it
+// is left alone unless apiGatewayLogsRole asks for it, as a fresh account needs.
 //
 // For the same reason role and setting stay when the stack goes, and the role
 // is as wide as AWS says API Gateway needs, but for the region and the account:

@@ -4,7 +4,6 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsdynamodb"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
-	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
 	"github.com/aws/jsii-runtime-go"
 
 	"github.com/strongroom/strongroom/pkg/metrics"
@@ -31,13 +30,14 @@ var rotating = job{
 
 // newRotate makes functions/rotate, and what starts it, tries it again and says when
 // that was in vain, or a rotation was.
-func newRotate(b base) (awslambda.Function, awsiam.Role) {
+func newRotate(b base) (deployed, awsiam.Role) {
 	j := rotating
 	failures := newFailures(b, j)
 	calls := append(callRotationFunctions(b),
 		rotateSecrets(b.table), findDue(b.table, "due"), openTable(b.stack, b.key, b.table),
 		noteFailure(failures))
-	role := newRole(b, "RotateRole", j.name, b.logs.rotate, calls...)
+	role := newRole(b.stack, "RotateRole", j.name)
+	permit(b, role, b.logs.rotate, calls...)
 	rotator := newFunction(b, function{
 		id:          j.id,
 		name:        j.name,
@@ -60,7 +60,7 @@ func newRotate(b base) (awslambda.Function, awsiam.Role) {
 // rotateSecrets are the table's calls. TransactWriteItems is allowed by the
 // actions of what it does, which is no ConditionCheckItem here. PutItem and
 // DeleteItem are for the note of when a rotation is due; no version is written.
-func rotateSecrets(table awsdynamodb.Table) awsiam.PolicyStatement {
+func rotateSecrets(table awsdynamodb.ITable) awsiam.PolicyStatement {
 	return allow("RotateSecrets", nil, jsii.Strings(*table.TableArn()),
 		"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem")
 }
@@ -98,10 +98,10 @@ func callRotationFunctions(b base) []awsiam.PolicyStatement {
 //
 // It is a policy of its own, and not in the role, because a function is made after
 // its role and cannot be named there.
-func keepOff(b base, role awsiam.Role, functions ...awslambda.Function) {
+func keepOff(b base, role awsiam.Role, functions ...deployed) {
 	var arns []string
 	for _, f := range functions {
-		arns = append(arns, *f.FunctionArn())
+		arns = append(arns, *f.function.FunctionArn())
 	}
 	awsiam.NewPolicy(b.stack, jsii.String("RotateKeepsOff"), &awsiam.PolicyProps{
 		Roles: &[]awsiam.IRole{role},
@@ -124,8 +124,8 @@ func qualified(functions ...string) *[]*string {
 }
 
 // startRotations is what functions/api asks of functions/rotate.
-func startRotations(rotator awslambda.Function) awsiam.PolicyStatement {
-	return allow("StartRotations", nil, jsii.Strings(*rotator.FunctionArn()), "lambda:InvokeFunction")
+func startRotations(rotator deployed) awsiam.PolicyStatement {
+	return allow("StartRotations", nil, jsii.Strings(*rotator.live.FunctionArn()), "lambda:InvokeFunction")
 }
 
 // rotationAlarms are about rotations that failed, where the function did its part.

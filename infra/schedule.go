@@ -47,7 +47,7 @@ func noteFailure(failures awssqs.Queue) awsiam.PolicyStatement {
 }
 
 // run has the function do its job: started, tried again, and watched by alarms.
-func (j job) run(b base, f awslambda.Function, failures awssqs.Queue) {
+func (j job) run(b base, f deployed, failures awssqs.Queue) {
 	j.retry(f, failures)
 	j.schedule(b, f, failures)
 	for _, a := range j.alarms(b, f, failures) {
@@ -57,20 +57,20 @@ func (j job) run(b base, f awslambda.Function, failures awssqs.Queue) {
 
 // retry says what Lambda does with a start: a run that failed is run once more
 // after a minute, and one that waits is given up in the end.
-func (j job) retry(f awslambda.Function, failures awssqs.Queue) {
-	f.ConfigureAsyncInvoke(&awslambda.EventInvokeConfigOptions{
+func (j job) retry(f deployed, failures awssqs.Queue) {
+	f.live.ConfigureAsyncInvoke(&awslambda.EventInvokeConfigOptions{
 		MaxEventAge:   awscdk.Duration_Minutes(jsii.Number(j.patience)),
 		RetryAttempts: jsii.Number(1),
 	})
 	// Not as a property of the construct, which would give rights to the role.
-	f.Node().DefaultChild().(awslambda.CfnFunction).SetDeadLetterConfig(
+	f.function.Node().DefaultChild().(awslambda.CfnFunction).SetDeadLetterConfig(
 		&awslambda.CfnFunction_DeadLetterConfigProperty{TargetArn: failures.QueueArn()})
 }
 
 // schedule starts the function at a rate. Its role may be taken for schedules of
 // the stack's own group and no other: a single schedule cannot be named there.
 // https://docs.aws.amazon.com/scheduler/latest/UserGuide/cross-service-confused-deputy-prevention.html
-func (j job) schedule(b base, f awslambda.Function, failures awssqs.Queue) {
+func (j job) schedule(b base, f deployed, failures awssqs.Queue) {
 	role := awsiam.NewRole(b.stack, jsii.String(j.id+"ScheduleRole"), &awsiam.RoleProps{
 		Description: jsii.String("Strongroom: what the schedule of functions/" + j.name + " may do"),
 		AssumedBy: awsiam.NewServicePrincipal(jsii.String("scheduler.amazonaws.com"), &awsiam.ServicePrincipalOpts{
@@ -80,7 +80,7 @@ func (j job) schedule(b base, f awslambda.Function, failures awssqs.Queue) {
 			}}.all(),
 		}),
 		InlinePolicies: &map[string]awsiam.PolicyDocument{"Calls": statements(
-			allow("Start", nil, jsii.Strings(*f.FunctionArn()), "lambda:InvokeFunction"), noteFailure(failures))},
+			allow("Start", nil, jsii.Strings(*f.live.FunctionArn()), "lambda:InvokeFunction"), noteFailure(failures))},
 	})
 	awsscheduler.NewCfnSchedule(b.stack, jsii.String(j.id+"Schedule"), &awsscheduler.CfnScheduleProps{
 		Description:        jsii.String("Strongroom: starts functions/" + j.name),
@@ -88,7 +88,7 @@ func (j job) schedule(b base, f awslambda.Function, failures awssqs.Queue) {
 		ScheduleExpression: jsii.String(j.rate()),
 		FlexibleTimeWindow: &awsscheduler.CfnSchedule_FlexibleTimeWindowProperty{Mode: jsii.String("OFF")},
 		Target: &awsscheduler.CfnSchedule_TargetProperty{
-			Arn:              f.FunctionArn(),
+			Arn:              f.live.FunctionArn(),
 			RoleArn:          role.RoleArn(),
 			Input:            jsii.String("{}"),
 			DeadLetterConfig: &awsscheduler.CfnSchedule_DeadLetterConfigProperty{Arn: failures.QueueArn()},

@@ -35,7 +35,7 @@ func TestRetries(t *testing.T) {
 		same(t, name+" reserved", function.Properties["ReservedConcurrentExecutions"], nil)
 		same(t, name+" retries", stack(t).with(t, "AWS::Lambda::EventInvokeConfig", "FunctionName", "${"+function.ID+"}").Properties, object{
 			"FunctionName":             "${" + function.ID + "}",
-			"Qualifier":                "$LATEST",
+			"Qualifier":                "part 7 of " + stack(t).live(t, name) + " by :", // of the alias's ARN: its name
 			"MaximumEventAgeInSeconds": 60 * want.patience,
 			"MaximumRetryAttempts":     1,
 		})
@@ -45,7 +45,7 @@ func TestRetries(t *testing.T) {
 func TestSchedules(t *testing.T) {
 	t.Parallel()
 	for name, want := range timings {
-		function, queue := "${"+stack(t).function(t, name).ID+".Arn}", "${"+stack(t).failures(t, name).ID+".Arn}"
+		function, queue := stack(t).live(t, name), "${"+stack(t).failures(t, name).ID+".Arn}"
 		schedule := maps.Clone(stack(t).Resources[want.id+"Schedule"].Properties)
 		role := stack(t).of(t, schedule["Target"].(object)["RoleArn"])
 		delete(schedule, "Description")

@@ -2,9 +2,11 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -25,7 +27,7 @@ func TestSettingsOfTheFile(t *testing.T) {
 	if err := json.Unmarshal(raw, &file); err != nil {
 		t.Fatal(err)
 	}
-	set, err := readSettings(from(file.Context))
+	set, err := read(file.Context)
 	if err != nil {
 		t.Errorf("cdk.json: %v", err)
 	}
@@ -40,18 +42,33 @@ func TestSettingsOfTheFile(t *testing.T) {
 // TestSettingsByHand are those of -c, which are all strings.
 func TestSettingsByHand(t *testing.T) {
 	t.Parallel()
-	const one, two = "arn:aws:kms:eu-central-1:111122223333:key/1234abcd", "arn:aws-us-gov:kms:us-gov-west-1:111122223333:key/mrk-1a"
-	got, err := readSettings(from(object{
-		"stackName": "Vault-2", "logRetentionDays": "30", "frontDoor": "url", "throttleRate": "10", "throttleBurst": "20",
-		"dataKeySeconds": "0", "kmsKeyArns": one + "," + two, "apiGatewayLogsRole": "false",
+	const one, two = "arn:aws:kms:eu-central-1:111122223333:key/1234abcd", "arn:aws:kms:eu-central-1:444455556666:key/mrk-1a"
+	got, err := read(object{
+		"stackName": "Vault-2", "account": "111122223333", "region": "eu-central-1", "tags": "team=blue,stage=a=b",
+		"permissionsBoundaryArn": "arn:aws:iam::111122223333:policy/edge/of/all", "terminationProtection": "false",
+		"policies": "mine.json", "allowEveryone": "true", "breakGlassRoleArn": writer, "tracing": "true",
+		"frontDoor": "rest", "throttleRate": "10", "throttleBurst": "20", "endpointType": "private", "endpointAccess": "basic",
+		"vpcEndpointIds": "vpce-0123456789abcdef0,vpce-01234567", "callerAccounts": "444455556666", "callerOrganizations": "o-a1b2c3d4e5",
+		"callerIpRanges": "10.0.0.0/8,2001:db8::/32", "domainName": "", "certificateArn": "", "truststoreUri": "", "webAcl": "managed",
+		"logRetentionDays": "30", "dataKeySeconds": "0", "kmsKeyArns": one + "," + two, "apiGatewayLogsRole": "false",
 		"maxVersions": "3", "minAge": "90m", "versionQuota": "4", "pruneEveryMinutes": "5", "alarmTopicArn": topic,
+		"slowMilliseconds": "100", "concurrencyAlarm": "5", "dashboard": "false",
+		"tableName": "old", "keyArn": one, "backupRetentionDays": "35", "backupVaultLock": "governance",
 		"minRotationInterval": "1m", "rotationStepSeconds": "200", "rotationsAtOnce": "1", "rotationFunctionArns": mysql + "," + abroad,
 		"auditRetentionDays": "3653", "auditRequired": "true", "auditSubscriptionArn": stream, "auditSubscriptionRoleArn": writer,
-	}))
+	})
 	want := settings{
-		stackName: "Vault-2", logRetentionDays: 30, frontDoor: "url", throttleRate: 10, throttleBurst: 20,
-		kmsKeyArns: []string{one, two}, maxVersions: 3, minAge: 90 * time.Minute, versionQuota: 4,
-		pruneEveryMinutes: 5, alarmTopicArn: topic,
+		stackName: "Vault-2", account: "111122223333", region: "eu-central-1", tags: map[string]string{"team": "blue", "stage": "a=b"},
+		permissionsBoundaryArn: "arn:aws:iam::111122223333:policy/edge/of/all", policies: "mine.json", allowEveryone: true,
+		breakGlassArn: writer, tracing: true, logRetentionDays: 30, kmsKeyArns: []string{one, two},
+		reach: reach{
+			frontDoor: "rest", throttleRate: 10, throttleBurst: 20, endpointType: "private", endpointAccess: "basic",
+			vpcEndpointIds: []string{"vpce-0123456789abcdef0", "vpce-01234567"}, callerAccounts: []string{"444455556666"},
+			callerOrganizations: []string{"o-a1b2c3d4e5"}, callerIPRanges: []string{"10.0.0.0/8", "2001:db8::/32"}, webACL: "managed",
+		},
+		maxVersions: 3, minAge: 90 * time.Minute, versionQuota: 4,
+		pruneEveryMinutes: 5, alarmTopicArn: topic, slowMilliseconds: 100, concurrencyAlarm: 5,
+		tableName: "old", keyArn: one, backupRetentionDays: 35, backupVaultLock: "governance",
 		minRotationInterval: time.Minute, rotationStepSeconds: 200, rotationsAtOnce: 1, rotationFunctionArns: []string{mysql, abroad},
 		auditRetentionDays: 3653, auditRequired: true, auditSubscriptionArn: stream, auditSubscriptionRoleArn: writer,
 	}
@@ -60,16 +77,52 @@ func TestSettingsByHand(t *testing.T) {
 	}
 }
 
+// many is a list that is too long.
+func many(n int, format string) []any {
+	all := make([]any, n)
+	for i := range all {
+		all[i] = fmt.Sprintf(format, i)
+	}
+	return all
+}
+
 func TestWrongSettings(t *testing.T) {
 	t.Parallel()
 	for name, wrong := range map[string][]any{
-		"stackName":          {nil, "", "2nd", "a b", 3},
-		"logRetentionDays":   {nil, 0, 31, "never", 1.5},
-		"frontDoor":          {nil, "", "http", true},
-		"throttleRate":       {nil, 0, -1, 10_001, "fast"},
-		"throttleBurst":      {nil, 0, 5_001},
-		"dataKeySeconds":     {nil, -1, 3_601, "60s"},
-		"kmsKeyArns":         {nil, true, "alias/other", "arn:aws:kms:eu-central-1:111122223333:alias/other", []any{"*"}, []any{1}},
+		"stackName":              {nil, "", "2nd", "a b", 3},
+		"logRetentionDays":       {nil, 0, 31, "never", 1.5},
+		"frontDoor":              {nil, "", "http", true},
+		"throttleRate":           {nil, 0, -1, 10_001, "fast"},
+		"throttleBurst":          {nil, 0, 5_001},
+		"dataKeySeconds":         {nil, -1, 3_601, "60s"},
+		"account":                {nil, "1234", 111122223333},
+		"region":                 {nil, "Frankfurt", "eu-central", 1},
+		"tags":                   {nil, true, "team", object{"": "x"}, object{"aws:team": "x"}, many(51, "tag%d=x")},
+		"permissionsBoundaryArn": {nil, "boundary", writer},
+		"terminationProtection":  {nil, "yes"},
+		"policies":               {nil, ""},
+		"allowEveryone":          {nil, "everyone"},
+		"breakGlassRoleArn":      {nil, "admin", topic},
+		"tracing":                {nil, "on"},
+		"endpointType":           {nil, "", "edge", "private"},
+		"vpcEndpointIds":         {nil, "vpce-01234567", []any{"vpc-01234567"}, many(21, "vpce-%08d")},
+		"endpointAccess":         {nil, "", "STRICT"},
+		"callerAccounts":         {nil, "44445555666", "o-a1b2c3d4e5", many(51, "%012d")},
+		"callerOrganizations":    {nil, "444455556666", many(21, "o-%010d")},
+		"callerIpRanges":         {nil, "10.0.0.1", "10.0.0.1/8", many(61, "10.0.0.%d/32")},
+		"domainName":             {nil, "-.example.com", "https://example.com"},
+		"certificateArn":         {nil, "certificate", topic},
+		"truststoreUri":          {nil, "s3://authorities/all.pem"},
+		"webAcl":                 {nil, "", "all", "arn:aws:wafv2:us-east-1:111122223333:global/webacl/a/1a"},
+		"tableName":              {nil, "a", "old"},
+		"keyArn":                 {nil, "old", topic},
+		"backupRetentionDays":    {nil, -1, "always"},
+		"backupVaultLock":        {nil, "", "forever", "governance"},
+		"slowMilliseconds":       {nil, 0, "2s", 30_000},
+		"concurrencyAlarm":       {nil, 0},
+		"dashboard":              {nil, 1},
+
+		"kmsKeyArns":         {nil, true, many(61, "arn:aws:kms:eu-central-1:111122223333:key/%d"), "alias/other", "arn:aws:kms:eu-central-1:111122223333:alias/other", []any{"*"}, []any{1}},
 		"apiGatewayLogsRole": {nil, "", "yes", 1},
 		"maxVersions":        {nil, -1, 1_000_001, "many", 1e6 + 1.0, 500},
 		"minAge":             {nil, "", "-1h", "a day", 24},
@@ -80,7 +133,7 @@ func TestWrongSettings(t *testing.T) {
 		"minRotationInterval":      {nil, "", "59s", "4h1s", "-1h", 4},
 		"rotationStepSeconds":      {nil, 0, 201, "60s"},
 		"rotationsAtOnce":          {nil, 0, 1_001, "all"},
-		"rotationFunctionArns":     {nil, true, "rotator", "*", mysql + ":live", mysql + ":*", strings.Replace(mysql, "mysql", "*", 1), []any{mysql, 1}},
+		"rotationFunctionArns":     {nil, true, many(26, "arn:aws:lambda:eu-central-1:111122223333:function:f%d"), "rotator", "*", mysql + ":live", mysql + ":*", strings.Replace(mysql, "mysql", "*", 1), []any{mysql, 1}},
 		"auditRetentionDays":       {nil, 0, 732, "never"},
 		"auditRequired":            {nil, "", "yes", 1},
 		"auditSubscriptionArn":     {nil, true, "audit", topic, mysql + ":*", "arn:aws:s3:::audit", strings.Replace(stream, "stream", "table", 1)},
@@ -89,9 +142,101 @@ func TestWrongSettings(t *testing.T) {
 		for _, value := range wrong {
 			set := maps.Clone(plain)
 			set[name] = value
-			if _, err := readSettings(from(set)); err == nil || !strings.Contains(err.Error(), name) {
+			if _, err := read(set); err == nil || !strings.Contains(err.Error(), name) {
 				t.Errorf("%s = %#v: got error %v, want one that names it", name, value, err)
 			}
+		}
+	}
+}
+
+// TestMisspeltSettings are refused: they would have no effect.
+func TestMisspeltSettings(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]string{
+		"retentionDays":  "did you mean",
+		"allowEverybody": "did you mean allowEveryone?",
+		"alarmTopicARN":  "did you mean alarmTopicArn?",
+		"cli-telemetry":  "",
+		"@aws-cdk/core:validateAgainstDefaultRules": "",
+		"aws:cdk:toolkit": "",
+	} {
+		set := maps.Clone(plain)
+		set[name] = "x"
+		_, err := read(set)
+		if (err == nil) != (want == "") || err != nil && (!strings.Contains(err.Error(), name) || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s: got %v, want %q", name, err, want)
+		}
+	}
+}
+
+// TestPlaces has what a setting names where the stack can use it.
+func TestPlaces(t *testing.T) {
+	t.Parallel()
+	frankfurt, own := place{region: "eu-central-1"}, place{"111122223333", "eu-central-1"}
+	const boundary = "arn:aws:iam::111122223333:policy/edge"
+	for _, one := range []struct {
+		name, value string
+		at          place
+		ok          bool
+	}{
+		{"alarmTopicArn", topic, place{}, true},
+		{"alarmTopicArn", topic, frankfurt, true},
+		{"alarmTopicArn", topic, place{region: "eu-west-1"}, false},
+		{"alarmTopicArn", topic, place{"444455556666", "eu-central-1"}, true},
+		{"rotationFunctionArns", abroad, own, true},
+		{"rotationFunctionArns", abroad, place{region: "us-east-1"}, false},
+		{"kmsKeyArns", "arn:aws:kms:us-east-1:111122223333:key/1a", own, false},
+		{"keyArn", "arn:aws:kms:eu-central-1:111122223333:key/1a", own, true},
+		{"keyArn", "arn:aws:kms:eu-central-1:444455556666:key/1a", own, false},
+		{"breakGlassRoleArn", writer, own, true},
+		{"breakGlassRoleArn", writer, place{account: "444455556666"}, false},
+		{"permissionsBoundaryArn", boundary, own, true},
+		{"permissionsBoundaryArn", boundary, place{account: "444455556666"}, false},
+		{"permissionsBoundaryArn", "arn:aws:iam::aws:policy/PowerUserAccess", own, true},
+		{"auditSubscriptionArn", strings.Replace(mysql, "eu-central-1", "us-east-1", 1), own, false},
+		{"callerAccounts", "111122223333", own, false},
+		{"callerAccounts", "444455556666", own, true},
+	} {
+		set := maps.Clone(plain)
+		set[one.name] = one.value
+		if _, err := readAt(set, one.at); (err == nil) != one.ok {
+			t.Errorf("%s=%s in %+v: got %v, want it taken: %t", one.name, one.value, one.at, err, one.ok)
+		}
+		// What is set comes before what the credentials say.
+		set["account"], set["region"] = one.at.account, one.at.region
+		if _, err := readAt(set, place{"999900001111", "ap-south-1"}); one.at.account != "" && one.at.region != "" && (err == nil) != one.ok {
+			t.Errorf("%s=%s, set to %+v: got %v, want it taken: %t", one.name, one.value, one.at, err, one.ok)
+		}
+	}
+}
+
+// TestReach has the settings that need each other.
+func TestReach(t *testing.T) {
+	t.Parallel()
+	const certificate = "arn:aws:acm:eu-central-1:111122223333:certificate/1a-2b"
+	for _, one := range []struct {
+		set object
+		ok  bool
+	}{
+		{object{"domainName": "secrets.example.com", "certificateArn": certificate}, true},
+		{object{"domainName": "secrets.example.com"}, false},
+		{object{"certificateArn": certificate}, false},
+		{object{"domainName": "secrets.example.com", "certificateArn": certificate, "truststoreUri": "s3://authorities/all.pem"}, true},
+		{object{"domainName": "secrets.example.com", "certificateArn": certificate, "truststoreUri": "https://authorities/all.pem"}, false},
+		{object{"endpointType": "private", "vpcEndpointIds": "vpce-01234567"}, true},
+		{object{"endpointType": "private", "vpcEndpointIds": "vpce-01234567", "domainName": "secrets.example.com", "certificateArn": certificate}, false},
+		{object{"frontDoor": "url"}, true},
+		{object{"frontDoor": "url", "callerIpRanges": "192.0.2.0/24"}, false},
+		{object{"frontDoor": "url", "webAcl": "managed"}, false},
+		{object{"frontDoor": "url", "callerAccounts": "444455556666"}, false},
+		{object{"webAcl": "arn:aws:wafv2:eu-central-1:111122223333:regional/webacl/all/1a-2b"}, true},
+		{object{"tableName": "old", "keyArn": "arn:aws:kms:eu-central-1:111122223333:key/1a"}, true},
+		{object{"backupVaultLock": "compliance", "backupRetentionDays": 30}, true},
+	} {
+		set := maps.Clone(plain)
+		maps.Copy(set, one.set)
+		if _, err := read(set); (err == nil) != one.ok {
+			t.Errorf("%v: got %v, want it taken: %t", one.set, err, one.ok)
 		}
 	}
 }
@@ -117,7 +262,7 @@ func TestSubscriptions(t *testing.T) {
 	} {
 		set := maps.Clone(plain)
 		set["auditSubscriptionArn"], set["auditSubscriptionRoleArn"] = one.arn, one.role
-		if _, err := readSettings(from(set)); (err == nil) != one.ok {
+		if _, err := read(set); (err == nil) != one.ok {
 			t.Errorf("%q with role %q: got %v, want it taken: %t", one.arn, one.role, err, one.ok)
 		}
 	}
@@ -128,7 +273,7 @@ func TestLargeNumbers(t *testing.T) {
 	t.Parallel()
 	set := maps.Clone(plain)
 	set["versionQuota"] = float64(mostVersions)
-	if got, err := readSettings(from(set)); err != nil || got.versionQuota != mostVersions {
+	if got, err := read(set); err != nil || got.versionQuota != mostVersions {
 		t.Errorf("got %d, %v", got.versionQuota, err)
 	}
 }
@@ -141,8 +286,11 @@ const (
 	writer = "arn:aws:iam::111122223333:role/logs/writer"
 )
 
-func from(set object) func(string) any {
-	return func(name string) any { return set[name] }
+// read reads settings where the credentials say nothing.
+func read(set object) (settings, error) { return readAt(set, place{}) }
+
+func readAt(set object, current place) (settings, error) {
+	return readSettings(func(name string) any { return set[name] }, slices.Sorted(maps.Keys(set)), current)
 }
 
 func TestSettingsInDocs(t *testing.T) {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
 	"github.com/aws/jsii-runtime-go"
 )
@@ -18,7 +17,7 @@ func newSigningLayer(b base) awslambda.LayerVersion {
 	return awslambda.NewLayerVersion(b.stack, jsii.String("Signing"), &awslambda.LayerVersionProps{
 		Description:   jsii.String("Strongroom: has boto3 sign for execute-api, with AWS_DATA_PATH=" + signingPath),
 		Code:          awslambda.Code_FromAsset(&b.from.signing, nil),
-		RemovalPolicy: awscdk.RemovalPolicy_RETAIN,
+		RemovalPolicy: keep,
 		CompatibleRuntimes: &[]awslambda.Runtime{
 			awslambda.Runtime_PYTHON_3_9(), awslambda.Runtime_PYTHON_3_10(), awslambda.Runtime_PYTHON_3_11(),
 			awslambda.Runtime_PYTHON_3_12(), awslambda.Runtime_PYTHON_3_13(), awslambda.Runtime_PYTHON_3_14(),

@@ -15,59 +15,110 @@ import (
 	"github.com/aws/jsii-runtime-go"
 )
 
+// keep is the policy of what outlives the stack. A first deployment that fails takes it
+// back all the same: a second one would find it in its way, or leave it lying there.
+const keep = awscdk.RemovalPolicy_RETAIN_ON_UPDATE_OR_DELETE
+
 // newStack is everything.
 //
 // What may be chosen is in cdk.json, or given with -c for one run: see
-// [settings]. What may be called, and by whom, is in [newRole] and [newKey].
-func newStack(app awscdk.App, set settings, from sources) {
-	stack := awscdk.NewStack(app, &set.stackName, &awscdk.StackProps{
-		Description: jsii.String("Strongroom: AWS Secrets Manager that you own"),
-	})
+// [settings]. What may be called, and by whom, is in [permit] and [newKeys].
+func newStack(app awscdk.App, set settings, from sources) awscdk.Stack {
+	stack := awscdk.NewStack(app, &set.stackName, stackProps(set))
 	// The front door comes first because the log groups bear its name, and the log
 	// groups' names before the key because its policy names them.
 	front := newFront(stack, set)
 	names := front.logNames()
-	key := newKey(stack, names)
+	role := newRole(stack, "ApiRole", apiName)
+	key, logsKey := newKeys(stack, set, names, role)
 	b := base{
 		stack:     stack,
 		set:       set,
 		from:      from,
 		key:       key,
-		table:     newTable(stack, key),
-		logs:      newLogGroups(stack, key, names, set),
+		logsKey:   logsKey,
+		table:     newTable(stack, set, key),
+		logs:      newLogGroups(stack, logsKey, names, set),
+		alerts:    newAlerts(stack, set),
 		schedules: awsscheduler.NewCfnScheduleGroup(stack, jsii.String("Schedules"), nil),
 	}
-	rotator, role := newRotate(b)
-	server := newServer(b, rotator)
+	rotator, rotateRole := newRotate(b)
+	server := newServer(b, role, rotator)
 	at := front.serve(b, server)
-	keepOff(b, role, server, newPrune(b), rotator)
+	pruner := newPrune(b)
+	keepOff(b, rotateRole, server, pruner, rotator)
 	newQueries(b)
 	newSubscriptions(b)
+	watchServer(b, front, server)
+	watchKey(b)
+	newDashboard(b, front, server, pruner, rotator)
+	newBackup(b)
 	layer := newSigningLayer(b)
 	newAgentLayers(b)
 	output(stack, "Endpoint", at, "AWS_ENDPOINT_URL_SECRETS_MANAGER for clients; see README on signing")
 	output(stack, "Table", b.table.TableName(), "The table, which stays when the stack goes")
 	output(stack, "Key", key.KeyArn(), "The key, which stays when the stack goes: nothing stored opens without it")
+	output(stack, "ApiRole", role.RoleArn(), "The role that opens sealed values: the key's policy names it")
+	output(stack, "Alarms", b.alerts.arn, "The SNS topic that alarms and what happens to the key are sent to; subscribe to it")
 	output(stack, "SigningLayer", layer.LayerVersionArn(),
 		"A layer for rotation functions in Python; they need AWS_DATA_PATH="+signingPath+" and SECRETS_MANAGER_ENDPOINT, which is the Endpoint")
+	return stack
+}
+
+// stackProps are those of the stack as a whole.
+func stackProps(set settings) *awscdk.StackProps {
+	props := &awscdk.StackProps{
+		Description:           jsii.String("Strongroom: AWS Secrets Manager that you own"),
+		TerminationProtection: &set.terminationProtection,
+	}
+	if set.account != "" || set.region != "" {
+		props.Env = &awscdk.Environment{Account: optional(set.account), Region: optional(set.region)}
+	}
+	if len(set.tags) > 0 {
+		tags := map[string]*string{}
+		for name, value := range set.tags {
+			tags[name] = &value
+		}
+		props.Tags = &tags
+	}
+	if set.permissionsBoundaryArn != "" {
+		props.PermissionsBoundary = awscdk.PermissionsBoundary_FromArn(&set.permissionsBoundaryArn)
+	}
+	return props
+}
+
+// optional is nil for an empty text.
+func optional(text string) *string {
+	if text == "" {
+		return nil
+	}
+	return &text
+}
+
+// uniqueID is a part of the stack's ID, new for every stack. It is for names that a stack
+// made again must not find in its way.
+func uniqueID(stack awscdk.Stack) string {
+	uuid := awscdk.Fn_Select(jsii.Number(2), awscdk.Fn_Split(jsii.String("/"), stack.StackId(), nil))
+	return *awscdk.Fn_Select(jsii.Number(4), awscdk.Fn_Split(jsii.String("-"), uuid, nil))
 }
 
 // newServer makes functions/api.
-func newServer(b base, rotator awslambda.Function) awslambda.Function {
+func newServer(b base, role awsiam.Role, rotator deployed) deployed {
+	permit(b, role, b.logs.api,
+		keepSecrets(b.table), openTable(b.stack, b.key, b.table), sealValues(b.stack, b.key, b.set.kmsKeyArns),
+		startRotations(rotator))
 	return newFunction(b, function{
 		id:          "Api",
 		name:        apiName,
 		description: "Strongroom: the AWS Secrets Manager protocol",
 		seconds:     29, // what API Gateway waits
 		logs:        b.logs.api,
-		role: newRole(b, "ApiRole", apiName, b.logs.api,
-			keepSecrets(b.table), openTable(b.stack, b.key, b.table), sealValues(b.stack, b.key, b.set.kmsKeyArns),
-			startRotations(rotator)),
+		role:        role,
 		environment: joined(retentionOf(b.set), map[string]*string{
 			"KMS_KEY_ID":            b.key.KeyArn(),
 			"DATA_KEY_SECONDS":      number(b.set.dataKeySeconds),
 			"VERSION_QUOTA":         number(b.set.versionQuota),
-			"ROTATE_FUNCTION":       rotator.FunctionArn(),
+			"ROTATE_FUNCTION":       rotator.live.FunctionArn(),
 			"MIN_ROTATION_INTERVAL": jsii.String(b.set.minRotationInterval.String()),
 			"AUDIT_REQUIRED":        jsii.String(strconv.FormatBool(b.set.auditRequired)),
 			"POLICIES":              jsii.String(policies), // beside the binary, where Lambda starts it
@@ -75,94 +126,16 @@ func newServer(b base, rotator awslambda.Function) awslambda.Function {
 	})
 }
 
-// newKey makes the one key of the stack: for the table, for the values sealed
-// in it and for the logs.
-//
-// One key and not three, because the holder of the values' key holds all there
-// is to protect: to disable it closes everything at once, and there is one
-// policy and one trail to read. The uses are kept apart all the same, by
-// encryption context: a caller let in for one cannot open what another sealed.
-func newKey(stack awscdk.Stack, logs logNameSet) awskms.Key {
-	return awskms.NewKey(stack, jsii.String("Key"), &awskms.KeyProps{
-		Description:       jsii.String("Strongroom: the table, the values in it and the logs"),
-		EnableKeyRotation: jsii.Bool(true),
-		RemovalPolicy:     awscdk.RemovalPolicy_RETAIN,
-		Policy:            statements(rootOwnsKey(), logsUseKey(stack, logs)),
-	})
-}
-
-// rootOwnsKey leaves the rest to the account's IAM policies, as AWS's own
-// default does. Without it the role's policy would count for nothing, and a key
-// whose policy was got wrong could never be mended.
-func rootOwnsKey() awsiam.PolicyStatement {
-	return awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
-		Sid:        jsii.String("AccountDecides"),
-		Principals: &[]awsiam.IPrincipal{awsiam.NewAccountRootPrincipal()},
-		Actions:    jsii.Strings("kms:*"),
-		Resources:  jsii.Strings("*"),
-	})
-}
-
-// logsUseKey lets CloudWatch Logs encrypt under the key, for these log groups
-// and no other. The group's ARN is the encryption context of all it does:
-// https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/encrypt-log-data-kms.html
-func logsUseKey(stack awscdk.Stack, logs logNameSet) awsiam.PolicyStatement {
-	return awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
-		Sid: jsii.String("LogsOfThisStack"),
-		Principals: &[]awsiam.IPrincipal{
-			awsiam.NewServicePrincipal(jsii.String("logs."+*stack.Region()+".amazonaws.com"), nil),
-		},
-		Actions: jsii.Strings("kms:Encrypt", "kms:Decrypt", "kms:ReEncryptFrom", "kms:ReEncryptTo",
-			"kms:GenerateDataKey", "kms:GenerateDataKeyWithoutPlaintext", "kms:DescribeKey"),
-		Resources: jsii.Strings("*"), // in a key's policy, this key
-		Conditions: conditions{"ArnEquals": conditions{
-			"kms:EncryptionContext:aws:logs:arn": jsii.Strings(
-				logs.arns(stack)...),
-		}}.all(),
-	})
-}
-
-// newTable makes the table that store.Schema describes. It has no name of its
-// own, so that a stack made again does not stumble over the table that stayed.
-func newTable(stack awscdk.Stack, key awskms.Key) awsdynamodb.Table {
-	table := awsdynamodb.NewTable(stack, jsii.String("Table"), &awsdynamodb.TableProps{
-		PartitionKey:       text("pk"),
-		SortKey:            text("sk"),
-		BillingMode:        awsdynamodb.BillingMode_PAY_PER_REQUEST,
-		Encryption:         awsdynamodb.TableEncryption_CUSTOMER_MANAGED,
-		EncryptionKey:      key,
-		DeletionProtection: jsii.Bool(true),
-		RemovalPolicy:      awscdk.RemovalPolicy_RETAIN,
-		PointInTimeRecoverySpecification: &awsdynamodb.PointInTimeRecoverySpecification{
-			PointInTimeRecoveryEnabled: jsii.Bool(true),
-		},
-	})
-	addIndex(table, "age", "secret", "created")
-	addIndex(table, "due", "shard", "due")
-	return table
-}
-
-func addIndex(table awsdynamodb.Table, name, hash, rng string) {
-	table.AddGlobalSecondaryIndex(&awsdynamodb.GlobalSecondaryIndexProps{
-		IndexName:      &name,
-		PartitionKey:   text(hash),
-		SortKey:        text(rng),
-		ProjectionType: awsdynamodb.ProjectionType_KEYS_ONLY,
-	})
-}
-
-func text(attribute string) *awsdynamodb.Attribute {
-	return &awsdynamodb.Attribute{Name: &attribute, Type: awsdynamodb.AttributeType_STRING}
-}
-
 // A base is what the functions stand on.
 type base struct {
 	stack     awscdk.Stack
 	set       settings
 	from      sources
-	key       awskms.Key
-	table     awsdynamodb.Table
+	key       awskms.IKey // of the table and the values in it
+	logsKey   awskms.IKey
+	table     awsdynamodb.ITable
 	logs      logGroups
+	alerts    alerts
 	schedules awsscheduler.CfnScheduleGroup
 }
 
@@ -182,6 +155,16 @@ type function struct {
 	environment           map[string]*string
 }
 
+// A deployed function has an alias that all callers use. An alias put back on the version
+// before takes back what an upgrade brought, at once and without a deployment.
+type deployed struct {
+	function awslambda.Function
+	live     awslambda.Alias
+}
+
+// aliasName is that of the version in use.
+const aliasName = "live"
+
 // newFunction makes a function. It is given a role, so that CDK adds no managed
 // policy, and a log group, so that Lambda makes none that is neither encrypted
 // nor ever emptied.
@@ -189,13 +172,13 @@ type function struct {
 // Lambda's log format is Text: each line is kept as the function wrote it. The format
 // JSON would add members to audit records, and leave them out above the level INFO.
 // https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-log-level.html
-func newFunction(b base, f function) awslambda.Function {
+func newFunction(b base, f function) deployed {
 	environment := joined(f.environment, map[string]*string{
 		"TABLE_NAME": b.table.TableName(),
 		"ACCOUNT_ID": b.stack.Account(),
 		"PARTITION":  b.stack.Partition(),
 	})
-	return awslambda.NewFunction(b.stack, &f.id, &awslambda.FunctionProps{
+	made := awslambda.NewFunction(b.stack, &f.id, &awslambda.FunctionProps{
 		Description:   &f.description,
 		Runtime:       awslambda.Runtime_PROVIDED_AL2023(),
 		Architecture:  awslambda.Architecture_ARM_64(),
@@ -207,7 +190,20 @@ func newFunction(b base, f function) awslambda.Function {
 		LogGroup:      f.logs,
 		LoggingFormat: awslambda.LoggingFormat_TEXT,
 		Environment:   &environment,
+
+		CurrentVersionOptions: &awslambda.VersionOptions{RemovalPolicy: keep}, // the way back
 	})
+	if b.set.tracing {
+		// Not as a property of the construct, which would give rights to the role.
+		made.Node().DefaultChild().(awslambda.CfnFunction).SetTracingConfig(
+			&awslambda.CfnFunction_TracingConfigProperty{Mode: jsii.String("Active")})
+	}
+	live := awslambda.NewAlias(b.stack, jsii.String(f.id+"Live"), &awslambda.AliasProps{
+		AliasName:   jsii.String(aliasName),
+		Description: jsii.String("The version in use"),
+		Version:     made.CurrentVersion(),
+	})
+	return deployed{made, live}
 }
 
 // retentionOf tells a function which versions to keep.

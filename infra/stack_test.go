@@ -27,14 +27,21 @@ func TestInventory(t *testing.T) {
 	}
 	same(t, "resources", got, map[string]int{
 		"AWS::ApiGateway::Account":         1,
+		"AWS::CloudWatch::Dashboard":       1,
+		"AWS::Events::Rule":                1,
+		"AWS::Lambda::Alias":               3,
+		"AWS::Lambda::Version":             3,
+		"AWS::Logs::MetricFilter":          3,
+		"AWS::SNS::Topic":                  1,
+		"AWS::SNS::TopicPolicy":            1,
 		"AWS::ApiGateway::Deployment":      1,
 		"AWS::ApiGateway::GatewayResponse": 11,
 		"AWS::ApiGateway::Method":          1,
 		"AWS::ApiGateway::RestApi":         1,
 		"AWS::ApiGateway::Stage":           1,
-		"AWS::CloudWatch::Alarm":           10,
+		"AWS::CloudWatch::Alarm":           20,
 		"AWS::DynamoDB::Table":             1,
-		"AWS::IAM::Policy":                 1,
+		"AWS::IAM::Policy":                 4,
 		"AWS::IAM::Role":                   6,
 		"AWS::KMS::Key":                    1,
 		"AWS::Lambda::EventInvokeConfig":   2,
@@ -52,9 +59,13 @@ func TestInventory(t *testing.T) {
 
 func TestWhatIsStoredOutlivesTheStack(t *testing.T) {
 	t.Parallel()
-	for _, kind := range []string{"AWS::DynamoDB::Table", "AWS::KMS::Key", "AWS::Logs::LogGroup", "AWS::Lambda::LayerVersion"} {
+	for _, kind := range []string{"AWS::DynamoDB::Table", "AWS::KMS::Key", "AWS::Logs::LogGroup", "AWS::Lambda::LayerVersion", "AWS::Lambda::Version"} {
 		for _, r := range stack(t).all(kind) {
-			same(t, r.ID+" when the stack goes", r.DeletionPolicy, "Retain")
+			want := "RetainExceptOnCreate"
+			if kind == "AWS::DynamoDB::Table" {
+				want = "Retain" // its deletion protection would fail a rollback
+			}
+			same(t, r.ID+" when the stack goes", r.DeletionPolicy, want)
 			same(t, r.ID+" when it is replaced", r.UpdateReplacePolicy, "Retain")
 		}
 	}
@@ -102,13 +113,29 @@ func TestKey(t *testing.T) {
 			group.Properties["LogGroupName"].(string))
 	}
 	statements := key.statements()
-	if len(statements) != 2 {
-		t.Fatalf("the key's policy has %d statements, want the account's and the logs'", len(statements))
+	if len(statements) != 3 {
+		t.Fatalf("the key's policy has %d statements, want the account's, the logs' and the values'", len(statements))
 	}
 	same(t, "owner", statements[0]["Principal"], object{"AWS": "arn:${AWS::Partition}:iam::${AWS::AccountId}:root"})
-	same(t, "logs", statements[1]["Principal"], object{"Service": "logs.${AWS::Region}.amazonaws.com"})
+	same(t, "logs", statements[1]["Principal"], object{"Service": "logs.${AWS::Region}.${AWS::URLSuffix}"})
 	named := statements[1]["Condition"].(object)["ArnEquals"].(object)["kms:EncryptionContext:aws:logs:arn"]
 	same(t, "log groups that may use the key", sorted(texts(named)), sorted(groups))
+	same(t, "values", statements[2], valuesStaySealed([]any{stack(t).function(t, apiName).Properties["Role"]}))
+}
+
+// valuesStaySealed is what keeps values from all but these roles.
+func valuesStaySealed(openers any) object {
+	return object{
+		"Sid": "ValuesStaySealed", "Effect": "Deny", "Principal": object{"AWS": "*"}, "Resource": "*",
+		"Action": []string{
+			"kms:Encrypt", "kms:Decrypt", "kms:ReEncryptFrom", "kms:ReEncryptTo", "kms:GenerateDataKey",
+			"kms:GenerateDataKeyWithoutPlaintext", "kms:GenerateDataKeyPair", "kms:GenerateDataKeyPairWithoutPlaintext",
+		},
+		"Condition": object{
+			"Null":         object{"kms:EncryptionContext:SecretARN": "false"},
+			"ArnNotEquals": object{"aws:PrincipalArn": openers},
+		},
+	}
 }
 
 func TestAPIFunction(t *testing.T) {
@@ -130,7 +157,7 @@ func TestAPIFunction(t *testing.T) {
 			"MIN_AGE":          "36h0m0s",
 			"VERSION_QUOTA":    "300",
 
-			"ROTATE_FUNCTION":       "${" + stack(t).function(t, rotateName).ID + ".Arn}",
+			"ROTATE_FUNCTION":       stack(t).live(t, rotateName),
 			"MIN_ROTATION_INTERVAL": "1h30m0s",
 			"POLICIES":              "policies.json",
 			"AUDIT_REQUIRED":        "false",
@@ -164,7 +191,7 @@ func TestAPIMay(t *testing.T) {
 			"Action":   "kms:Decrypt",
 			"Resource": key,
 			"Condition": object{"StringEquals": object{
-				"kms:ViaService": "dynamodb.${AWS::Region}.amazonaws.com",
+				"kms:ViaService": "dynamodb.${AWS::Region}.${AWS::URLSuffix}",
 				"kms:EncryptionContext:aws:dynamodb:tableName":    stack(t).ref(t, "AWS::DynamoDB::Table"),
 				"kms:EncryptionContext:aws:dynamodb:subscriberId": "${AWS::AccountId}",
 			}},
@@ -186,11 +213,11 @@ func TestAPIMay(t *testing.T) {
 			"Sid":      "StartRotations",
 			"Effect":   "Allow",
 			"Action":   "lambda:InvokeFunction",
-			"Resource": "${" + stack(t).function(t, rotateName).ID + ".Arn}",
+			"Resource": stack(t).live(t, rotateName),
 		},
 	}
 	same(t, "who may take the role", role.statements()[0]["Principal"], object{"Service": "lambda.amazonaws.com"})
-	same(t, "statements", role.statements()[1:], append(want, stack(t).writeLogs(t, function)...))
+	same(t, "statements", stack(t).rights(t, role), append(want, stack(t).writeLogs(t, function)...))
 }
 
 // TestFunctionsReadTheirSettings starts each function with nonsense for all that
@@ -285,7 +312,7 @@ func TestOnlySignedPosts(t *testing.T) {
 	integration := method["Integration"].(object)
 	same(t, "integration", integration["Type"], "AWS_PROXY")
 	same(t, "function", integration["Uri"], "arn:${AWS::Partition}:apigateway:${AWS::Region}:lambda:path/2015-03-31/functions/"+
-		"${"+stack(t).function(t, apiName).ID+".Arn}/invocations")
+		stack(t).live(t, apiName)+"/invocations")
 
 	permission := stack(t).one(t, "AWS::Lambda::Permission").Properties
 	same(t, "who may invoke", permission["Principal"], "apigateway.amazonaws.com")
@@ -449,6 +476,8 @@ func TestOutputs(t *testing.T) {
 		"Endpoint": "https://" + stack(t).ref(t, "AWS::ApiGateway::RestApi") + ".execute-api.${AWS::Region}.${AWS::URLSuffix}/v1",
 		"Table":    stack(t).ref(t, "AWS::DynamoDB::Table"),
 		"Key":      stack(t).arn(t, "AWS::KMS::Key"),
+		"ApiRole":  stack(t).function(t, apiName).Properties["Role"].(string),
+		"Alarms":   stack(t).ref(t, "AWS::SNS::Topic"),
 
 		"SigningLayer": "AWS::Lambda::LayerVersion", "AgentLayer": "AWS::Lambda::LayerVersion", "AgentLayerX86": "AWS::Lambda::LayerVersion",
 	})
@@ -473,7 +502,7 @@ func TestChoices(t *testing.T) {
 		same(t, alarm.ID+" is sent to", alarm.Properties["AlarmActions"], []string{topic})
 	}
 	key := chosen.arn(t, "AWS::KMS::Key")
-	for _, s := range chosen.of(t, chosen.function(t, apiName).Properties["Role"]).statements() {
+	for _, s := range chosen.rights(t, chosen.of(t, chosen.function(t, apiName).Properties["Role"])) {
 		switch s["Sid"] {
 		case "SealValues":
 			same(t, "keys to seal under", s["Resource"], []string{key, other})
@@ -481,7 +510,7 @@ func TestChoices(t *testing.T) {
 			same(t, "keys of the table", s["Resource"], key)
 		}
 	}
-	same(t, "rotation functions without the tag", chosen.of(t, chosen.function(t, rotateName).Properties["Role"]).statements()[2], object{
+	same(t, "rotation functions without the tag", chosen.rights(t, chosen.of(t, chosen.function(t, rotateName).Properties["Role"]))[1], object{
 		"Sid":      "CallListed",
 		"Effect":   "Allow",
 		"Action":   "lambda:InvokeFunction",
@@ -513,9 +542,9 @@ func TestFunctionURL(t *testing.T) {
 	}
 	url := chosen.one(t, "AWS::Lambda::Url")
 	server := chosen.function(t, apiName)
-	same(t, "function URL", url.Properties, object{"AuthType": "AWS_IAM", "InvokeMode": "BUFFERED", "TargetFunctionArn": "${" + server.ID + ".Arn}"})
+	same(t, "function URL", url.Properties, object{"AuthType": "AWS_IAM", "InvokeMode": "BUFFERED", "TargetFunctionArn": "${" + server.ID + ".Arn}", "Qualifier": "live"})
 	same(t, "endpoint", chosen.Outputs["Endpoint"].Value, "${"+url.ID+".FunctionUrl}")
-	same(t, "function", chosen.Outputs["Function"].Value, "${"+server.ID+".Arn}")
+	same(t, "function", chosen.Outputs["Function"].Value, chosen.live(t, apiName))
 	if !strings.Contains(chosen.Outputs["Function"].Description, "lambda:InvokedViaFunctionUrl") {
 		t.Errorf("got %q, want what callers need", chosen.Outputs["Function"].Description)
 	}
@@ -578,40 +607,48 @@ func TestAssetIsWhatIsBuiltAlone(t *testing.T) {
 	}
 }
 
-// TestPolicies are checked where they are deployed from, and those of this
-// repository are right.
+// TestPolicies are checked before they are deployed. The file of this repository is
+// right, and allows everything: that has to be asked for.
 func TestPolicies(t *testing.T) {
 	t.Parallel()
-	from := sources{bin: t.TempDir()}
-	if err := writeAssets(from.bin); err != nil {
-		t.Fatal(err)
-	}
-	file := filepath.Join(from.bin, apiName, policies)
 	text, err := os.ReadFile(filepath.Join("..", policies))
 	if err != nil {
 		t.Fatal(err)
 	}
+	file := filepath.Join(t.TempDir(), "mine.json")
+	from := sources{bin: t.TempDir()}
+	everyone := settings{policies: file, allowEveryone: true}
 	write(t, file, string(text))
-	if err := checkSources(from); err != nil {
+	if err := deployPolicies(everyone, from); err != nil {
 		t.Errorf("the repository's policies: %v", err)
 	}
-	for wrong, words := range map[string][]string{
-		"":   nil,
-		"{}": {"list"},
-		strings.Replace(string(text), `"Allow"`, `"Perhaps"`, 1):  {"document 1", "statement", "Effect"},
-		strings.Replace(string(text), `"Action"`, `"Actions"`, 1): {"document 1", "statement", "Actions"},
-	} {
-		write(t, file, wrong)
-		err := checkSources(from)
+	if got, err := os.ReadFile(filepath.Join(from.bin, apiName, policies)); err != nil || string(got) != string(text) {
+		t.Errorf("got %q, %v beside the function, want the file", got, err)
+	}
+	refuse := func(set settings, content string, words ...string) {
+		write(t, file, content)
+		err := deployPolicies(set, from)
 		if err == nil {
-			t.Errorf("%q was taken", wrong)
-			continue
+			t.Errorf("%q was taken", content)
+			return
 		}
 		for _, word := range append(words, file) {
 			if !strings.Contains(err.Error(), word) {
-				t.Errorf("%q: %v does not name %s", wrong, err, word)
+				t.Errorf("%q: %v does not name %s", content, err, word)
 			}
 		}
+	}
+	refuse(settings{policies: file}, string(text), "WhoeverMayInvokeTheAPI", "allowEveryone")
+	refuse(everyone, "")
+	refuse(everyone, "{}", "list")
+	refuse(everyone, strings.Replace(string(text), `"Allow"`, `"Perhaps"`, 1), "document 1", "statement", "Effect")
+	refuse(everyone, strings.Replace(string(text), `"Action"`, `"Actions"`, 1), "document 1", "statement", "Actions")
+	if err := deployPolicies(settings{policies: filepath.Join(from.bin, "none.json")}, from); err == nil || !strings.Contains(err.Error(), "none.json") {
+		t.Errorf("got %v for a file that is not there", err)
+	}
+	write(t, file, strings.Replace(string(text), `"Principal": "*"`, `"Principal": {"AWS": "123456789012"}`, 1))
+	if err := deployPolicies(settings{policies: file}, from); err != nil {
+		t.Errorf("policies for one account: %v", err)
 	}
 }
 

@@ -25,6 +25,8 @@ type template struct {
 	Resources map[string]resource
 	Outputs   map[string]struct{ Value, Description string }
 
+	raw       any                 // as it was written
+	manifest  object              // what the CDK's command is told about the stack
 	functions map[string]resource // by the folder of their code
 	layers    map[string][]string // by the output that names it: its files, as they are in /opt
 }
@@ -38,7 +40,36 @@ type resource struct {
 
 // plain are settings that are nobody's defaults, to see that they arrive.
 var plain = object{
-	"stackName":          "Vault",
+	"stackName":              "Vault",
+	"account":                "",
+	"region":                 "",
+	"tags":                   object{},
+	"permissionsBoundaryArn": "",
+	"terminationProtection":  true,
+	"policies":               "policies.json",
+	"allowEveryone":          false,
+	"breakGlassRoleArn":      "",
+	"tracing":                false,
+
+	"endpointType":        "regional",
+	"vpcEndpointIds":      []any{},
+	"endpointAccess":      "strict",
+	"callerAccounts":      []any{},
+	"callerOrganizations": []any{},
+	"callerIpRanges":      []any{},
+	"domainName":          "",
+	"certificateArn":      "",
+	"truststoreUri":       "",
+	"webAcl":              "none",
+
+	"tableName":           "",
+	"keyArn":              "",
+	"backupRetentionDays": 0,
+	"backupVaultLock":     "none",
+	"slowMilliseconds":    1500,
+	"concurrencyAlarm":    70,
+	"dashboard":           true,
+
 	"logRetentionDays":   30,
 	"frontDoor":          "rest",
 	"throttleRate":       7,
@@ -107,7 +138,8 @@ func synthesize(set object) (made template, err error) {
 	}
 	out := filepath.Join(folder, "out")
 	app := awscdk.NewApp(&awscdk.AppProps{Context: &context, Outdir: &out})
-	chosen, err := readSettings(contextOf(app))
+	lookup, names := contextOf(app)
+	chosen, err := readSettings(lookup, names, place{})
 	if err != nil {
 		return made, err
 	}
@@ -116,7 +148,7 @@ func synthesize(set object) (made template, err error) {
 	if made, err = readTemplate(filepath.Join(out, chosen.stackName+".template.json")); err != nil {
 		return made, err
 	}
-	return made, made.readAssets(out)
+	return made, errors.Join(made.readAssets(out), made.readManifest(out, chosen.stackName))
 }
 
 // writeAssets stands for make build: each file holds the name of its folder.
@@ -139,7 +171,7 @@ func readTemplate(file string) (made template, err error) {
 		return made, err
 	}
 	var all any
-	if err := json.Unmarshal(raw, &all); err != nil {
+	if err := errors.Join(json.Unmarshal(raw, &all), json.Unmarshal(raw, &made.raw)); err != nil {
 		return made, err
 	}
 	if raw, err = json.Marshal(written(all)); err != nil {
@@ -153,6 +185,19 @@ func readTemplate(file string) (made template, err error) {
 		made.Resources[id] = r
 	}
 	return made, nil
+}
+
+func (m *template) readManifest(out, stackName string) error {
+	text, err := os.ReadFile(filepath.Join(out, "manifest.json"))
+	if err != nil {
+		return err
+	}
+	var manifest struct {
+		Artifacts map[string]struct{ Properties object }
+	}
+	err = json.Unmarshal(text, &manifest)
+	m.manifest = manifest.Artifacts[stackName].Properties
+	return err
 }
 
 // readAssets finds out which function is made of which code, that of functions/api
@@ -305,6 +350,27 @@ func (m template) logsOf(t *testing.T, function resource) resource {
 	logs := m.of(t, config["LogGroup"])
 	same(t, "log group of "+function.ID, logs.Type, "AWS::Logs::LogGroup")
 	return logs
+}
+
+// rights are what a role may do.
+func (m template) rights(t *testing.T, role resource) []object {
+	t.Helper()
+	var all []object
+	for _, policy := range m.all("AWS::IAM::Policy") {
+		if slices.Contains(texts(policy.Properties["Roles"]), "${"+role.ID+"}") && !strings.HasPrefix(policy.ID, "RotateKeepsOff") {
+			all = append(all, policy.statements()...)
+		}
+	}
+	if all == nil {
+		t.Fatalf("%s may do nothing", role.ID)
+	}
+	return all
+}
+
+// live is what callers of a function use: its alias, on a version that stays.
+func (m template) live(t *testing.T, name string) string {
+	t.Helper()
+	return "${" + m.with(t, "AWS::Lambda::Alias", "FunctionName", "${"+m.function(t, name).ID+"}").ID + "}"
 }
 
 // statements are those of all policies of a resource, wherever they stand; of a

@@ -29,6 +29,23 @@ var Public = secret.Errorf(secret.PublicPolicy, "You can't attach a resource-bas
 // narrow ones may be all there are.
 func (p *Policy) Broad() []Finding {
 	var all []Finding
+	p.broad(func(i int, to string) {
+		all = append(all, Finding{broadAccess, fmt.Sprintf(
+			"This resource policy grants broad access to your secret. Statement %d allows %s, without a condition that limits it to known principals or networks.", i+1, to)})
+	})
+	return all
+}
+
+// Broad names the statements that allow everybody whom the front door lets in, without a
+// condition that limits them to known principals or networks.
+func (s *Set) Broad() []string {
+	var names []string
+	(&Policy{s.statements}).broad(func(i int, _ string) { names = append(names, s.statements[i].name) })
+	return names
+}
+
+// broad yields the index of each broad statement, and whom it allows.
+func (p *Policy) broad(yield func(i int, to string)) {
 	strangers := p.strangers()
 	for i := range p.statements {
 		s := &p.statements[i]
@@ -37,13 +54,11 @@ func (p *Policy) Broad() []Finding {
 		}
 		for _, one := range strangers {
 			if p.allows(s, one) {
-				all = append(all, Finding{broadAccess, fmt.Sprintf(
-					"This resource policy grants broad access to your secret. Statement %d allows %s, without a condition that limits it to known principals or networks.", i+1, s.principals.describe(one))})
+				yield(i, s.principals.describe(one))
 				break
 			}
 		}
 	}
-	return all
 }
 
 // strangers are a principal that the policy does not name, which stands for all of

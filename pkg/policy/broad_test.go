@@ -262,3 +262,21 @@ func broad(t *testing.T, text string) []Finding {
 	}
 	return p.Broad()
 }
+
+// TestBroadSet finds what a deployment should not have without being told to.
+func TestBroadSet(t *testing.T) {
+	t.Parallel()
+	for statement, want := range map[string][]string{
+		`"Principal": "*"`:                     {`policies.json: document 1, statement 1`},
+		`"Principal": {"AWS": "123456789012"}`: nil,
+		`"Principal": "*", "Condition": {"StringEquals": {"aws:PrincipalOrgID": "o-a1b2c3d4e5"}}`: nil,
+	} {
+		set, err := ParseSet("policies.json", []byte("["+stmt(rest, statement)+"]"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := set.Broad(); !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: got %q, want %q", statement, got, want)
+		}
+	}
+}

@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/strongroom/strongroom/pkg/spelling"
 )
 
 // A condition is one key of a Condition element.
@@ -127,7 +129,7 @@ func similarOperator(s string) string {
 	if _, name, ok := strings.Cut(s, ":"); ok {
 		s = name
 	}
-	return didYouMean(strings.TrimSuffix(s, "IfExists"), slices.Sorted(maps.Keys(operatorTypes)))
+	return spelling.DidYouMean(strings.TrimSuffix(s, "IfExists"), slices.Sorted(maps.Keys(operatorTypes)))
 }
 
 func (o operator) String() string {

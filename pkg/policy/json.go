@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/strongroom/strongroom/pkg/spelling"
 )
 
 // maxDepth is more than any policy needs: the value in the list of a condition is
@@ -113,7 +115,7 @@ func elements(v any, known ...string) (map[string]any, error) {
 	m := make(map[string]any, len(o))
 	for _, e := range o {
 		if !slices.Contains(known, e.name) {
-			return nil, malformed("unknown element %.40q%s", e.name, didYouMean(e.name, known))
+			return nil, malformed("unknown element %.40q%s", e.name, spelling.DidYouMean(e.name, known))
 		}
 		m[e.name] = e.value
 	}

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/strongroom/strongroom/pkg/spelling"
 )
 
 // Keys are the condition keys that an operation provides: their values under
@@ -96,7 +98,7 @@ func similarKey(name string) string {
 	if _, tag, ok := strings.Cut(name, "/"); ok {
 		known = slices.Concat([]string{"aws:ResourceTag/" + tag, "aws:RequestTag/" + tag, "secretsmanager:ResourceTag/" + tag}, known)
 	}
-	return didYouMean(name, known)
+	return spelling.DidYouMean(name, known)
 }
 
 // findKey finds a key by its name in any case. Unknown keys are rejected: without

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/strongroom/strongroom/pkg/spelling"
 )
 
 // A name that means nothing is refused in a policies file, with the nearest that does.
@@ -62,8 +64,8 @@ func TestValidateActions(t *testing.T) {
 func TestNames(t *testing.T) {
 	t.Parallel()
 	for _, name := range keyNames {
-		if _, err := findKey(name); err != nil || nearest(name, keyNames) != name {
-			t.Errorf("%s: %v, nearest %s", name, err, nearest(name, keyNames))
+		if _, err := findKey(name); err != nil || spelling.Nearest(name, keyNames) != name {
+			t.Errorf("%s: %v, nearest %s", name, err, spelling.Nearest(name, keyNames))
 		}
 	}
 	for name := range keyTypes {
@@ -72,7 +74,7 @@ func TestNames(t *testing.T) {
 		}
 	}
 	for _, name := range actionNames {
-		if got := nearest(name, actionNames); got != name {
+		if got := spelling.Nearest(name, actionNames); got != name {
 			t.Errorf("%s is nearest to %s", name, got)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/strongroom/strongroom/pkg/secret"
+	"github.com/strongroom/strongroom/pkg/spelling"
 )
 
 // The versions of the language. Variables came with the second. Under the first,
@@ -176,7 +177,7 @@ func (p *parser) statement(v any) (s statement, err error) {
 		return s, err
 	}
 	if a := s.actions.unknownActions(); p.known && len(a) > 0 {
-		return s, malformed("there is no action %.80q%s", a[0], didYouMean(a[0], actionNames))
+		return s, malformed("there is no action %.80q%s", a[0], spelling.DidYouMean(a[0], actionNames))
 	}
 	if s.resources, err = p.patterns(el, "Resource", isResource, p.resource); err != nil {
 		return s, err
@@ -230,7 +231,7 @@ func (p *parser) patterns(el map[string]any, name string, valid func(string) boo
 		// call them an error in a resource policy and S3 rejects them; that
 		// Secrets Manager does is a guess.
 		if !valid(s) {
-			return all, malformed("%s %.80q is none of a secret%s", name, s, didYouMean(s, actionNames))
+			return all, malformed("%s %.80q is none of a secret%s", name, s, spelling.DidYouMean(s, actionNames))
 		}
 		one, err := parse(s)
 		switch {

@@ -1,6 +1,10 @@
 package policy
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/strongroom/strongroom/pkg/spelling"
+)
 
 // A Finding is a result of ValidateResourcePolicy, with AWS's member names.
 type Finding struct {
@@ -31,7 +35,7 @@ func Validate(text string) ([]Finding, error) {
 		}
 		for _, action := range p.statements[i].actions.unknownActions() {
 			message := "The action " + action + " does not exist."
-			if name := nearest(action, actionNames); name != "" {
+			if name := spelling.Nearest(action, actionNames); name != "" {
 				message += " Did you mean " + name + "?"
 			}
 			findings = append(findings, Finding{invalidAction, message})

@@ -1,21 +1,22 @@
-package policy
+// Package spelling suggests what a misspelt name was meant to be.
+package spelling
 
 import "strings"
 
-// didYouMean suggests, for the end of an error, the known name that is nearest to a
+// DidYouMean suggests, for the end of an error, the known name that is nearest to a
 // misspelt one. It is empty if none is near. The case of names is ignored, and a star in
 // the misspelt one stands for any text.
-func didYouMean(misspelt string, known []string) string {
-	if name := nearest(misspelt, known); name != "" {
+func DidYouMean(misspelt string, known []string) string {
+	if name := Nearest(misspelt, known); name != "" {
 		return "; did you mean " + name + "?"
 	}
 	return ""
 }
 
-// nearest is the known name that takes the fewest changes to make, or empty if that
+// Nearest is the known name that takes the fewest changes to make, or empty if that
 // is more than every other character. A missing end counts as two changes, however long
 // it is: GetSecret is GetSecretValue rather than CreateSecret.
-func nearest(misspelt string, known []string) string {
+func Nearest(misspelt string, known []string) string {
 	misspelt = strings.ToLower(misspelt)
 	best, fewest := "", len(misspelt)/2+1
 	for _, name := range known {
