@@ -52,10 +52,6 @@ verify: ## say what is wrong in the local data, while nothing else uses it; ARGS
 	@$(LOCAL)
 	@exec bin/local --verify $(ARGS)
 
-# Who may do what, apart from the policies on secrets: deployed with functions/api,
-# which may read only what everybody may.
-POLICIES := policies.json
-
 .PHONY: audit
 audit: ## show the last calls of the local server: who did what, and what came of it
 	@$(LOCAL)
@@ -66,7 +62,6 @@ build: ## build the functions for Lambda into bin/
 	$(LAMBDA) -o bin/api/bootstrap ./functions/api
 	$(LAMBDA) -o bin/prune/bootstrap ./functions/prune
 	$(LAMBDA) -o bin/rotate/bootstrap ./functions/rotate
-	install -m 644 $(POLICIES) bin/api/policies.json
 	$(LAMBDA) -o bin/agent-layer/arm64/extensions/strongroom-agent ./functions/agent
 	$(subst GOARCH=arm64,GOARCH=amd64,$(LAMBDA)) -o bin/agent-layer/x86_64/extensions/strongroom-agent ./functions/agent
 
@@ -209,15 +204,24 @@ vulnerabilities: ## look for known vulnerabilities with govulncheck; VULNDB=file
 	@GOBIN=$(CURDIR)/.local/tools go install golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK_VERSION)
 	@supply/vulnerabilities.sh .local/tools/govulncheck
 
-.PHONY: synth diff deploy
-synth: build node_modules ## write the CloudFormation template to cdk.out
-	npx cdk synth --quiet
+# The CDK's command, without what it says of the age of Node.js and of its own news.
+CDK := JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION=18,20,22,24 npx cdk --no-notices
+
+.PHONY: bootstrap synth diff deploy
+bootstrap: build node_modules ## prepare the account and the Region of your credentials for the CDK, once
+	@$(CDK) bootstrap -c allowEveryone=true $(ARGS)
+
+synth: build node_modules ## write the CloudFormation template to cdk.out; ARGS="-c policies=mine.json" sets something
+	@$(CDK) synth --quiet $(ARGS)
 
 diff: build node_modules ## show what a deployment would change
-	npx cdk diff
+	@$(CDK) diff $(ARGS)
 
-deploy: build node_modules ## deploy to the AWS account of your credentials
-	npx cdk deploy
+# Without a terminal there is nobody to ask.
+deploy: build node_modules ## deploy to the AWS account of your credentials, and show what to paste next
+	@approval=broadening; test -t 0 || approval=never; \
+	$(CDK) deploy --require-approval $$approval --outputs-file cdk.out/outputs.json $(ARGS)
+	@go run ./infra/paste cdk.out/outputs.json
 
 .PHONY: fmt
 fmt: ## format the code

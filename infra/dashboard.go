@@ -138,7 +138,7 @@ const (
 // cost is what calls cost in an hour, at list prices. KMS is not in it: nothing counts the
 // calls of one key.
 func (d *dashboard) cost(f front, server deployed) widget {
-	hidden := func(id, statistic string) widget { return widget{"id": id, "stat": statistic, "visible": false} }
+	hidden := func(id string) widget { return widget{"id": id, "stat": "Sum", "visible": false} }
 	function, table := *server.function.FunctionName(), *d.b.table.TableName()
 	terms := []string{
 		fmt.Sprintf("FILL(invocations,0)*%g", lambdaCall),
@@ -146,14 +146,14 @@ func (d *dashboard) cost(f front, server deployed) widget {
 		fmt.Sprintf("FILL(reads,0)*%g", readUnit), fmt.Sprintf("FILL(writes,0)*%g", writeUnit),
 	}
 	all := [][]any{
-		d.of("AWS/Lambda", "Invocations", "FunctionName", function, hidden("invocations", "Sum")),
-		d.of("AWS/Lambda", "Duration", "FunctionName", function, hidden("duration", "Sum")),
-		d.of("AWS/DynamoDB", "ConsumedReadCapacityUnits", "TableName", table, hidden("reads", "Sum")),
-		d.of("AWS/DynamoDB", "ConsumedWriteCapacityUnits", "TableName", table, hidden("writes", "Sum")),
+		d.of("AWS/Lambda", "Invocations", "FunctionName", function, hidden("invocations")),
+		d.of("AWS/Lambda", "Duration", "FunctionName", function, hidden("duration")),
+		d.of("AWS/DynamoDB", "ConsumedReadCapacityUnits", "TableName", table, hidden("reads")),
+		d.of("AWS/DynamoDB", "ConsumedWriteCapacityUnits", "TableName", table, hidden("writes")),
 	}
 	if f.api != nil {
 		terms = append(terms, fmt.Sprintf("FILL(calls,0)*%g", restCall))
-		all = append(all, d.calls(f, server, "Count", "", hidden("calls", "Sum")))
+		all = append(all, d.calls(f, server, "Count", "", hidden("calls")))
 	}
 	w := d.graph("Dollars per hour, without KMS and logs, at list prices of us-east-1", "Sum",
 		append([][]any{d.of(widget{"expression": strings.Join(terms, "+"), "label": "dollars"})}, all...)...)

@@ -277,9 +277,11 @@ func (r *reader) yes(name string) bool {
 }
 
 // list is a list of at most so many texts.
-func (r *reader) list(name string, most int) []string {
+func (r *reader) list(name string, most int) []string { return r.listOf(name, r.value(name), most) }
+
+func (r *reader) listOf(name string, v any, most int) []string {
 	var all []string
-	switch v := r.value(name).(type) {
+	switch v := v.(type) {
 	case string:
 		all = strings.FieldsFunc(v, func(c rune) bool { return c == ',' })
 	case []any:
@@ -293,21 +295,21 @@ func (r *reader) list(name string, most int) []string {
 	return all
 }
 
-// pairs are names with values.
+// pairs are at most so many names with values.
 func (r *reader) pairs(name string, most int) map[string]string {
+	v := r.value(name)
 	all := map[string]string{}
-	if v, ok := r.lookup(name).(map[string]any); ok {
-		r.read = append(r.read, name)
-		for key, value := range v {
+	if object, ok := v.(map[string]any); ok {
+		for key, value := range object {
 			all[key] = fmt.Sprint(value)
 		}
-	} else {
-		for _, one := range r.list(name, most) {
-			key, value, ok := strings.Cut(one, "=")
-			r.check(ok, "%s must be an object, or text such as team=blue,stage=live", name)
-			all[key] = value
-		}
+		r.check(len(all) <= most, "%s has %d entries, and at most %d fit", name, len(all), most)
+		return all
 	}
-	r.check(len(all) <= most, "%s has %d entries, and at most %d fit", name, len(all), most)
+	for _, one := range r.listOf(name, v, most) {
+		key, value, ok := strings.Cut(one, "=")
+		r.check(ok, "%s must be an object, or text such as team=blue,stage=live", name)
+		all[key] = value
+	}
 	return all
 }

@@ -296,6 +296,6 @@ func readAt(set object, current place) (settings, error) {
 func TestSettingsInDocs(t *testing.T) {
 	t.Parallel()
 	var known []string
-	_, _ = readSettings(func(name string) any { known = append(known, name); return "" })
+	_, _ = readSettings(func(name string) any { known = append(known, name); return "" }, nil, place{})
 	documented.Same(t, "../docs/settings.md", "## The stack", known)
 }

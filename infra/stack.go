@@ -23,7 +23,7 @@ const keep = awscdk.RemovalPolicy_RETAIN_ON_UPDATE_OR_DELETE
 //
 // What may be chosen is in cdk.json, or given with -c for one run: see
 // [settings]. What may be called, and by whom, is in [permit] and [newKeys].
-func newStack(app awscdk.App, set settings, from sources) awscdk.Stack {
+func newStack(app awscdk.App, set settings, from sources) {
 	stack := awscdk.NewStack(app, &set.stackName, stackProps(set))
 	// The front door comes first because the log groups bear its name, and the log
 	// groups' names before the key because its policy names them.
@@ -62,7 +62,6 @@ func newStack(app awscdk.App, set settings, from sources) awscdk.Stack {
 	output(stack, "Alarms", b.alerts.arn, "The SNS topic that alarms and what happens to the key are sent to; subscribe to it")
 	output(stack, "SigningLayer", layer.LayerVersionArn(),
 		"A layer for rotation functions in Python; they need AWS_DATA_PATH="+signingPath+" and SECRETS_MANAGER_ENDPOINT, which is the Endpoint")
-	return stack
 }
 
 // stackProps are those of the stack as a whole.

@@ -31,8 +31,8 @@ const (
 
 // What the stack has, whether it is used or not: TestCostPage in infra compares.
 const (
-	alarmCount     = 10
-	dashboardCount = 0
+	alarmCount     = 20
+	dashboardCount = 1
 )
 
 // A door is what stands before functions/api.
