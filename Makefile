@@ -223,6 +223,12 @@ deploy: build node_modules ## deploy to the AWS account of your credentials, and
 	$(CDK) deploy --require-approval $$approval --outputs-file cdk.out/outputs.json $(ARGS)
 	@go run ./infra/paste cdk.out/outputs.json
 
+# ENDPOINT is the output of that name. More is proven with what a deployment has: a rotation
+# function and the log group of functions/api, by ARGS="--rotation-function … --log-group …".
+.PHONY: smoke
+smoke: ## prove a deployment with your credentials: make smoke ENDPOINT=https://
+	@go run ./infra/smoke --endpoint "$(ENDPOINT)" $(ARGS)
+
 .PHONY: fmt
 fmt: ## format the code
 	go run mvdan.cc/gofumpt@$(GOFUMPT_VERSION) -w bench functions infra pkg supply
