@@ -35,6 +35,8 @@ func newFlags(set *settings) (flags *flag.FlagSet, memory *bool) {
 	flags.BoolVar(&set.pruneOnce, "prune", false, "remove once what need not be kept any more, and end")
 	flags.BoolVar(&set.verifyOnce, "verify", false, "compare once what is stored, say what is wrong, and end")
 	flags.BoolVar(&set.repair, "repair", false, "with --verify: repair what can be repaired without a guess")
+	flags.StringVar(&set.export, "export", "", "`file` to write all items of the table to, as DynamoDB exports them; end then")
+	flags.StringVar(&set.load, "import", "", "`file` of such items to load into a data folder without a table; end then")
 	flags.StringVar(&set.audit, "audit", "", "`file` of the audit records; without it .local/audit.jsonl, or audit.jsonl in the --data folder, or none with --memory")
 	flags.Var(&parsed[int]{&set.show.Last, strconv.Atoi, "a number of records such as 20"}, "show-audit", "show the last `records` of the audit and end")
 	flags.StringVar(&set.show.Secret, "secret", "", "with --show-audit: only records of the secret with this `name` or ARN")

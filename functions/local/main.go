@@ -72,6 +72,10 @@ func run(args []string, getenv func(string) string, out io.Writer, log *slog.Log
 		return pruneOnce(ctx, set, out, log)
 	case set.verifyOnce:
 		return verifyOnce(ctx, set, out, log)
+	case set.export != "":
+		return exportOnce(ctx, set, out, log)
+	case set.load != "":
+		return importOnce(ctx, set, out, log)
 	}
 	if err := serve(ctx, stop, set, out, log); err != nil {
 		return err

@@ -81,6 +81,12 @@ func start(t *testing.T, args ...string) running {
 // startWith adds variables to the environment.
 func startWith(t *testing.T, env []string, args ...string) running {
 	t.Helper()
+	return startProgram(t, program, env, args...)
+}
+
+// startProgram starts another build of the command.
+func startProgram(t *testing.T, program string, env []string, args ...string) running {
+	t.Helper()
 	r := running{Cmd: exec.Command(program, append([]string{"--addr", "127.0.0.1:0"}, args...)...), errors: new(output)}
 	r.Env = append(os.Environ(), env...)
 	r.Stderr = r.errors

@@ -44,7 +44,9 @@ type settings struct {
 	parent      int     // process to end with, 0 for none
 	pruneOnce   bool
 	verifyOnce  bool
-	repair      bool // what is found and repairable
+	repair      bool   // what is found and repairable
+	export      string // file to write all items to, and end
+	load        string // file to read all items from, and end
 	version     bool
 	show        auditfile.Filter // which records to show, and end
 	engines     local.Options
@@ -150,6 +152,8 @@ func (s settings) isLoopback() bool {
 // them.
 var alone = map[string][]string{
 	"show-audit": {"audit", "data", "memory", "secret", "caller", "day"},
+	"export":     {"data", "region", "account"},
+	"import":     {"data", "region", "account"},
 	"prune":      {"audit", "data", "max-versions", "min-age", "region", "account"},
 	"verify":     {"data", "max-versions", "min-age", "region", "account", "repair"},
 }
