@@ -114,10 +114,16 @@ func (h *house) wantNoLeak(t testing.TB) {
 	}
 }
 
-// rotator is one of another process than the room's.
+// rotator is one of another process than the room's. Its transactions must have no
+// condition check, which the role of functions/rotate does not allow: see infra.
 func (h *house) rotator(t testing.TB) (*rotate.Rotator, *localtest.Wire) {
 	t.Helper()
 	other := h.Another(t)
+	t.Cleanup(func() {
+		if n := other.Wire.Checks(); n > 0 {
+			t.Errorf("a rotator sent %d condition checks: the role of functions/rotate lacks dynamodb:ConditionCheckItem", n)
+		}
+	})
 	return &rotate.Rotator{
 		Store: other.Store, Lambda: h.lambda.client(), StepTimeout: patient, RetryDelay: delay, Parallel: 20,
 		Now: h.clock.Now, Log: slog.New(slog.NewJSONHandler(h, nil)), OnEvent: h.record,

@@ -150,6 +150,11 @@ func (l line) BatchWriteItem(ctx context.Context, in *dynamodb.BatchWriteItemInp
 
 // TransactWriteItems runs a transaction.
 func (l line) TransactWriteItems(ctx context.Context, in *dynamodb.TransactWriteItemsInput, _ ...func(*dynamodb.Options)) (*dynamodb.TransactWriteItemsOutput, error) {
+	for _, write := range in.TransactItems {
+		if write.ConditionCheck != nil {
+			l.wire.checked()
+		}
+	}
 	out, counted, err := call(ctx, l.wire, "TransactWriteItems", in, l.db.TransactWriteItems, l.client.TransactWriteItems)
 	if err != nil {
 		return nil, err

@@ -23,6 +23,7 @@ type Wire struct {
 	writes float64
 	faults map[string][]Fault
 	cloud  Cloud
+	checks int
 }
 
 // A Cloud is what a DynamoDB in the cloud may do and a local one does not.
@@ -110,6 +111,20 @@ func (w *Wire) Took() (calls string, reads, writes float64) {
 	calls, reads, writes = strings.Join(w.calls, " "), w.reads, w.writes
 	w.calls, w.reads, w.writes = nil, 0, 0
 	return calls, reads, writes
+}
+
+// Checks is how many condition checks transactions had in them up to now. IAM asks for a
+// right of its own for them, whatever else a transaction does.
+func (w *Wire) Checks() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.checks
+}
+
+func (w *Wire) checked() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.checks++
 }
 
 func (w *Wire) client(to http.RoundTripper) *http.Client {
