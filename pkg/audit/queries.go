@@ -48,10 +48,10 @@ var Queries = []Query{
 	},
 	{
 		"Changes of a secret",
-		OnlyRecords + "\n| " + `fields @timestamp, eventName, errorCode, errorMessage, sourceIPAddress, ` + caller + `, ` + aSecret + "\n" +
+		OnlyRecords + "\n| " + `fields @timestamp, eventName, errorCode, errorMessage, additionalEventData.outcome as outcome, sourceIPAddress, ` + caller + `, ` + aSecret + "\n" +
 			onlyOne +
 			`| filter eventName not like /^(Get|BatchGet|Describe|List|Validate)/
-| display @timestamp, eventName, caller, secret, errorCode, errorMessage, sourceIPAddress
+| display @timestamp, eventName, caller, secret, errorCode, outcome, errorMessage, sourceIPAddress
 | sort @timestamp desc
 | limit 1000`,
 	},

@@ -24,6 +24,7 @@ func TestQueriesAskForWhatThereIs(t *testing.T) {
 	}
 	full := aCall()
 	full.ErrorCode, full.ErrorMessage = "x", "x"
+	full.AdditionalEventData[Outcome] = OutcomeUnknown
 	full.UserIdentity.InvokedBy, full.RequestParameters["name"] = "x", "x"
 	for _, r := range []Record{full, anEvent()} {
 		line, err := r.line()
@@ -51,6 +52,9 @@ func TestQueriesAskForWhatThereIs(t *testing.T) {
 			if !known[w] && !given[w] {
 				t.Errorf("%s: there is no %s in a record", q.Name, w)
 			}
+		}
+		if _, shown, _ := strings.Cut(text, "display "); strings.Contains(shown, "errorCode") && !strings.Contains(shown, "outcome") {
+			t.Errorf("%s: an error is shown without its outcome, which may be unknown", q.Name)
 		}
 		if strings.Count(text, "(") != strings.Count(text, ")") {
 			t.Errorf("%s: brackets do not match", q.Name)
