@@ -13,10 +13,6 @@ import (
 // anonymous is the user who gives no name.
 const anonymous = "anonymous"
 
-// maxUserAgent is how much of the header is kept, as in CloudTrail's records.
-// https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-record-contents.html
-const maxUserAgent = 1 << 10
-
 // userName is what the name of an IAM user may be, without a path.
 var userName = regexp.MustCompile(`^[\w+=,.@-]{1,64}$`)
 
@@ -43,17 +39,13 @@ func callerIn(account string, r *http.Request) policy.Caller {
 }
 
 func newCaller(r *http.Request, account, user, accessKey string) policy.Caller {
-	agent := r.UserAgent()
-	if len(agent) > maxUserAgent {
-		agent = strings.ToValidUTF8(agent[:maxUserAgent], "")
-	}
 	return policy.Caller{
 		ARN:       "arn:aws:iam::" + account + ":user/" + user,
 		Account:   account,
 		UserID:    user,
 		AccessKey: accessKey,
 		SourceIP:  sourceIP(r.RemoteAddr),
-		UserAgent: agent,
+		UserAgent: r.UserAgent(), // records hold the beginning
 		Secure:    fromLoopback(r.RemoteAddr),
 	}
 }
