@@ -9,42 +9,71 @@ import (
 	"github.com/strongroom/strongroom/pkg/secret"
 )
 
-// cacheBytes is how much memory the remembered versions of a process may take. A
-// version has up to 65,536 bytes of value and about half a kilobyte beside it.
-const cacheBytes = 16 << 20
+// versionBytes and headBytes are how much memory the remembered versions and secrets of a
+// process may take. A version has up to 65,536 bytes of value. A secret has a few hundred
+// bytes, and one with the longest tags 80,000.
+const (
+	versionBytes = 16 << 20
+	headBytes    = 8 << 20
+)
 
-// A cache remembers the sealed versions used last, up to a number of bytes.
-type cache struct {
+// A cache remembers what was used last, up to a number of bytes.
+type cache[V any] struct {
 	mu    sync.Mutex
-	lru   *simplelru.LRU[string, secret.Version]
+	lru   *simplelru.LRU[string, V]
+	cost  func(name string, v V) int // about what it takes to remember it
 	bytes int
 	most  int
 }
 
-func newCache(most int) *cache {
-	c := &cache{most: most}
-	forget := func(name string, v secret.Version) { c.bytes -= cost(name, v) }
+func newCache[V any](most int, cost func(name string, v V) int) *cache[V] {
+	c := &cache[V]{cost: cost, most: most}
+	forget := func(name string, v V) { c.bytes -= cost(name, v) }
 	c.lru, _ = simplelru.NewLRU(math.MaxInt, forget) // fails only for sizes below 1
 	return c
 }
 
-// cost is about what it takes to remember a version.
-func cost(name string, v secret.Version) int {
+func versionCost(name string, v secret.Version) int {
 	return 512 + len(name) + len(v.ID) + len(v.Sealed.KeyARN) + len(v.Sealed.DataKey) + len(v.Sealed.Data)
 }
 
-func (c *cache) get(name string) (secret.Version, bool) {
+// headCost has its rotation, whose settings are bounded, in what each secret costs.
+func headCost(name string, s secret.Secret) int {
+	cost := 2048 + 2*len(name) + len(s.ARN) + len(s.Description) + len(s.KMSKey)
+	for label, version := range s.Stages {
+		cost += 64 + len(label) + len(version)
+	}
+	for _, t := range s.Tags {
+		cost += 32 + len(t.Key) + len(t.Value)
+	}
+	return cost
+}
+
+func (c *cache[V]) get(name string) (V, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.lru.Get(name)
 }
 
-func (c *cache) add(name string, v secret.Version) {
+// peek is get by which nothing stays for longer.
+func (c *cache[V]) peek(name string) (V, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.lru.Peek(name)
+}
+
+func (c *cache[V]) add(name string, v V) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.lru.Remove(name)
 	c.lru.Add(name, v)
-	for c.bytes += cost(name, v); c.bytes > c.most; {
+	for c.bytes += c.cost(name, v); c.bytes > c.most; {
 		c.lru.RemoveOldest()
 	}
+}
+
+func (c *cache[V]) remove(name string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.lru.Remove(name)
 }

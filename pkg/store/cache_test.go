@@ -2,6 +2,7 @@ package store
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/strongroom/strongroom/pkg/secret"
@@ -10,7 +11,7 @@ import (
 func TestCacheIsBoundedByBytes(t *testing.T) {
 	t.Parallel()
 	const most = 1 << 20
-	c := newCache(most)
+	c := newCache(most, versionCost)
 	large := secret.Sealed{Data: make([]byte, 65_536)}
 	for i := range 100 {
 		name := fmt.Sprint(i)
@@ -37,5 +38,32 @@ func TestCacheIsBoundedByBytes(t *testing.T) {
 	}
 	if c.bytes != 0 {
 		t.Errorf("an empty cache has %d bytes", c.bytes)
+	}
+}
+
+// However long the tags of secrets are, what is remembered of them stays within its bytes.
+func TestHeadsAreBoundedByBytes(t *testing.T) {
+	t.Parallel()
+	s := New(nil, "", secret.ARNs{})
+	long := strings.Repeat("\U0001F600", 256)
+	tags := make([]secret.Tag, secret.MaxTags)
+	for i := range tags {
+		tags[i] = secret.Tag{Key: long[:512], Value: long}
+	}
+	for i := range 2_000 {
+		s.remember(secret.Secret{Name: fmt.Sprint("large", i), Tags: tags, Description: long})
+	}
+	if n := s.heads.lru.Len(); n < 90 || n > 110 {
+		t.Errorf("%d secrets with tags of 77 kB are remembered in 8 MiB, want about 100", n)
+	}
+	for i := range 10_000 {
+		s.remember(secret.Secret{Name: fmt.Sprint("small", i), Stages: secret.Stages{secret.Current: fmt.Sprint(i)}})
+	}
+	if n := s.heads.lru.Len(); n < 3_000 || s.heads.bytes > headBytes {
+		t.Errorf("%d small secrets are remembered in %d bytes, want as many as fit in %d", n, s.heads.bytes, headBytes)
+	}
+	s.heads.remove("small9999")
+	if _, ok := s.Remembered("small9999"); ok {
+		t.Error("a secret that was forgotten is remembered")
 	}
 }

@@ -54,7 +54,7 @@ func (s *Store) commit(ctx context.Context, seen secret.Secret, change secret.Ch
 	case err != nil:
 		return secret.Secret{}, c.lost(err)
 	case change.Outcome == secret.Removed:
-		s.heads.Remove(next.Name)
+		s.heads.remove(next.Name)
 		return next, nil
 	}
 	s.remember(next)
@@ -78,7 +78,7 @@ func (c *commit) lost(err error) error {
 	if errors.Is(err, errConflict) || errors.As(err, &exists) || errors.As(err, &overtaken) || errors.As(err, &refused) {
 		return err
 	}
-	c.heads.Remove(c.next.Name) // it may have happened or not
+	c.heads.remove(c.next.Name) // it may have happened or not
 	return fmt.Errorf("commit secret %s: %w", c.next.Name, uncertain(err))
 }
 
@@ -180,7 +180,7 @@ func (c *commit) head() (step, error) {
 // overtaken reads from the head that stands in the way whose commit it was.
 func (c *commit) overtaken(old item) error {
 	if len(old) == 0 {
-		c.heads.Remove(c.next.Name)
+		c.heads.remove(c.next.Name)
 		if c.change.Outcome == secret.Removed {
 			return errCommitted
 		}

@@ -37,7 +37,7 @@ func (s *Store) RemoveDamaged(ctx context.Context, id secret.ID, now time.Time) 
 		}
 		return err
 	})
-	s.heads.Remove(id.Name)
+	s.heads.remove(id.Name)
 	return arn, err
 }
 

@@ -63,7 +63,7 @@ func (s *Store) Repair(ctx context.Context, f Fault) error {
 		return fmt.Errorf("secret %s: %s: not repairable", f.Name, f.What)
 	}
 	err := s.retry(ctx, func() error { return s.transact(ctx, f.repair) })
-	s.heads.Remove(f.Name)
+	s.heads.remove(f.Name)
 	if err != nil && !errors.Is(err, ErrMoved) {
 		return fmt.Errorf("repair secret %s: %w", f.Name, err)
 	}

@@ -119,7 +119,7 @@ func (s *Store) Secrets(ctx context.Context, names []string, damaged func(error)
 			damaged(err)
 			return
 		}
-		if s.heads.Contains(sec.Name) { // a long list would drive out the others
+		if _, remembered := s.heads.peek(sec.Name); remembered { // a long list would drive out the others
 			s.remember(sec)
 		}
 		found[sec.Name] = sec

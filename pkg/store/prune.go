@@ -181,7 +181,7 @@ func (s *Store) Prune(ctx context.Context, look Look, remove []secret.Version, t
 		}
 		return err
 	})
-	s.heads.Remove(sec.Name) // it has fewer versions now
+	s.heads.remove(sec.Name) // it has fewer versions now
 	if err != nil {
 		return nil, err
 	}

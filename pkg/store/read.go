@@ -40,7 +40,7 @@ func (s *Store) head(ctx context.Context, name string) (headItem, error) {
 	case err != nil:
 		return head, fmt.Errorf("read secret %s: %w", name, err)
 	case len(it) == 0:
-		s.heads.Remove(name)
+		s.heads.remove(name)
 		return head, secret.NotFound
 	}
 	if err := unmarshal(it, &head); err != nil {

@@ -17,7 +17,6 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
-	lru "github.com/hashicorp/golang-lru/v2"
 
 	"github.com/strongroom/strongroom/pkg/secret"
 )
@@ -34,9 +33,6 @@ type DynamoDB interface {
 	TransactWriteItems(context.Context, *dynamodb.TransactWriteItemsInput, ...func(*dynamodb.Options)) (*dynamodb.TransactWriteItemsOutput, error)
 }
 
-// maxHeads is how many heads a process remembers: of a few hundred bytes each.
-const maxHeads = 1024
-
 // A Store is a table of secrets. Its methods may be called concurrently.
 type Store struct {
 	db    DynamoDB
@@ -45,9 +41,9 @@ type Store struct {
 
 	// heads are what was last seen of each secret. A change may be decided on
 	// one, since its commit proves it; no answer is given from one.
-	heads *lru.Cache[string, secret.Secret]
+	heads *cache[secret.Secret]
 	// versions never change, so one once read need not be read again.
-	versions *cache
+	versions *cache[secret.Version]
 	tokenKey *atomic.Pointer[[]byte] // nil until it was asked for
 	changes  *queue
 	name     string // of the next commit; empty for one of its own
@@ -60,8 +56,11 @@ type Store struct {
 // New is a store over a table made as [Schema] says, for the secrets that have
 // these ARNs.
 func New(db DynamoDB, table string, arns secret.ARNs) *Store {
-	heads, _ := lru.New[string, secret.Secret](maxHeads) // fails only for sizes below 1
-	return &Store{db: db, table: table, arns: arns, heads: heads, versions: newCache(cacheBytes), tokenKey: new(atomic.Pointer[[]byte]), changes: new(queue)}
+	return &Store{
+		db: db, table: table, arns: arns,
+		heads: newCache(headBytes, headCost), versions: newCache(versionBytes, versionCost),
+		tokenKey: new(atomic.Pointer[[]byte]), changes: new(queue),
+	}
 }
 
 // ARN is that of a secret, of which the suffix is known.
@@ -101,14 +100,14 @@ func (e *Exists) Error() string { return fmt.Sprintf("secret %s exists", e.Secre
 
 // remember keeps the newest of what was seen of a secret.
 func (s *Store) remember(sec secret.Secret) {
-	if old, ok := s.heads.Peek(sec.Name); ok && old.ARN == sec.ARN && old.Revision > sec.Revision {
+	if old, ok := s.heads.peek(sec.Name); ok && old.ARN == sec.ARN && old.Revision > sec.Revision {
 		return
 	}
-	s.heads.Add(sec.Name, sec)
+	s.heads.add(sec.Name, sec)
 }
 
 // Remembered is a secret as this process saw it last; it may have been changed since.
-func (s *Store) Remembered(name string) (secret.Secret, bool) { return s.heads.Peek(name) }
+func (s *Store) Remembered(name string) (secret.Secret, bool) { return s.heads.peek(name) }
 
 // day is the day of a time, in UTC; dates of access have no more.
 func day(t time.Time) time.Time { return t.UTC().Truncate(24 * time.Hour) }

@@ -68,7 +68,7 @@ func (s *Store) Update(ctx context.Context, id secret.ID, decide func(secret.Sec
 	defer leave()
 	wait := s.backoff()
 	var r result
-	sec, known := s.heads.Get(id.Name)
+	sec, known := s.heads.get(id.Name)
 	name, remembered, rivals := s.commitName(), known, 0
 	for {
 		if !known {
