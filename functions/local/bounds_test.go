@@ -57,6 +57,10 @@ func TestMemoryUnderAttack(t *testing.T) {
 		{"a policy", "PutResourcePolicy", largest(`{"SecretId":"s","ResourcePolicy":"`, `[[[[{},`, `"}`)},
 		{"large values", "BatchGetSecretValue", `{"Filters":[{"Key":"name","Values":["large-"]}]}`},
 		{"a large value", "GetSecretValue", `{"SecretId":"large-1"}`},
+		{"policies", "DescribeSecret", `{"SecretId":"policed-#"}`},
+		{"policies of other actions", "GetSecretValue", `{"SecretId":"policed-#"}`},
+		{"a list by policies", "ListSecrets", `{"Filters":[{"Key":"name","Values":["policed-"]}]}`},
+		{"large errors", "ListSecrets", `{"Filters":[` + strings.TrimSuffix(strings.Repeat(`{"Key":"name","Values":[`+strings.TrimSuffix(strings.Repeat(`"`+strings.Repeat(`\u0001`, 800)+`",`, 10), ",")+`]},`, 10), ",") + `]}`},
 		{"large secrets", "ListSecrets", `{"Filters":[{"Key":"name","Values":["tagged-"]}]}`},
 	} {
 		began := time.Now()
@@ -109,12 +113,27 @@ func fill(t *testing.T, url string) {
 	for i := range 10 {
 		create(t, url, fmt.Sprint("large-", i), strings.Repeat("\x01", secret.MaxValue))
 	}
+	for i := range attackers {
+		name := fmt.Sprint("policed-", i)
+		create(t, url, name, "v")
+		_, err := client.PutResourcePolicy(t.Context(), &secretsmanager.PutResourcePolicyInput{SecretId: &name, ResourcePolicy: aws.String(largePolicy(i))})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
 	for i := range 50 {
 		_, err := client.CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{Name: aws.String(fmt.Sprint("tagged-", i)), Tags: tags, Description: aws.String(strings.Repeat("\x01", 2048))})
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
+}
+
+// largePolicy takes as much memory as a policy can, and is another for each number.
+func largePolicy(i int) string {
+	const begin, end = `{"Statement":{"Effect":"Deny","Principal":"*","Action":["secretsmanager:CancelRotateSecret"],"Resource":"arn:aws:secretsmanager:*:*:secret:%d`, `"}}`
+	resource := fmt.Sprintf(begin, i)
+	return resource + strings.Repeat("*?", (20_480-len(resource)-len(end))/2) + end
 }
 
 func manyMembers(size int) string {
@@ -133,12 +152,13 @@ func manyHeaders(size int) string {
 	return b.String()
 }
 
-// attackWith sends one body from all attackers at once, whatever is answered.
+// attackWith sends one body from all attackers at once, whatever is answered. A # in it is
+// the number of the attacker.
 func attackWith(url, operation, body string) {
 	var all sync.WaitGroup
-	for range attackers {
+	for i := range attackers {
 		all.Go(func() {
-			req, _ := http.NewRequest(http.MethodPost, url, strings.NewReader(body))
+			req, _ := http.NewRequest(http.MethodPost, url, strings.NewReader(strings.ReplaceAll(body, "#", strconv.Itoa(i))))
 			req.Header.Set("Content-Type", "application/x-amz-json-1.1")
 			req.Header.Set("X-Amz-Target", "secretsmanager."+operation)
 			if answer, err := keepAlive.Do(req); err == nil {

@@ -18,6 +18,25 @@ type violations []string
 // the size of its request: a body can hold some hundred thousand empty tags.
 const maxViolations = 100
 
+// maxQuoted is how many bytes of values an error shows, and the size up to which it shows
+// a list that is too long. A value beyond it is left out, as a sensitive one is: each is
+// copied to the error, the answer, the log and the record.
+const maxQuoted = 32 << 10
+
+// of adds a value, as [quoted], that does not satisfy a rule.
+func (v *violations) of(value, path, rule string) {
+	size := len(value)
+	for _, s := range *v {
+		size += len(s)
+	}
+	if size > maxQuoted {
+		value = ""
+	}
+	v.add("Value %sat '%s' failed to satisfy constraint: %s", value, path, rule)
+}
+
+func quoted(value string) string { return "'" + value + "' " }
+
 func (v *violations) add(format string, args ...any) {
 	if len(*v) < maxViolations {
 		*v = append(*v, fmt.Sprintf(format, args...))
@@ -40,7 +59,7 @@ func (v violations) error() error {
 // check notes the limits that v is out of.
 func (m member) check(v reflect.Value, path string, found *violations) {
 	fail := func(rule string) {
-		found.add("Value %sat '%s' failed to satisfy constraint: %s", m.quote(v), path, rule)
+		found.of(m.quote(v), path, rule)
 	}
 	if m.len != nil {
 		if rule := m.len.length(m.length(v)); rule != "" {
@@ -64,7 +83,7 @@ func (m member) check(v reflect.Value, path string, found *violations) {
 // those of its strings; the other elements are null.
 func (m member) checkStrings(list []string, elements int, path string, found *violations) {
 	fail := func(rule string) {
-		found.add("Value '[%s]' at '%s' failed to satisfy constraint: %s", strings.Join(list, ", "), path, rule)
+		found.of(quoted("["+strings.Join(list, ", ")+"]"), path, rule)
 	}
 	if m.len != nil {
 		if rule := m.len.length(elements); rule != "" {
@@ -94,16 +113,13 @@ func (m member) elementRules() []string {
 	return rules
 }
 
-// quote is the value as an error shows it, with a space behind; nothing for a
-// sensitive one.
+// quote is the value as an error shows it, with a space behind; nothing for a sensitive
+// one.
 func (m member) quote(v reflect.Value) string {
-	if m.sensitive {
+	if m.sensitive || m.element != nil {
 		return ""
 	}
-	if m.element != nil {
-		return ""
-	}
-	return fmt.Sprintf("'%v' ", v.Interface())
+	return quoted(fmt.Sprint(v.Interface()))
 }
 
 func (m member) length(v reflect.Value) int {

@@ -186,9 +186,6 @@ func (m member) value(raw json.RawMessage, into reflect.Value, path string, foun
 // bound AWS answers in words of its own.
 var tooMany = map[string]secret.Error{"Filters": errManyFilters, "Tags": secret.ErrManyTags, "TagKeys": secret.ErrManyTags}
 
-// maxQuoted is the size up to which a list that is too long is shown in an error.
-const maxQuoted = 16 << 10
-
 // list reads a list, unless it is too long: then its elements are not worth the memory.
 func (m member) list(raw json.RawMessage, path string, found *violations, read func() error) error {
 	if raw[0] != '[' {

@@ -822,3 +822,25 @@ func TestRecordsAreLines(t *testing.T) {
 		}
 	}
 }
+
+// Values that are far too long are in neither the answer nor the log, however many they
+// are: each place would hold a copy.
+func TestLongValuesAreNotQuoted(t *testing.T) {
+	t.Parallel()
+	room, _, log := recorded(t, localtest.New(t))
+	long := strings.Repeat("x", 4_000)
+	values := `{"Key":"name","Values":[` + strings.TrimSuffix(strings.Repeat(`"`+long+`",`, 10), ",") + `]}`
+	for operation, body := range map[string]string{
+		"CreateSecret": `{"Name":"` + strings.Repeat(long, 100) + `","SecretString":"v"}`,
+		"ListSecrets":  `{"Filters":[` + strings.TrimSuffix(strings.Repeat(values+",", 10), ",") + `]}`,
+	} {
+		log.Reset()
+		answer := answerTo(room, newCall(t.Context(), operation, body), theID, alice)
+		if answer.Code != http.StatusBadRequest || answer.Body.Len() > 50_000 || !strings.Contains(answer.Body.String(), "Value at '") {
+			t.Errorf("%s: got %d with %d bytes: %.200s", operation, answer.Code, answer.Body.Len(), answer.Body)
+		}
+		if log.Len() > 5_000 {
+			t.Errorf("%s: the log has %d bytes: %.200s", operation, log.Len(), log)
+		}
+	}
+}

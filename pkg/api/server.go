@@ -284,13 +284,17 @@ func encode(v any) ([]byte, error) {
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
 }
 
+// maxLogged is how many bytes the log shows of the name of a secret. No secret has a longer
+// one, and a request may.
+const maxLogged = 2048
+
 func (c *call) log(ctx context.Context, status int, took time.Duration, err error) {
 	if c.server.Log == nil {
 		return
 	}
 	attrs := []slog.Attr{
 		slog.String("operation", c.operation),
-		slog.String("secret", c.named),
+		slog.String("secret", c.named[:min(len(c.named), maxLogged)]),
 		slog.Int("status", status),
 		slog.Float64("ms", float64(took.Microseconds())/1000),
 		slog.String("caller", c.caller.ARN),
