@@ -539,3 +539,28 @@ func TestFromAnotherFolder(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// An audit file is not kept where others could put another in its place; in a folder such
+// as /tmp they could not.
+func TestFolderOfTheAuditFile(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	args := []string{"--addr", "127.0.0.1:0", "--memory", "--audit", filepath.Join(folder, "audit.jsonl")}
+	for _, mode := range []os.FileMode{0o720, 0o702} {
+		chmod(t, folder, mode)
+		if said, want := refused(t, args...), "other users may write to the folder "+folder; !strings.Contains(said, want) {
+			t.Errorf("%o: got %s, want %s", mode, said, want)
+		}
+	}
+	for _, mode := range []os.FileMode{0o755, 0o777 | os.ModeSticky} {
+		chmod(t, folder, mode)
+		r := start(t, args...)
+		r.interrupt(t)
+	}
+	if os.Geteuid() == 0 { // only root can give a folder away
+		giveAway(t, folder)
+		if said, want := refused(t, args...), folder+" belongs to another user"; !strings.Contains(said, want) {
+			t.Errorf("got %s, want %s", said, want)
+		}
+	}
+}

@@ -70,6 +70,9 @@ func openTrail(path string) (trail, error) {
 	if path == "" {
 		return forgetful{}, nil
 	}
+	if err := private.Holds(filepath.Dir(path)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("cannot use the audit file: %w", err)
+	}
 	for _, path := range auditfile.Paths(path) {
 		if err := private.Check(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, fmt.Errorf("cannot use the audit file: %w, or use --audit with another file", err)

@@ -115,6 +115,22 @@ func Folder(path string) error {
 	return shut(path, info)
 }
 
+// Holds refuses a folder in which others could put another file in the place of one of
+// this user: one that belongs to neither this user nor root, and one that others may write
+// to, unless each may remove only their own, as in /tmp.
+func Holds(path string) error {
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return err
+	case !isOwn(info) && !isRoots(info):
+		return fmt.Errorf("the folder %s belongs to another user; use another one", path)
+	case HasModes && info.Mode().Perm()&0o022 != 0 && info.Mode()&fs.ModeSticky == 0:
+		return fmt.Errorf("other users may write to the folder %s (mode %04o); run 'chmod go-w %s', or use another one", path, info.Mode().Perm(), path)
+	}
+	return nil
+}
+
 // makeFolder makes a folder and those above it, and returns those that hold a new one.
 func makeFolder(path string) (parents []string, err error) {
 	for at := filepath.Clean(path); ; at = filepath.Dir(at) {

@@ -13,5 +13,7 @@ const (
 
 func isOwn(fs.FileInfo) bool { return true }
 
+func isRoots(fs.FileInfo) bool { return false }
+
 // Sync has nothing to do: NTFS keeps a journal of its folders.
 func Sync(string) error { return nil }

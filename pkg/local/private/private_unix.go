@@ -14,9 +14,13 @@ const HasModes = true
 
 const noFollow = syscall.O_NOFOLLOW
 
-func isOwn(info fs.FileInfo) bool {
+func isOwn(info fs.FileInfo) bool { return belongsTo(info, os.Geteuid()) }
+
+func isRoots(info fs.FileInfo) bool { return belongsTo(info, 0) }
+
+func belongsTo(info fs.FileInfo, user int) bool {
 	stat, ok := info.Sys().(*syscall.Stat_t)
-	return ok && int(stat.Uid) == os.Geteuid()
+	return ok && int(stat.Uid) == user
 }
 
 // Sync makes what was made, renamed or removed in a folder durable.
