@@ -39,8 +39,8 @@ func main() {
 const (
 	table = "strongroom"
 	// rememberedPolicies is how many bytes of policies on secrets are remembered: those
-	// that a list asks of some ten thousand. They live within memoryLimit.
-	rememberedPolicies = 16 << 20
+	// that a list asks of some thousands. They live within memoryLimit.
+	rememberedPolicies = 8 << 20
 	// keepDataKeys is the default of the deployed function.
 	keepDataKeys = time.Minute
 	// memoryLimit leaves room for the program itself in the 128 MB of SECURITY.md.
