@@ -166,9 +166,27 @@ func (b *Bounds) read(conn *http.ResponseController, r *http.Request, room *room
 		case err != nil:
 			return nil, secret.Errorf(secret.Serialization, "The request body could not be read.")
 		}
-		if err := room.take(b.bodies, n); err != nil {
+		if err := b.grow(&body, r.ContentLength, n, room); err != nil {
 			return nil, err
 		}
+	}
+}
+
+// grow finds room for more of a body, of which a piece was read, before there is memory
+// for it. It takes no more than that where the length is known; a buffer that grows with
+// the pieces takes twice as much.
+func (b *Bounds) grow(body *bytes.Buffer, length, piece int64, room *room) error {
+	switch rest := length - int64(body.Len()); {
+	case length < 0:
+		return room.take(b.bodies, 2*piece)
+	case body.Len() > freeBody: // there is room for all
+		return nil
+	default:
+		if err := room.take(b.bodies, rest); err != nil {
+			return err
+		}
+		body.Grow(int(rest) + bytes.MinRead)
+		return nil
 	}
 }
 

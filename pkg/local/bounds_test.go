@@ -366,3 +366,36 @@ func TestBodyInPieces(t *testing.T) {
 		<-sent
 	})
 }
+
+// A body takes no more memory than there is room for: that of its length, once more of it
+// has come than needs no room, and twice as much as has come where it has none.
+func TestRoomOfBodies(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct{ length, sent, held int64 }{
+		{200_000, freeBody - 1, 0},
+		{200_000, freeBody + 1, 200_000 - freeBody},
+		{200_000, 100_000, 200_000 - freeBody},
+		{-1, freeBody, 2 * freeBody},
+		{-1, 3 * freeBody, 6 * freeBody},
+	} {
+		b := newTestBounds()
+		source, client := io.Pipe()
+		r := httptest.NewRequest(http.MethodPost, "/", source)
+		r.ContentLength = test.length
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			_, leave, _ := b.enter(httptest.NewRecorder(), r)
+			leave()
+		}()
+		if _, err := client.Write(make([]byte, test.sent)); err != nil {
+			t.Fatal(err)
+		}
+		_, _ = client.Write(nil) // it waits for the next read
+		if !b.bodies.TryAcquire(maxBodies-test.held) || b.bodies.TryAcquire(1) {
+			t.Errorf("%d bytes of %d: want %d held", test.sent, test.length, test.held)
+		}
+		_ = client.CloseWithError(io.ErrUnexpectedEOF)
+		<-done
+	}
+}
