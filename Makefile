@@ -227,7 +227,8 @@ deploy: build node_modules ## deploy to the AWS account of your credentials, and
 # function and the log group of functions/api, by ARGS="--rotation-function … --log-group …".
 .PHONY: smoke
 smoke: ## prove a deployment with your credentials: make smoke ENDPOINT=https://
-	@go run ./infra/smoke --endpoint "$(ENDPOINT)" $(ARGS)
+	@go build -o bin/smoke ./bench/smoke
+	@exec bin/smoke $(ARGS) "$(ENDPOINT)"
 
 .PHONY: fmt
 fmt: ## format the code
