@@ -43,18 +43,43 @@ func (c *call) listSecretVersionIDs(ctx context.Context, in listSecretVersionIDs
 	if err != nil {
 		return out, err
 	}
-	versions, more, err := list(ctx, sec, store.Page{After: after, Limit: orDefault(in.MaxResults, 100)})
+	page := store.Page{After: after, Limit: orDefault(in.MaxResults, 100)}
+	versions, more, err := list(ctx, sec, page)
+	for err == nil && lacksLabelled(versions, sec, page.After, more) {
+		seen := sec.Revision
+		if sec, err = c.find(ctx, in.SecretId); err != nil || sec.Revision == seen {
+			break
+		}
+		versions, more, err = list(ctx, sec, page)
+	}
 	if err != nil {
 		return out, err
 	}
 	out = listSecretVersionIDsOutput{ARN: sec.ARN, Name: sec.Name, Versions: make([]versionEntry, 0, len(versions))}
 	for _, v := range versions {
-		out.Versions = append(out.Versions, versionEntryOf(sec, v))
+		if v.Revision <= sec.Revision { // others were put since, and their labels are not known
+			out.Versions = append(out.Versions, versionEntryOf(sec, v))
+		}
 	}
 	if more {
 		out.NextToken, err = c.nextToken(ctx, scope, versions[len(versions)-1].ID)
 	}
 	return out, err
+}
+
+// lacksLabelled says whether a page lacks a version with a label: since the secret was
+// read, the label moved on and the version was removed. The AWSPENDING of a rotation may
+// have no version yet.
+func lacksLabelled(versions []secret.Version, sec secret.Secret, after string, more bool) bool {
+	for _, id := range sec.Stages.Versions() {
+		isPending := id == sec.Stages[secret.Pending] && len(sec.Stages.Of(id)) == 1
+		isBehind := more && id > versions[len(versions)-1].ID
+		isThere := slices.ContainsFunc(versions, func(v secret.Version) bool { return v.ID == id })
+		if !isPending && !isBehind && !isThere && id > after {
+			return true
+		}
+	}
+	return false
 }
 
 // labelledVersions is a page of the versions with a label, of which there are few.

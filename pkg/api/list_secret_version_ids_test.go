@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -14,6 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
 	"github.com/strongroom/strongroom/pkg/local/localtest"
+	"github.com/strongroom/strongroom/pkg/secret"
 )
 
 func TestListSecretVersionIdsMembers(t *testing.T) {
@@ -222,5 +224,41 @@ func TestListSecretVersionIdsRefuses(t *testing.T) {
 				return room.SDK.ListSecretVersionIds(t.Context(), test.in)
 			})
 		})
+	}
+}
+
+// A version that is removed while versions are listed does not take its label along: the
+// label moved on before.
+func TestListVersionsWhileOneGoes(t *testing.T) {
+	t.Parallel()
+	for _, all := range []bool{false, true} {
+		room := localtest.New(t)
+		create(t, room, "s", "v1", "one")
+		put(t, room, "s", "v2", "two")
+		reader := room.Another(t)
+		call := "BatchGetItem"
+		if all {
+			call = "Query"
+		}
+		reader.Wire.Break(call, func(_ *http.Request, do func() (*http.Response, error)) (*http.Response, error) {
+			put(t, room, "s", "v3", "three")
+			put(t, room, "s", "v4", "four")
+			sec := must(room.Store.Get(t.Context(), secret.ID{Name: "s"}))(t)
+			remove := func(sec secret.Secret) (secret.Change, error) {
+				return secret.Change{Secret: sec}.With(secret.Discard, token("v1")), nil
+			}
+			must(room.Store.Update(t.Context(), secret.ID{Name: "s", Suffix: sec.Suffix()}, remove))(t)
+			return do()
+		})
+		out := must(reader.SDK.ListSecretVersionIds(t.Context(), &secretsmanager.ListSecretVersionIdsInput{SecretId: aws.String("s"), IncludeDeprecated: &all}))(t)
+		labels := map[string]string{}
+		for _, v := range out.Versions {
+			for _, label := range v.VersionStages {
+				labels[label] = *v.VersionId
+			}
+		}
+		if labels["AWSCURRENT"] != token("v4") || labels["AWSPREVIOUS"] != token("v3") {
+			t.Errorf("all %t: got labels %v, want those of v3 and v4", all, labels)
+		}
 	}
 }

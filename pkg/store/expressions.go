@@ -76,7 +76,7 @@ const (
 	keyOnly     = "#pk, #sk"
 	datesOnly   = "#pk, #schema, #changed, #accessed"
 	toVerify    = "#pk, #sk, #schema, #id, #secret, #created, #revision, #text, #shard, #due"
-	noSealed    = "#pk, #sk, #schema, #id, #created, #key_arn, #default_key, #data_key, #accessed"
+	noSealed    = "#pk, #sk, #schema, #id, #revision, #created, #key_arn, #default_key, #data_key, #accessed"
 )
 
 // placeholders finds the names and values in an expression once, and remembers

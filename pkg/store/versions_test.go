@@ -75,7 +75,7 @@ func TestVersionsWithoutValues(t *testing.T) {
 	t.Parallel()
 	room := localtest.New(t)
 	sec := create(t, room, "aaaaaa")
-	want := []secret.Version{{ID: "v1", Created: noon, Sealed: secret.Sealed{KeyARN: sealed("v1").KeyARN, DataKey: sealed("v1").DataKey}}}
+	want := []secret.Version{{ID: "v1", Revision: 1, Created: noon, Sealed: secret.Sealed{KeyARN: sealed("v1").KeyARN, DataKey: sealed("v1").DataKey}}}
 	if got, _ := everyVersion(t, room, sec, 10); !reflect.DeepEqual(got, want) {
 		t.Errorf("versions = %+v\nwant       %+v", got, want)
 	}
