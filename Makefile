@@ -8,6 +8,9 @@ DYNOXIDE_VERSION := 1.2.1
 GOLANGCI_VERSION := v2.12.0
 GOFUMPT_VERSION  := v0.9.1
 JAVASCRIPT_VERSION := 3.1164.0
+CDK_NAG_VERSION    := 3.0.2
+CDK_LIB_VERSION    := 2.270.0
+CONSTRUCTS_VERSION := 10.6.0
 CYCLONEDX_VERSION := v1.10.0
 GOVULNCHECK_VERSION := v1.2.0
 
@@ -85,7 +88,7 @@ test: ## test everything but infra, under the race detector
 	go test ./pkg/simulation -histories 2000
 
 .PHONY: check
-check: test lint cross compare ## test, vet, lint, compare with the reference, and test infra
+check: test lint cross compare nag ## test, vet, lint, compare with the reference, and test infra
 	go vet ./...
 	go vet -tags clients ./functions/agent ./infra
 	go vet -tags planted ./pkg/simulation
@@ -222,6 +225,27 @@ deploy: build node_modules ## deploy to the AWS account of your credentials, and
 	@approval=broadening; test -t 0 || approval=never; \
 	$(CDK) deploy --require-approval $$approval --outputs-file cdk.out/outputs.json $(ARGS)
 	@go run ./infra/paste cdk.out/outputs.json
+
+.PHONY: package
+package: synth sbom ## write what is deployed without the CDK into bin/package: template, zips, hashes, SBOMs
+	@go run ./infra/pack -sbom bin/sbom
+	@cat bin/package/SHA256SUMS
+
+# cdk-nag holds the template in review to rules of AWS's solutions and of serverless ones.
+NAG := .local/nag/node_modules/cdk-nag
+
+.PHONY: nag
+nag: $(NAG) ## hold the template to cdk-nag, and to cfn-lint where that is installed
+	@NODE_PATH=.local/nag/node_modules JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION=18,20,22,24 \
+		node infra/nag/nag.js infra/testdata/template.json infra/nag/acknowledged.json
+	@if command -v cfn-lint >/dev/null; then \
+		cfn-lint --ignore-checks W3005 --template infra/testdata/template.json && echo "cfn-lint: no findings"; \
+	else echo "cfn-lint is not installed (pip install cfn-lint): the template is not held to it."; fi
+
+$(NAG):
+	@command -v npm >/dev/null || { echo "npm is not there. make nag needs Node.js 20 or newer."; exit 1; }
+	npm install --no-save --no-audit --no-fund --loglevel=error --prefix .local/nag \
+		cdk-nag@$(CDK_NAG_VERSION) aws-cdk-lib@$(CDK_LIB_VERSION) constructs@$(CONSTRUCTS_VERSION)
 
 # ENDPOINT is the output of that name. More is proven with what a deployment has: a rotation
 # function and the log group of functions/api, by ARGS="--rotation-function … --log-group …".

@@ -12,7 +12,7 @@ import (
 var update = flag.Bool("update", false, "write testdata/template.json")
 
 // What changes with what is built, or with the CDK's hash of a resource's properties.
-var hashes = regexp.MustCompile(`[0-9a-f]{64}|(CurrentVersion|GatewayDeployment)[0-9A-Za-z]{8,}`)
+var hashes = regexp.MustCompile(`[0-9a-f]{64}|(CurrentVersion|GatewayDeployment)[0-9A-F]{8}[0-9a-f]{32}`)
 
 // TestSnapshot has every change of the template in review, whatever a library brings.
 // "go test ./infra -update" writes it anew.
