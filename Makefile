@@ -88,7 +88,7 @@ test: ## test everything but infra, under the race detector
 	go test ./pkg/simulation -histories 2000
 
 .PHONY: check
-check: test lint cross compare nag ## test, vet, lint, compare with the reference, and test infra
+check: test lint cross compare nag rights-check ## test, vet, lint, compare with the reference, and test infra
 	go vet ./...
 	go vet -tags clients ./functions/agent ./infra
 	go vet -tags planted ./pkg/simulation
@@ -230,6 +230,17 @@ deploy: build node_modules ## deploy to the AWS account of your credentials, and
 package: synth sbom ## write what is deployed without the CDK into bin/package: template, zips, hashes, SBOMs
 	@go run ./infra/pack -sbom bin/sbom
 	@cat bin/package/SHA256SUMS
+
+# What each function calls over its tests, of DynamoDB and KMS: its role allows that and no
+# more, which a test of infra compares.
+.PHONY: rights rights-check
+rights: ## record which rights the functions use over their tests, in infra/testdata/rights.txt
+	@rm -f .local/rights; mkdir -p .local
+	STRONGROOM_RIGHTS=$(CURDIR)/.local/rights go test -count=1 ./pkg/api ./pkg/prune ./pkg/rotate ./pkg/verify
+	@LC_ALL=C sort -u .local/rights > infra/testdata/rights.txt
+
+rights-check: rights
+	@git diff --exit-code infra/testdata/rights.txt || { echo "The functions call something else than before: compare their roles."; exit 1; }
 
 # cdk-nag holds the template in review to rules of AWS's solutions and of serverless ones.
 NAG := .local/nag/node_modules/cdk-nag

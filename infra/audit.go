@@ -1,6 +1,8 @@
 package main
 
 import (
+	"slices"
+
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
 	"github.com/aws/jsii-runtime-go"
@@ -13,14 +15,20 @@ func (l logGroups) trail() []awslogs.LogGroup {
 	return []awslogs.LogGroup{l.api, l.prune, l.rotate}
 }
 
-// newQueries saves the queries of the audit trail in CloudWatch Logs Insights, in a
+// slowest is the one saved query that is not about records.
+var slowest = audit.Query{Name: "Slowest calls", Text: onlyRequests + `
+| fields @timestamp, operation, secret, ms, status, caller
+| sort ms desc
+| limit 100`}
+
+// newQueries saves queries of the functions' logs in CloudWatch Logs Insights, in a
 // folder that has the stack's name.
 func newQueries(b base) {
 	var groups []any
 	for _, group := range b.logs.trail() {
 		groups = append(groups, group.LogGroupName())
 	}
-	for _, q := range audit.Queries {
+	for _, q := range slices.Concat(audit.Queries, []audit.Query{slowest}) {
 		awslogs.NewCfnQueryDefinition(b.stack, jsii.String("Query "+q.Name), &awslogs.CfnQueryDefinitionProps{
 			Name:          jsii.String(b.set.stackName + "/" + q.Name),
 			QueryString:   jsii.String(q.Text),

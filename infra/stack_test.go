@@ -49,7 +49,7 @@ func TestInventory(t *testing.T) {
 		"AWS::Lambda::LayerVersion":        3,
 		"AWS::Lambda::Permission":          1,
 		"AWS::Logs::LogGroup":              5,
-		"AWS::Logs::QueryDefinition":       6,
+		"AWS::Logs::QueryDefinition":       8,
 		"AWS::SQS::Queue":                  2,
 		"AWS::SQS::QueuePolicy":            2,
 		"AWS::Scheduler::Schedule":         2,

@@ -71,6 +71,16 @@ var Queries = []Query{
 | limit 100`,
 	},
 	{
+		// Of the secrets that were called at all in the time that is looked at.
+		"Not read in 90 days",
+		OnlyRecords + "\n| " + `fields strcontains(eventName, "GetSecretValue") * toMillis(@timestamp) as readat, ` + aSecret + `
+| filter ispresent(secret) and not ispresent(errorCode)
+| stats max(readat) as lastread, latest(eventName) as called by secret
+| filter lastread < (now() - 90 * 86400) * 1000
+| sort lastread asc
+| limit 1000`,
+	},
+	{
 		"Values read per hour",
 		OnlyRecords + "\n| " + `filter eventName = "GetSecretValue" and not ispresent(errorCode)
 | stats count(*) as reads by bin(1h)`,

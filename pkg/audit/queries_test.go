@@ -12,8 +12,8 @@ var (
 	quoted   = regexp.MustCompile(`"[^"]*"|/[^/\n]*/|#[^\n]*|\d+h`)
 	word     = regexp.MustCompile(`@?[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z0-9_]+)*\(?`)
 	alias    = regexp.MustCompile(` as ([a-z]+)`)
-	language = strings.Fields(`fields filter display stats sort limit by as and not like in desc
-		coalesce( ispresent( count( count_distinct( latest( bin( @timestamp`)
+	language = strings.Fields(`fields filter display stats sort limit by as and not like in asc desc
+		coalesce( ispresent( count( count_distinct( latest( bin( max( now( strcontains( toMillis( @timestamp`)
 )
 
 // A name in a query is a member of a record, or a name the query gives.
