@@ -226,10 +226,22 @@ deploy: build node_modules ## deploy to the AWS account of your credentials, and
 	$(CDK) deploy --require-approval $$approval --outputs-file cdk.out/outputs.json $(ARGS)
 	@go run ./infra/paste cdk.out/outputs.json
 
+PACKAGED := bin/api/bootstrap bin/prune/bootstrap bin/rotate/bootstrap bin/agent-layer/*/extensions/strongroom-agent bin/agent/*/strongroom-agent*
+
+# Synthesized into a folder of its own, since cdk.out keeps what other settings left there.
 .PHONY: package
-package: synth sbom ## write what is deployed without the CDK into bin/package: template, zips, hashes, SBOMs
-	@go run ./infra/pack -sbom bin/sbom
+package: build agent-binaries node_modules ## write what is deployed without the CDK into bin/package; ARGS as for make synth
+	@rm -rf .local/package && mkdir -p .local/package/sbom
+	@$(CDK) synth --quiet --output .local/package/stack $(ARGS)
+	@for program in $(PACKAGED); do \
+		$(SBOM) -output ".local/package/sbom/$$(echo "$${program#bin/}" | tr / -).cdx.json" "$$program" || exit 1; \
+	done
+	@go run ./infra/pack -from .local/package/stack -sbom .local/package/sbom -agents bin/agent LICENSE THIRD-PARTY-LICENSES.md
 	@cat bin/package/SHA256SUMS
+
+.PHONY: reproducible-package
+reproducible-package: node_modules ## make the package twice, in two folders, and compare; ARGS as for make synth
+	@CACHED=yes ARGS="$(or $(ARGS),-c allowEveryone=true)" supply/reproducible.sh package
 
 # What each function calls over its tests, of DynamoDB and KMS: its role allows that and no
 # more, which a test of infra compares.

@@ -32,6 +32,11 @@ func run(args []string) error {
 	from := flags.String("from", "cdk.out", "`folder` of the synthesized stack")
 	to := flags.String("to", "bin/package", "`folder` to write to, which is emptied first")
 	sboms := flags.String("sbom", "", "`folder` of SBOMs to put beside")
+	agents := flags.String("agents", "", "`folder` of the agent's programs, one folder for each platform")
+	flags.Usage = func() {
+		_, _ = fmt.Fprintln(flags.Output(), "Usage: pack [flags] [file to put beside]...")
+		flags.PrintDefaults()
+	}
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -41,6 +46,16 @@ func run(args []string) error {
 	}
 	if *sboms != "" {
 		if err := addFolder(files, *sboms, "sbom"); err != nil {
+			return err
+		}
+	}
+	if *agents != "" {
+		if err := addAgents(files, *agents); err != nil {
+			return err
+		}
+	}
+	for _, file := range flags.Args() {
+		if files[filepath.Base(file)], err = os.ReadFile(file); err != nil { //nolint:gosec // named on the command line
 			return err
 		}
 	}
@@ -70,10 +85,25 @@ func pack(from string) (map[string][]byte, error) {
 		}
 	}
 	plain(template)
-	if files["strongroom.template.json"], err = json.MarshalIndent(template, "", "  "); err != nil {
-		return nil, err
+	text, err = json.MarshalIndent(template, "", "  ")
+	for _, left := range []string{"cdk-hnb659fds", "cdk-bootstrap", "aws:cdk:", "aws:asset:"} {
+		if bytes.Contains(text, []byte(left)) {
+			err = errors.Join(err, fmt.Errorf("the template still has %q in it, which only the CDK has", left))
+		}
 	}
-	return files, nil
+	files["strongroom.template.json"] = text
+	return files, err
+}
+
+// contents are the files of each zip, in order. Whatever else lay there when the stack was
+// synthesized would be deployed, too.
+var contents = map[string][]string{
+	"api":        {"bootstrap", "policies.json"},
+	"prune":      {"bootstrap"},
+	"rotate":     {"bootstrap"},
+	"agentarm64": {"extensions/strongroom-agent"},
+	"agentx86":   {"extensions/strongroom-agent"},
+	"signing":    {"strongroom/models/secretsmanager/2017-10-17/service-2.sdk-extras.json"},
 }
 
 // takeCode zips the code of a function or a layer, and has its resource take it from the
@@ -89,12 +119,16 @@ func takeCode(from, id string, r any, files map[string][]byte) error {
 		if !ok || !isKey {
 			continue
 		}
-		zipped, err := zipFolder(filepath.Join(from, "asset."+strings.TrimSuffix(key, ".zip")))
+		made := strings.ToLower(id[:len(id)-len("00000000")])
+		zipped, names, err := zipFolder(filepath.Join(from, "asset."+strings.TrimSuffix(key, ".zip")))
 		if err != nil {
 			return fmt.Errorf("the code of %s: %w", id, err)
 		}
+		if want := contents[made]; !slices.Equal(names, want) {
+			return fmt.Errorf("the code of %s is %s, want %s and nothing else", id, strings.Join(names, " and "), strings.Join(want, " and "))
+		}
 		hash := sha256.Sum256(zipped)
-		file := strings.ToLower(id[:len(id)-len("00000000")]) + "-" + hex.EncodeToString(hash[:8]) + ".zip"
+		file := made + "-" + hex.EncodeToString(hash[:8]) + ".zip"
 		files[file] = zipped
 		properties[name] = map[string]any{
 			"S3Bucket": map[string]any{"Ref": "CodeBucket"},
@@ -115,10 +149,10 @@ func plain(template map[string]any) {
 
 // zipFolder is the same for the same files, whenever they were written. Programs are
 // those without an end to their name.
-func zipFolder(folder string) ([]byte, error) {
+func zipFolder(folder string) (zipped []byte, names []string, err error) {
 	var out bytes.Buffer
 	w := zip.NewWriter(&out)
-	err := filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
+	err = filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return err
 		}
@@ -126,7 +160,9 @@ func zipFolder(folder string) ([]byte, error) {
 		if err != nil {
 			return err
 		}
-		header := &zip.FileHeader{Name: filepath.ToSlash(name), Method: zip.Deflate, Modified: time.Date(1980, 1, 1, 0, 0, 0, 0, time.UTC)}
+		name = filepath.ToSlash(name)
+		names = append(names, name)
+		header := &zip.FileHeader{Name: name, Method: zip.Deflate, Modified: time.Date(1980, 1, 1, 0, 0, 0, 0, time.UTC)}
 		header.SetMode(0o644)
 		if filepath.Ext(name) == "" {
 			header.SetMode(0o755)
@@ -142,8 +178,29 @@ func zipFolder(folder string) ([]byte, error) {
 		return err
 	})
 	err = errors.Join(err, w.Close()) // which writes the last of it
-	return out.Bytes(), err
+	return out.Bytes(), names, err
 }
+
+// addAgents adds linux-amd64/strongroom-agent as agent/strongroom-agent-linux-amd64.
+func addAgents(files map[string][]byte, folder string) error {
+	found, err := filepath.Glob(filepath.Join(folder, "*", "strongroom-agent*"))
+	if err != nil || len(found) == 0 {
+		return fmt.Errorf("%s must hold the agent's programs; make agent-binaries builds them", folder)
+	}
+	for _, file := range found {
+		text, err := os.ReadFile(file) //nolint:gosec // of the build
+		if err != nil {
+			return err
+		}
+		end := filepath.Ext(file)
+		name := strings.TrimSuffix(filepath.Base(file), end) + "-" + filepath.Base(filepath.Dir(file)) + end
+		files[agentFolder+name] = text
+	}
+	return nil
+}
+
+// agentFolder is where the agent's programs are in the package.
+const agentFolder = "agent/"
 
 func addFolder(files map[string][]byte, folder, under string) error {
 	entries, err := os.ReadDir(folder)
@@ -179,7 +236,11 @@ func write(to string, files map[string][]byte) error {
 		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil { //nolint:gosec // of what is published
 			return err
 		}
-		if err := os.WriteFile(file, text, 0o644); err != nil { //nolint:gosec // of what is published
+		mode := fs.FileMode(0o644)
+		if strings.HasPrefix(name, agentFolder) {
+			mode = 0o755
+		}
+		if err := os.WriteFile(file, text, mode); err != nil {
 			return err
 		}
 	}
