@@ -553,14 +553,19 @@ func TestRemovedBetweenOwnAttempts(t *testing.T) {
 			t.Errorf("there is %+v, want the secret that was made since", got)
 		}
 	})
-	t.Run("put", func(t *testing.T) {
-		t.Parallel()
-		room := localtest.New(t)
-		create(t, room, "aaaaaa")
-		room.Wire.Break(commitCall, localtest.LoseAnswer, after(func() { remove(room) }, localtest.Cancel("TransactionConflict")))
-		_, err := room.Store.Update(t.Context(), byName, putting("v2"))
-		if !errors.Is(err, store.ErrBusy) || !errors.Is(err, store.ErrUncertain) {
-			t.Errorf("got %v, want that it may have happened: it did", err)
-		}
-	})
+	for name, then := range map[string]func(*localtest.Room){
+		"put":                       func(*localtest.Room) {},
+		"put, and there is another": func(room *localtest.Room) { create(t, room.Another(t), "bbbbbb") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			room := localtest.New(t)
+			create(t, room, "aaaaaa")
+			room.Wire.Break(commitCall, localtest.LoseAnswer, after(func() { remove(room); then(room) }, localtest.Cancel("TransactionConflict")))
+			_, err := room.Store.Update(t.Context(), byName, putting("v2"))
+			if !errors.Is(err, store.ErrBusy) || !errors.Is(err, store.ErrUncertain) {
+				t.Errorf("got %v, want that it may have happened: it did", err)
+			}
+		})
+	}
 }

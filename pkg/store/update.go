@@ -76,10 +76,11 @@ func (s *Store) Update(ctx context.Context, id secret.ID, decide func(secret.Sec
 			switch {
 			case r.removing && (errors.Is(err, secret.NotFound) || err == nil && sec.ARN != r.secret.ARN):
 				return r.secret, nil // and another secret that has the name by now stays
-			case r.outcome == conflict && errors.Is(err, secret.NotFound):
+			case r.committing() && (errors.Is(err, secret.NotFound) || err == nil && sec.ARN != r.secret.ARN):
 				// What was in the way may have been an earlier attempt of the client at the
-				// same transaction. Then it happened, and the secret was removed since.
-				return secret.Secret{}, r.undecided(ErrBusy)
+				// same transaction. Then it happened, and the secret was removed since; it is
+				// not for this change to change another one that has the name by now.
+				return secret.Secret{}, uncertain(ErrBusy)
 			case err != nil:
 				return secret.Secret{}, r.undecided(err)
 			case r.outcome == conflict && sec.Committed(name):
@@ -131,10 +132,13 @@ type result struct {
 	removing bool // what was tried removes the secret
 }
 
+// committing says that the commit of a try met a conflict.
+func (r result) committing() bool { return r.outcome == conflict && r.err == nil }
+
 // undecided is the error that ended a change after a try. After the conflict of a
 // commit only the head says whether an earlier attempt at it has happened.
 func (r result) undecided(err error) error {
-	if r.outcome == conflict && r.err == nil {
+	if r.committing() {
 		return uncertain(err)
 	}
 	return err
