@@ -4,6 +4,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
@@ -116,13 +117,6 @@ func chmod(t *testing.T, path string, mode fs.FileMode) {
 func remove(t *testing.T, path string) {
 	t.Helper()
 	if err := os.Remove(path); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func writeFile(t *testing.T, path, text string) {
-	t.Helper()
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -562,5 +556,28 @@ func TestFolderOfTheAuditFile(t *testing.T) {
 		if said, want := refused(t, args...), folder+" belongs to another user"; !strings.Contains(said, want) {
 			t.Errorf("got %s, want %s", said, want)
 		}
+	}
+}
+
+// An import that is interrupted says that it did nothing, and so it is.
+func TestInterruptedImport(t *testing.T) {
+	t.Parallel()
+	pipe, data := filepath.Join(t.TempDir(), "items"), filepath.Join(t.TempDir(), "data")
+	writeFile(t, pipe, manyItems(200_000))
+	c := exec.Command(program, "--data", data, "--import", pipe)
+	var said bytes.Buffer
+	c.Stderr = &said
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	waitForFile(t, filepath.Join(data, "table.db.filling"))
+	if err := c.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Wait(); err == nil || said.String() != "strongroom: --import: interrupted; nothing was imported\n" {
+		t.Errorf("got %v, %q", err, &said)
+	}
+	if left, _ := filepath.Glob(filepath.Join(data, "table.db*")); left != nil {
+		t.Errorf("left %v", left)
 	}
 }

@@ -76,7 +76,7 @@ func run(args []string, getenv func(string) string, out io.Writer, log *slog.Log
 	case set.export != "":
 		return exportOnce(ctx, set, out, log)
 	case set.load != "":
-		return importOnce(ctx, set, out, log)
+		return importOnce(ctx, set, out)
 	}
 	if err := serve(ctx, stop, set, out, log); err != nil {
 		return err

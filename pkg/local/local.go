@@ -40,7 +40,8 @@ const (
 	tableFile = "table.db"
 	keyFile   = "keys.json"
 	lockFile  = "lock"
-	oldFile   = "dynamo.db" // of the engine that was a process of its own
+	fillFile  = "table.db.filling" // a table that is not whole yet
+	oldFile   = "dynamo.db"        // of the engine that was a process of its own
 )
 
 // HasTable says whether a data folder has a table.
@@ -105,7 +106,7 @@ func Start(ctx context.Context, o Options) (_ *Engines, err error) {
 	if err := e.openKMS(ctx, o); err != nil {
 		return nil, err
 	}
-	if err := e.openDynamoDB(ctx, o); err != nil {
+	if err := e.openDynamoDB(ctx, o, tableFile); err != nil {
 		return nil, err
 	}
 	if o.Lambda != "" {
@@ -154,7 +155,54 @@ func (e *Engines) openKMS(ctx context.Context, o Options) (err error) {
 	return err
 }
 
-func (e *Engines) openDynamoDB(ctx context.Context, o Options) (err error) {
+// Fill makes the table of a data folder that has none, all of it or nothing: the table is
+// there once fill has returned without an error, and what a process that ended in between
+// left over is no table. Keys that are in the folder are used. Who fills it must create
+// the table, and only within fill may the engines be used.
+func Fill(ctx context.Context, o Options, fill func(*Engines) error) (err error) {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	e := &Engines{}
+	e.close = sync.OnceValue(e.stop)
+	defer func() { err = errors.Join(err, e.Close()) }()
+	if err := e.takeFolder(o.Data); err != nil {
+		return err
+	}
+	if HasTable(o.Data) {
+		return fmt.Errorf("the data folder %s has a table already; use --data with another folder", o.Data)
+	}
+	if err := e.openKMS(ctx, o); err != nil {
+		return err
+	}
+	path := filepath.Join(o.Data, fillFile)
+	if err := removeIfThere(path); err != nil {
+		return err
+	}
+	if err := e.openDynamoDB(ctx, o, fillFile); err != nil {
+		return err
+	}
+	err = fill(e)
+	db := len(e.closers) - 1 // the folder stays locked
+	err = errors.Join(err, e.closers[db]())
+	e.closers = e.closers[:db]
+	if err != nil {
+		return errors.Join(err, removeIfThere(path))
+	}
+	if err := os.Rename(path, filepath.Join(o.Data, tableFile)); err != nil {
+		return err
+	}
+	return private.Sync(o.Data)
+}
+
+func removeIfThere(path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+func (e *Engines) openDynamoDB(ctx context.Context, o Options, file string) (err error) {
 	switch {
 	case o.DynamoDB != "":
 		e.DynamoDB, err = dynamoDBAt(ctx, o.DynamoDB, o.Log)
@@ -163,7 +211,7 @@ func (e *Engines) openDynamoDB(ctx context.Context, o Options) (err error) {
 		e.DynamoDB = dynamo.Memory()
 		return nil
 	}
-	db, err := dynamo.Open(filepath.Join(o.Data, tableFile))
+	db, err := dynamo.Open(filepath.Join(o.Data, file))
 	if err != nil {
 		return err
 	}

@@ -417,14 +417,23 @@ func (e *Newer) Error() string {
 	return fmt.Sprintf("an item has format %d, and this version knows formats up to %d: deploy the newer version again", e.Schema, schema)
 }
 
-// unmarshal reads an item of a format that is known.
-func unmarshal(it item, into any) error {
+// CheckFormat refuses an item of a newer version, with a *[Newer], and one whose format
+// is no number.
+func CheckFormat(it map[string]types.AttributeValue) error {
 	var format int
 	if err := attributevalue.Unmarshal(it["schema"], &format); err != nil {
 		return err
 	}
 	if format > schema {
 		return &Newer{format}
+	}
+	return nil
+}
+
+// unmarshal reads an item of a format that is known.
+func unmarshal(it item, into any) error {
+	if err := CheckFormat(it); err != nil {
+		return err
 	}
 	return attributevalue.UnmarshalMap(it, into)
 }

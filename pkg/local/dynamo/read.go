@@ -1,6 +1,7 @@
 package dynamo
 
 import (
+	"bytes"
 	"context"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -46,6 +47,25 @@ func (p projector) of(it item) item {
 		}
 	}
 	return picked
+}
+
+// Each visits all items of one state of a table in the order of their keys, until do
+// returns an error, which it returns.
+func (db *DB) Each(table string, do func(map[string]types.AttributeValue) error) error {
+	prefix := rows(table, "")
+	return db.kv.view(func(r reader) (err error) {
+		r.walk(prefix, false, func(k, stored []byte) bool {
+			if !bytes.HasPrefix(k, prefix) {
+				return false
+			}
+			var it item
+			if it, err = decode(stored); err == nil {
+				err = do(it)
+			}
+			return err == nil
+		})
+		return err
+	})
 }
 
 // GetItem reads one item.

@@ -1,10 +1,6 @@
 package dynamo
 
-import (
-	"bytes"
-
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
-)
+import "github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 // What only tests do.
 
@@ -17,22 +13,10 @@ func (db *DB) HoldIndexes(table string) (release func()) {
 }
 
 // Items are all items of a table.
-func (db *DB) Items(table string) ([]map[string]types.AttributeValue, error) {
-	var items []item
-	prefix := rows(table, "")
-	err := db.kv.view(func(r reader) (err error) {
-		r.walk(prefix, false, func(k, stored []byte) bool {
-			if !bytes.HasPrefix(k, prefix) {
-				return false
-			}
-			var it item
-			if it, err = decode(stored); err != nil {
-				return false
-			}
-			items = append(items, it)
-			return true
-		})
-		return err
+func (db *DB) Items(table string) (items []map[string]types.AttributeValue, err error) {
+	err = db.Each(table, func(it map[string]types.AttributeValue) error {
+		items = append(items, it)
+		return nil
 	})
 	return items, err
 }
