@@ -73,7 +73,7 @@ func (w *world) newProcess(name string, newer bool) *process {
 	}
 	p.rotate = &rotate.Rotator{
 		Store: table, Lambda: invoker{p}, StepTimeout: stepTimeout, RetryDelay: time.Minute, Parallel: 2,
-		Now: p.now, NewID: func() string { return fmt.Sprintf("made-by-the-schedule-%016d", w.births.Add(1)) }, Log: silent, OnEvent: p.onEvent,
+		Now: p.now, NewID: func() string { return fmt.Sprintf("made-by-the-schedule-%016d", w.births.Add(1)) }, Log: silent, OnEvent: rotate.Recorder(trail{p}, silent),
 	}
 	p.prune = &prune.Pruner{Store: table, Retention: retention, Trail: trail{p}, Now: p.now, Log: silent}
 	return p
@@ -161,6 +161,9 @@ func (i invoker) Invoke(ctx context.Context, in *lambda.InvokeInput, _ ...func(*
 	if err != nil || v == cut || v == refused {
 		return nil, errors.Join(errCut, err)
 	}
+	if v == done && asked.Step == "createSecret" && i.faults.Load() && drawn(i.seed, name+" dawdles", 6) == 0 {
+		v = late // so often that its token is tried after the attempt
+	}
 	ended := make(chan error, 1)
 	i.running.Go(func() {
 		if v == late {
@@ -198,14 +201,13 @@ func (w *world) function(name string, asked step) error {
 	version := asked.ClientRequestToken
 	switch asked.Step {
 	case "createSecret":
-		_, isOver := w.ended.Load(asked.RotationToken)
-		there := len(w.item(versionKey(id, version))) > 0
+		_, isOver := w.ended.Load(secret.ProofOf(asked.RotationToken))
 		e := c.do(request{event: event{Op: opPut, Secret: id.Name, Version: version, Value: "made for " + version, Labels: []string{"AWSPENDING"}}, token: asked.RotationToken})
-		switch _, after := w.item(versionKey(id, version))["sealed"]; {
+		switch maker, made := w.makers.Load(keyOf(versionKey(id, version))); {
+		case isOver && made && strings.HasPrefix(maker.(string), c.name+" call "):
+			w.wrong("%s: the token of an attempt that had ended was taken", name)
 		case isOver && e.Code == refusedAccess:
 			w.sometimes("a token of an attempt that had ended was refused")
-		case isOver && !there && after && failed(e) == nil:
-			w.wrong("%s: the token of an attempt that had ended was taken", name)
 		}
 		return failed(e)
 	case "finishSecret":
@@ -238,16 +240,6 @@ func (a answer) version(label string) string {
 	return ""
 }
 
-// onEvent records an event of a rotation, and notes that the attempt has ended.
-func (p *process) onEvent(ctx context.Context, e rotate.Event) {
-	if e.Name != audit.RotationStarted {
-		if token, ok := p.runners.token(e.Version); ok {
-			p.ended.Store(token, true)
-		}
-	}
-	rotate.Recorder(trail{p}, silent)(ctx, e)
-}
-
 // stepTimeout is how long a rotation function may take for a step.
 const stepTimeout = 10 * time.Second
 
@@ -255,15 +247,6 @@ const stepTimeout = 10 * time.Second
 type runners struct {
 	mu   sync.Mutex
 	last map[string]*process
-	told map[string]string // tokens, by version
-}
-
-// token is the one that was given to the function last.
-func (r *runners) token(version string) (string, bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	token, ok := r.told[version]
-	return token, ok
 }
 
 func (w *world) noteRunner(asked step, p *process) {
@@ -273,5 +256,4 @@ func (w *world) noteRunner(asked step, p *process) {
 		w.sometimes("a rotation was taken over from a process that died")
 	}
 	w.runners.last[asked.ClientRequestToken] = p
-	w.runners.told[asked.ClientRequestToken] = asked.RotationToken
 }

@@ -396,6 +396,14 @@ func (w wire) noteCommitted(ctx context.Context, in *dynamodb.TransactWriteItems
 	if isHead && w.hungUp(who(ctx)) {
 		w.sometimes("a caller hung up before the commit")
 	}
+	if proof := proofOn(before); proof != "" && proof != proofOn(after) {
+		w.ended.Store(proof, true)
+	}
+	for _, one := range in.TransactItems {
+		if one.Put != nil {
+			w.makers.Store(keyOf(one.Put.Item), who(ctx))
+		}
+	}
 	if isHead && len(after) > 0 {
 		w.checkHead(name, before, after)
 		w.formats.Store(text(after["schema"]), true)
@@ -414,6 +422,15 @@ func (w *world) checkHead(name string, before, after item) {
 	if text(before["schema"]) == newerFormat && text(after["schema"]) == format {
 		w.wrong("%s was in the newer format and was written back in the older", name)
 	}
+}
+
+// proofOn is what a head has of the token of the attempt that holds the lease; empty for
+// none.
+func proofOn(head item) string {
+	if rotation, ok := head["rotation"].(*types.AttributeValueMemberM); ok {
+		return text(rotation.Value["proof"])
+	}
+	return ""
 }
 
 func stagesOf(head item) map[string]string {

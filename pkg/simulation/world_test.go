@@ -44,7 +44,8 @@ type world struct {
 	gone    sync.Map                      // requests whose callers hung up
 	formats sync.Map                      // that heads were written in
 	runners runners
-	ended   sync.Map // tokens of attempts at a rotation that have ended
+	ended   sync.Map // proofs of tokens, of attempts at a rotation that have ended
+	makers  sync.Map // calls that made versions, by the keys of these
 	seen    sometimes
 
 	// of the driver alone
@@ -89,7 +90,7 @@ const hosts = `[{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principa
 func newWorld(seed uint64) *world {
 	w := &world{
 		seed: seed, turns: newTurns(), db: dynamo.Memory(), table: "table", keys: kms.Memory(local.Region, local.Account),
-		rng: rand.New(rand.NewPCG(seed, 1)), runners: runners{last: map[string]*process{}, told: map[string]string{}},
+		rng: rand.New(rand.NewPCG(seed, 1)), runners: runners{last: map[string]*process{}},
 	}
 	var err error
 	if w.policies, err = policy.ParseSet("hosts", []byte(hosts)); err != nil {
