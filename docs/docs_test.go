@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -132,4 +133,36 @@ func TestPython(t *testing.T) {
 func TestJavaScript(t *testing.T) {
 	t.Parallel()
 	check(t, "node", "--check", snippet(t, "js", "main.mjs"))
+}
+
+var (
+	testNamed = regexp.MustCompile("`((?:Test|Fuzz|Benchmark)[A-Za-z0-9]+)\\b")
+	testMade  = regexp.MustCompile(`(?m)^func ((?:Test|Fuzz|Benchmark)\w+)\(`)
+)
+
+// Every test that a page names is there.
+func TestNamedTestsAreThere(t *testing.T) {
+	t.Parallel()
+	made := map[string]bool{}
+	for _, folder := range []string{"bench", "docs", "functions", "infra", "pkg", "supply"} {
+		err := filepath.WalkDir("../"+folder, func(path string, _ fs.DirEntry, err error) error {
+			if err != nil || !strings.HasSuffix(path, "_test.go") {
+				return err
+			}
+			for _, m := range testMade.FindAllStringSubmatch(read(t, path), -1) {
+				made[m[1]] = true
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, page := range pages(t) {
+		for _, m := range testNamed.FindAllStringSubmatch(read(t, page), -1) {
+			if !made[m[1]] {
+				t.Errorf("%s names %s, and there is no such test", page, m[1])
+			}
+		}
+	}
 }
