@@ -69,6 +69,9 @@ func (c *client) do(r request) event {
 		}
 		e.Unknown = true
 	}
+	if e.Unknown { // others may have lost the same process at this moment
+		time.Sleep(time.Duration(1+drawn(c.seed, name+" end", 100_000)) * time.Nanosecond)
+	}
 	e.Returned, e.Until = c.log.tick(), time.Now()
 	if isRead(e.Op) && (e.Unknown || e.Got.More || e.Code == "InternalServiceError") {
 		return e // it tells nothing
@@ -279,8 +282,21 @@ func (c *client) live(calls int) {
 		name := fmt.Sprintf("%s choice %d", c.name, c.calls)
 		pick := func(what string, n int) int { return drawn(c.seed, name+what, n) }
 		time.Sleep(time.Duration(1+pick("pause", 300_000)) * time.Microsecond)
-		<-*c.gate.Load()
+		c.pass(func() { time.Sleep(time.Duration(1+pick("entry", 100_000)) * time.Microsecond) })
 		c.do(c.choose(pick))
+	}
+}
+
+// pass waits until calls may begin, and then a little: no two begin at one moment, where
+// it would not be the seed that says which is first.
+func (c *client) pass(wait func()) {
+	for {
+		gate := c.gate.Load()
+		<-*gate
+		wait()
+		if gate == c.gate.Load() {
+			return
+		}
 	}
 }
 

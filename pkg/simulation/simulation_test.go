@@ -66,7 +66,14 @@ func TestHistories(t *testing.T) {
 func TestSameSeedSameHistory(t *testing.T) {
 	t.Parallel()
 	for seed := uint64(1); seed <= 40; seed++ {
-		first, second := live(t, seed).trace, live(t, seed).trace
+		one, other := live(t, seed), live(t, seed)
+		for _, secret := range secrets {
+			a, b := one.told(secret), other.told(secret)
+			if a != b {
+				t.Errorf("seed %d: clients saw\n%s\nand then\n%s", seed, a, b)
+			}
+		}
+		first, second := one.trace, other.trace
 		if slices.Equal(first, second) {
 			continue
 		}

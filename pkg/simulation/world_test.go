@@ -307,6 +307,7 @@ func (w *world) settle() {
 		close(ended)
 	}()
 	w.drive(ended) // leases and calls under way have an end
+	w.writeAll()
 	w.readAll()
 	w.verify()
 	for _, p := range w.processes {
@@ -350,6 +351,29 @@ func (w *world) due() int {
 		}
 	}
 	return n
+}
+
+// writeAll writes each secret, as several clients at once in several processes. None may
+// be kept from it by what went wrong before.
+func (w *world) writeAll() {
+	var writing sync.WaitGroup
+	for i := range clients {
+		c := &client{world: w, name: fmt.Sprint("writer ", i+1)}
+		writing.Go(func() {
+			for _, secret := range secrets {
+				time.Sleep(time.Duration(1+drawn(w.seed, c.name+secret, 2_000)) * time.Microsecond)
+				if e := c.do(request{event: event{Op: opTag, Secret: secret, Label: "key0", Value: c.name}}); e.Unknown {
+					w.wrong("%s cannot write %s, with no faults any more: %s", c.name, secret, e.Code)
+				}
+			}
+		})
+	}
+	ended := make(chan struct{})
+	go func() {
+		writing.Wait()
+		close(ended)
+	}()
+	w.drive(ended)
 }
 
 // readAll reads what there is at the end, as one more client.
@@ -407,6 +431,12 @@ type lived struct {
 	met   map[string]bool
 	trace []string
 	log   *history
+	key   string // of KMS, which draws its ID
+}
+
+// told is what the clients saw of a secret.
+func (l lived) told(secret string) string {
+	return strings.ReplaceAll(l.log.told(secret), l.key, "(other key)")
 }
 
 // live lives the history of a seed, in a bubble of virtual time.
@@ -436,5 +466,5 @@ func live(t *testing.T, seed uint64) lived {
 			met["a rotation made a version current"] = true
 		}
 	}
-	return lived{w.faulty, met, w.trace, &w.log}
+	return lived{w.faulty, met, w.trace, &w.log, w.otherKey}
 }

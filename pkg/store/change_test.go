@@ -397,6 +397,21 @@ func TestTouchRemoved(t *testing.T) {
 	touch()
 }
 
+// A version that was removed after it was read is not brought back, where its secret is
+// there still.
+func TestTouchPruned(t *testing.T) {
+	t.Parallel()
+	room := localtest.New(t)
+	sec := create(t, room, "aaaaaa")
+	takeAway(t, room, "SECRET#s", "VERSION#aaaaaa#v1")
+	if err := room.Store.Touch(t.Context(), sec, secret.Version{ID: "v1"}, noon); err != nil {
+		t.Fatal(err)
+	}
+	if v, found, err := room.Another(t).Store.Version(t.Context(), get(t, room), "v1"); found || err != nil {
+		t.Errorf("got %+v, %t, %v, want no version", v, found, err)
+	}
+}
+
 // A read that could not be noted is noted with the next.
 func TestTouchFails(t *testing.T) {
 	t.Parallel()
