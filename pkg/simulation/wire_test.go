@@ -167,7 +167,7 @@ func (w wire) GetItem(ctx context.Context, in *dynamodb.GetItemInput, _ ...func(
 // Query reads a page.
 func (w wire) Query(ctx context.Context, in *dynamodb.QueryInput, _ ...func(*dynamodb.Options)) (*dynamodb.QueryOutput, error) {
 	do := func(ctx context.Context, in *dynamodb.QueryInput) (*dynamodb.QueryOutput, error) {
-		if w.trailing && in.IndexName != nil {
+		if w.trailing.Load() && in.IndexName != nil {
 			w.sometimes("a schedule read an index that trailed")
 		}
 		out, err := w.db.Query(ctx, in)

@@ -35,23 +35,23 @@ type world struct {
 	policies *policy.Set
 	hasNewer bool // one of the processes is of a newer format
 
-	running sync.WaitGroup // all that was begun, beside the driver
-	faults  atomic.Bool
-	births  atomic.Int64                  // of secrets
-	busy    atomic.Int64                  // clients in a call
-	gate    atomic.Pointer[chan struct{}] // is closed when clients may begin calls
-	records sync.Map                      // kept, of calls that succeeded, by request
-	gone    sync.Map                      // requests whose callers hung up
-	formats sync.Map                      // that heads were written in
-	runners runners
-	ended   sync.Map // proofs of tokens, of attempts at a rotation that have ended
-	makers  sync.Map // calls that made versions, by the keys of these
-	seen    sometimes
+	running  sync.WaitGroup // all that was begun, beside the driver
+	faults   atomic.Bool
+	trailing atomic.Bool                   // the indexes
+	births   atomic.Int64                  // of secrets
+	busy     atomic.Int64                  // clients in a call
+	gate     atomic.Pointer[chan struct{}] // is closed when clients may begin calls
+	records  sync.Map                      // kept, of calls that succeeded, by request
+	gone     sync.Map                      // requests whose callers hung up
+	formats  sync.Map                      // that heads were written in
+	runners  runners
+	ended    sync.Map // proofs of tokens, of attempts at a rotation that have ended
+	makers   sync.Map // calls that made versions, by the keys of these
+	seen     sometimes
 
 	// of the driver alone
 	rng       *rand.Rand
 	release   func() // of the indexes that are held back
-	trailing  bool
 	restarts  int
 	processes []*process
 	trace     []string
@@ -256,8 +256,8 @@ func (w *world) hold() {
 	} else {
 		w.release = w.db.HoldIndexes(w.table)
 	}
-	w.trailing = w.release != nil
-	w.note("the indexes trail: %t", w.trailing)
+	w.trailing.Store(w.release != nil)
+	w.note("the indexes trail: %t", w.trailing.Load())
 }
 
 // begin runs a schedule beside all else.
@@ -282,7 +282,7 @@ func (p *process) schedule(ctx context.Context, schedule string) {
 func (w *world) settle() {
 	w.note("the faults stop")
 	w.faults.Store(false)
-	if w.trailing {
+	if w.trailing.Load() {
 		w.hold()
 	}
 	for i, p := range w.processes {
