@@ -32,10 +32,15 @@ func newDashboard(b base, f front, server, pruner, rotator deployed) {
 		d.query("Refused calls", `filter ispresent(errorCode) | stats count(*) as calls by errorCode | sort calls desc`, onlyRecords, "table"),
 		d.query("Units and KMS calls by operation",
 			`stats sum(additionalEventData.dynamoDBUnits) as units, sum(additionalEventData.kmsCalls) as kms, count(*) as calls by eventName`, onlyRecords, "table"),
+		// Data keys and versions that a process remembers are a part of it, bounded by number
+		// and by bytes.
+		d.query("Megabytes of memory", `stats max(@maxMemoryUsed) / 1000000 as used, max(@memorySize) / 1000000 as size by bin(5m)`, onlyReports, "timeSeries"),
 	)
 	d.rows(
 		d.latency(f, server),
 		d.graph("Errors and throttles", "Sum", d.errors(f, server)...),
+		d.graph("Changes of one secret that met each other", "Sum",
+			d.of("AWS/DynamoDB", "TransactionConflict", "TableName", *b.table.TableName())),
 		d.graph("Calls at once", "Maximum",
 			d.of("AWS/Lambda", "ConcurrentExecutions", "FunctionName", *server.function.FunctionName())),
 		d.graph("Units of the table", "Sum",
@@ -59,9 +64,10 @@ func newDashboard(b base, f front, server, pruner, rotator deployed) {
 	})
 }
 
-// onlyRequests are the lines that functions/api writes one of per call, and onlyRecords
-// the audit records.
+// onlyRequests are the lines that functions/api writes one of per call, onlyRecords the
+// audit records, and onlyReports Lambda's own lines, one per invocation.
 const (
+	onlyReports  = `filter @type = "REPORT"`
 	onlyRequests = `filter msg = "request"`
 	onlyRecords  = audit.OnlyRecords
 )
