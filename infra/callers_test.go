@@ -120,11 +120,14 @@ func TestPrivate(t *testing.T) {
 func TestTakenOver(t *testing.T) {
 	t.Parallel()
 	chosen := synthesizeWith(t, object{
-		"tableName": "Restored", "keyArn": otherKey, "dashboard": false,
+		"tableName": "Restored", "keyArn": otherKey, "dashboard": false, "schedules": false,
 		"domainName": "secrets.example.com", "certificateArn": certificate, "truststoreUri": "s3://authorities/all.pem",
 	})
 	same(t, "tables", chosen.all("AWS::DynamoDB::Table"), nil)
 	same(t, "dashboards", chosen.all("AWS::CloudWatch::Dashboard"), nil)
+	for _, schedule := range chosen.all("AWS::Scheduler::Schedule") {
+		same(t, schedule.ID+", while the table is verified", schedule.Properties["State"], "DISABLED")
+	}
 	logsKey := chosen.one(t, "AWS::KMS::Key")
 	same(t, "statements of the logs' key", len(logsKey.statements()), 2)
 	for _, group := range chosen.all("AWS::Logs::LogGroup") {

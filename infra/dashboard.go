@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2/awscloudwatch"
@@ -141,15 +142,18 @@ const (
 	functionGigabytes = 0.25
 )
 
+// decimal is a price without an exponent, which metric math may not read.
+func decimal(price float64) string { return strconv.FormatFloat(price, 'f', -1, 64) }
+
 // cost is what calls cost in an hour, at list prices. KMS is not in it: nothing counts the
 // calls of one key.
 func (d *dashboard) cost(f front, server deployed) widget {
 	hidden := func(id string) widget { return widget{"id": id, "stat": "Sum", "visible": false} }
 	function, table := *server.function.FunctionName(), *d.b.table.TableName()
 	terms := []string{
-		fmt.Sprintf("FILL(invocations,0)*%g", lambdaCall),
-		fmt.Sprintf("FILL(duration,0)/1000*%g", functionGigabytes*gigabyteSecond),
-		fmt.Sprintf("FILL(reads,0)*%g", readUnit), fmt.Sprintf("FILL(writes,0)*%g", writeUnit),
+		"FILL(invocations,0)*" + decimal(lambdaCall),
+		"FILL(duration,0)/1000*" + decimal(functionGigabytes*gigabyteSecond),
+		"FILL(reads,0)*" + decimal(readUnit), "FILL(writes,0)*" + decimal(writeUnit),
 	}
 	all := [][]any{
 		d.of("AWS/Lambda", "Invocations", "FunctionName", function, hidden("invocations")),
@@ -158,7 +162,7 @@ func (d *dashboard) cost(f front, server deployed) widget {
 		d.of("AWS/DynamoDB", "ConsumedWriteCapacityUnits", "TableName", table, hidden("writes")),
 	}
 	if f.api != nil {
-		terms = append(terms, fmt.Sprintf("FILL(calls,0)*%g", restCall))
+		terms = append(terms, "FILL(calls,0)*"+decimal(restCall))
 		all = append(all, d.calls(f, server, "Count", "", hidden("calls")))
 	}
 	w := d.graph("Dollars per hour, without KMS and logs, at list prices of us-east-1", "Sum",

@@ -92,6 +92,9 @@ func summary(set settings) string {
 		lines = append(lines, "strongroom: API Gateway writes its logs with the role of this account and Region. If it has none yet, "+
 			`"aws apigateway get-account" shows no cloudwatchRoleArn: deploy with -c apiGatewayLogsRole=true then`)
 	}
+	if set.keyArn != "" {
+		lines = append(lines, "strongroom: the policy of keyArn stays as it is: see to it that its statement ValuesStaySealed names the output ApiRole")
+	}
 	return strings.Join(lines, "\n")
 }
 

@@ -20,7 +20,6 @@ func (r *reader) checkPlaces(set settings, current place) {
 		"kmsKeyArns":           set.kmsKeyArns,
 		"rotationFunctionArns": set.rotationFunctionArns,
 		"alarmTopicArn":        {set.alarmTopicArn},
-		"auditSubscriptionArn": {set.auditSubscriptionArn},
 	}
 	own := map[string][]string{
 		"keyArn":                   {set.keyArn},
@@ -30,6 +29,13 @@ func (r *reader) checkPlaces(set settings, current place) {
 		"breakGlassRoleArn":        {set.breakGlassArn},
 		"auditSubscriptionRoleArn": {set.auditSubscriptionRoleArn},
 	}
+	// Of what records can be sent to, only a destination may be another account's.
+	// https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutSubscriptionFilter.html
+	subscription := own
+	if strings.Contains(set.auditSubscriptionArn, ":destination:") {
+		subscription = foreign
+	}
+	subscription["auditSubscriptionArn"] = []string{set.auditSubscriptionArn}
 	for name, arns := range foreign {
 		r.checkPlace(name, arns, place{region: here.region})
 	}

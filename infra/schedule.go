@@ -86,6 +86,7 @@ func (j job) schedule(b base, f deployed, failures awssqs.Queue) {
 		Description:        jsii.String("Strongroom: starts functions/" + j.name),
 		GroupName:          b.schedules.Ref(),
 		ScheduleExpression: jsii.String(j.rate()),
+		State:              jsii.String(state(b.set.schedules)),
 		FlexibleTimeWindow: &awsscheduler.CfnSchedule_FlexibleTimeWindowProperty{Mode: jsii.String("OFF")},
 		Target: &awsscheduler.CfnSchedule_TargetProperty{
 			Arn:              f.live.FunctionArn(),
@@ -97,6 +98,13 @@ func (j job) schedule(b base, f deployed, failures awssqs.Queue) {
 			},
 		},
 	})
+}
+
+func state(on bool) string {
+	if on {
+		return "ENABLED"
+	}
+	return "DISABLED"
 }
 
 func (j job) rate() string {

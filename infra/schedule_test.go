@@ -49,6 +49,8 @@ func TestSchedules(t *testing.T) {
 		schedule := maps.Clone(stack(t).Resources[want.id+"Schedule"].Properties)
 		role := stack(t).of(t, schedule["Target"].(object)["RoleArn"])
 		delete(schedule, "Description")
+		same(t, name+" schedule, its state", schedule["State"], "ENABLED")
+		delete(schedule, "State")
 		same(t, name+" schedule", schedule, object{
 			"GroupName":          stack(t).ref(t, "AWS::Scheduler::ScheduleGroup"),
 			"ScheduleExpression": want.rate,

@@ -44,6 +44,7 @@ type settings struct {
 	slowMilliseconds  int    // the 99th percentile of calls above which there is an alarm
 	concurrencyAlarm  int    // how many calls at once raise an alarm
 	dashboard         bool   // whether there is a dashboard
+	schedules         bool   // whether prune and rotate are started: not while a restored table is verified
 
 	tableName           string // a table to take over; empty for a new one
 	keyArn              string // the key of its values, to take over; empty for a new one
@@ -146,6 +147,7 @@ func readSettings(lookup func(name string) any, names []string, current place) (
 		alarmTopicArn:      r.text("alarmTopicArn"),
 		slowMilliseconds:   r.number("slowMilliseconds", 1, 29_000),
 		concurrencyAlarm:   r.number("concurrencyAlarm", 1, 100_000),
+		schedules:          r.yes("schedules"),
 		dashboard:          r.yes("dashboard"),
 		apiGatewayLogsRole: r.yes("apiGatewayLogsRole"),
 
@@ -176,6 +178,7 @@ func readSettings(lookup func(name string) any, names []string, current place) (
 		"permissionsBoundaryArn: %q is not the ARN of a managed policy", set.permissionsBoundaryArn)
 	r.check(set.policies != "", "policies must name a file")
 	r.check(set.breakGlassArn == "" || roleARNs.MatchString(set.breakGlassArn), "breakGlassRoleArn: %q is not the ARN of a role", set.breakGlassArn)
+	r.check(set.keyArn == "" || set.breakGlassArn == "", "breakGlassRoleArn has no effect beside keyArn, whose policy is not the stack's: write the role into it")
 	r.check(slices.Contains(retentions, set.logRetentionDays),
 		"logRetentionDays must be one of %v", retentions)
 	r.check(slices.Contains(retentions, set.auditRetentionDays),

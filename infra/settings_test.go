@@ -46,12 +46,12 @@ func TestSettingsByHand(t *testing.T) {
 	got, err := read(object{
 		"stackName": "Vault-2", "account": "111122223333", "region": "eu-central-1", "tags": "team=blue,stage=a=b",
 		"permissionsBoundaryArn": "arn:aws:iam::111122223333:policy/edge/of/all", "terminationProtection": "false",
-		"policies": "mine.json", "allowEveryone": "true", "breakGlassRoleArn": writer, "tracing": "true",
+		"policies": "mine.json", "allowEveryone": "true", "breakGlassRoleArn": "", "tracing": "true",
 		"frontDoor": "rest", "throttleRate": "10", "throttleBurst": "20", "endpointType": "private", "endpointAccess": "basic",
 		"vpcEndpointIds": "vpce-0123456789abcdef0,vpce-01234567", "callerAccounts": "444455556666", "callerOrganizations": "o-a1b2c3d4e5",
 		"callerIpRanges": "10.0.0.0/8,2001:db8::/32", "domainName": "", "certificateArn": "", "truststoreUri": "", "webAcl": "managed",
 		"logRetentionDays": "30", "dataKeySeconds": "0", "kmsKeyArns": one + "," + two, "apiGatewayLogsRole": "false",
-		"maxVersions": "3", "minAge": "90m", "versionQuota": "4", "pruneEveryMinutes": "5", "alarmTopicArn": topic,
+		"maxVersions": "3", "minAge": "90m", "versionQuota": "4", "pruneEveryMinutes": "5", "schedules": "false", "alarmTopicArn": topic,
 		"slowMilliseconds": "100", "concurrencyAlarm": "5", "dashboard": "false",
 		"tableName": "old", "keyArn": one, "backupRetentionDays": "35", "backupVaultLock": "governance",
 		"minRotationInterval": "1m", "rotationStepSeconds": "200", "rotationsAtOnce": "1", "rotationFunctionArns": mysql + "," + abroad,
@@ -60,7 +60,7 @@ func TestSettingsByHand(t *testing.T) {
 	want := settings{
 		stackName: "Vault-2", account: "111122223333", region: "eu-central-1", tags: map[string]string{"team": "blue", "stage": "a=b"},
 		permissionsBoundaryArn: "arn:aws:iam::111122223333:policy/edge/of/all", policies: "mine.json", allowEveryone: true,
-		breakGlassArn: writer, tracing: true, logRetentionDays: 30, kmsKeyArns: []string{one, two},
+		tracing: true, logRetentionDays: 30, kmsKeyArns: []string{one, two},
 		reach: reach{
 			frontDoor: "rest", throttleRate: 10, throttleBurst: 20, endpointType: "private", endpointAccess: "basic",
 			vpcEndpointIds: []string{"vpce-0123456789abcdef0", "vpce-01234567"}, callerAccounts: []string{"444455556666"},
@@ -121,6 +121,7 @@ func TestWrongSettings(t *testing.T) {
 		"slowMilliseconds":       {nil, 0, "2s", 30_000},
 		"concurrencyAlarm":       {nil, 0},
 		"dashboard":              {nil, 1},
+		"schedules":              {nil, "off"},
 
 		"kmsKeyArns":         {nil, true, many(61, "arn:aws:kms:eu-central-1:111122223333:key/%d"), "alias/other", "arn:aws:kms:eu-central-1:111122223333:alias/other", []any{"*"}, []any{1}},
 		"apiGatewayLogsRole": {nil, "", "yes", 1},
@@ -188,6 +189,8 @@ func TestPlaces(t *testing.T) {
 		{"kmsKeyArns", "arn:aws:kms:us-east-1:111122223333:key/1a", own, false},
 		{"keyArn", "arn:aws:kms:eu-central-1:111122223333:key/1a", own, true},
 		{"keyArn", "arn:aws:kms:eu-central-1:444455556666:key/1a", own, false},
+		{"auditSubscriptionArn", "arn:aws:lambda:eu-central-1:444455556666:function:records", own, false},
+		{"auditSubscriptionArn", "arn:aws:logs:eu-central-1:444455556666:destination:audit", own, true},
 		{"breakGlassRoleArn", writer, own, true},
 		{"breakGlassRoleArn", writer, place{account: "444455556666"}, false},
 		{"permissionsBoundaryArn", boundary, own, true},
@@ -229,6 +232,7 @@ func TestReach(t *testing.T) {
 		{object{"frontDoor": "url", "callerIpRanges": "192.0.2.0/24"}, false},
 		{object{"frontDoor": "url", "webAcl": "managed"}, false},
 		{object{"frontDoor": "url", "callerAccounts": "444455556666"}, false},
+		{object{"keyArn": "arn:aws:kms:eu-central-1:111122223333:key/1a", "breakGlassRoleArn": writer}, false},
 		{object{"webAcl": "arn:aws:wafv2:eu-central-1:111122223333:regional/webacl/all/1a-2b"}, true},
 		{object{"tableName": "old", "keyArn": "arn:aws:kms:eu-central-1:111122223333:key/1a"}, true},
 		{object{"backupVaultLock": "compliance", "backupRetentionDays": 30}, true},

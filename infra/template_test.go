@@ -80,6 +80,7 @@ var plain = object{
 	"minAge":             "36h",
 	"versionQuota":       300,
 	"pruneEveryMinutes":  20,
+	"schedules":          true,
 	"alarmTopicArn":      "",
 	"apiGatewayLogsRole": true,
 
