@@ -19,7 +19,7 @@ import (
 
 const (
 	// MaxConnections is how many connections a server keeps.
-	MaxConnections = 256
+	MaxConnections = 128
 	// MaxHeaderBytes has a server take 10,240 bytes of request line and headers, as API
 	// Gateway does: net/http adds 4,096.
 	MaxHeaderBytes = 10_240 - 4_096
