@@ -248,7 +248,7 @@ func (c *contract) put() {
 	wantStages(c, sec, "[AWSCURRENT:v2 AWSPREVIOUS:v1]")
 	c.wantStored(sec)
 	got, found, err := c.process().Version(c.Context(), sec, "v2")
-	if want := (secret.Version{ID: "v2", Created: noon, Sealed: sealed("v2")}); !found || err != nil || !reflect.DeepEqual(got, want) {
+	if want := (secret.Version{ID: "v2", Revision: 2, Created: noon, Sealed: sealed("v2")}); !found || err != nil || !reflect.DeepEqual(got, want) {
 		c.Errorf("version %+v, %t, %v, want %+v", got, found, err, want)
 	}
 	if _, found, err := s.Version(c.Context(), sec, "v9"); found || err != nil {
@@ -257,7 +257,7 @@ func (c *contract) put() {
 	for name, s := range map[string]*store.Store{"warm": s, "cold": c.process()} {
 		_, err := s.Update(c.Context(), c.id(), putting("v1"))
 		exists, ok := errors.AsType[*store.VersionExists](err)
-		if !ok || !reflect.DeepEqual(exists.Secret, sec) || !reflect.DeepEqual(exists.Version, secret.Version{ID: "v1", Created: noon, Sealed: sealed("v1")}) {
+		if !ok || !reflect.DeepEqual(exists.Secret, sec) || !reflect.DeepEqual(exists.Version, secret.Version{ID: "v1", Revision: 1, Created: noon, Sealed: sealed("v1")}) {
 			c.Errorf("%s: put again: %v (%+v), want that v1 exists, as it was put", name, err, exists)
 		}
 	}
