@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net/http"
 	"os"
 	"os/exec"
@@ -266,13 +265,13 @@ func TestKilledImport(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "items.jsonl")
 	writeFile(t, file, manyItems(items))
 	whole, cut := 0, 0
-	for range 6 {
+	for i := range 6 { // the first at once, the others later and later
 		data := filepath.Join(t.TempDir(), "data")
 		c := exec.Command(program, "--data", data, "--import", file)
 		if err := c.Start(); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(rand.N(150 * time.Millisecond))
+		time.Sleep(time.Duration(i) * 20 * time.Millisecond)
 		_ = c.Process.Kill()
 		_ = c.Wait()
 		if _, err := os.Stat(filepath.Join(data, "table.db")); err == nil {
