@@ -25,7 +25,6 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"regexp"
 	"strings"
 	"time"
 
@@ -149,7 +148,7 @@ func (c *call) answer(r *http.Request) (out any, err error) {
 		return nil, err
 	}
 	c.invocation = r.Header.Get("Amz-Sdk-Invocation-Id")
-	c.again = c.invocation != "" && !firstTry.MatchString(r.Header.Get("Amz-Sdk-Request"))
+	c.again = c.invocation != "" && !isFirstTry(r.Header.Get("Amz-Sdk-Request"))
 	run, found := operations[name]
 	if !ok || !found {
 		return nil, secret.Errorf(secret.UnknownOperation, "")
@@ -218,8 +217,11 @@ func (c *call) keepRecord(ctx context.Context, out any, err error) error {
 	return nil
 }
 
-// firstTry is what SDKs send with the first try of a call: attempt=1; max=3.
-var firstTry = regexp.MustCompile(`^attempt=1(;|$)`)
+// isFirstTry reads what SDKs send with each try of a call: attempt=1; max=3.
+func isFirstTry(header string) bool {
+	attempt, _, _ := strings.Cut(header, ";")
+	return attempt == "attempt=1"
+}
 
 // An operation decodes a request body, and does what it asks.
 type operation func(ctx context.Context, c *call, body []byte) (any, error)

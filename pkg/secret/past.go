@@ -33,8 +33,9 @@ func (s Secret) Committed(name string) bool {
 	if name == "" {
 		return false
 	}
-	for wanted := range slices.Chunk(s.Past, pastName) {
-		if bytes.Equal(wanted, shortName(name)) {
+	wanted := shortName(name)
+	for commit := range slices.Chunk(s.Past, pastName) {
+		if bytes.Equal(commit, wanted) {
 			return true
 		}
 	}

@@ -96,10 +96,9 @@ func (c *client) try(name, invocation string, e event, body []byte) *httptest.Re
 	if _, err := c.turns.take(ctx, p, name+" arrives"); err != nil {
 		return nil
 	}
-	operation := e.Op
 	r := httptest.NewRequestWithContext(ctx, http.MethodPost, "/", strings.NewReader(string(body)))
 	r.Header.Set("Content-Type", "application/x-amz-json-1.1")
-	r.Header.Set("X-Amz-Target", "secretsmanager."+operation)
+	r.Header.Set("X-Amz-Target", "secretsmanager."+e.Op)
 	r.Header.Set("Amz-Sdk-Invocation-Id", invocation)
 	r.Header.Set("Amz-Sdk-Request", "attempt="+name[strings.LastIndex(name, ".")+1:])
 	caller := policy.Caller{ARN: hostARN, Account: "000000000000", UserID: "host"}
@@ -121,9 +120,9 @@ func (c *client) try(name, invocation string, e event, body []byte) *httptest.Re
 		if p.dead.Load() {
 			return nil
 		}
-		if w.Code == http.StatusOK && !isRead(operation) {
+		if w.Code == http.StatusOK && !isRead(e.Op) {
 			if _, kept := c.records.Load(name); !kept {
-				c.wrong("%s of %s was answered without a record", operation, name)
+				c.wrong("%s of %s was answered without a record", e.Op, name)
 			}
 		}
 		return w
@@ -269,7 +268,7 @@ func read(e event, body []byte) (got answer, code string) {
 		for _, tag := range out.Tags {
 			tags[tag.Key] = tag.Value
 		}
-		return answer{Stages: stagesText(stages), Description: out.Description, Key: out.KmsKeyId, Tags: tagsText(tags), Deleted: out.DeletedDate != 0}, ""
+		return answer{Stages: mapText(stages), Description: out.Description, Key: out.KmsKeyId, Tags: mapText(tags), Deleted: out.DeletedDate != 0}, ""
 	}
 	return answer{}, ""
 }

@@ -65,7 +65,7 @@ type event struct {
 type answer struct {
 	Version, Value string
 	Labels         string // of the version, sorted
-	Stages         string // all of the secret, as stagesText writes them
+	Stages         string // all of the secret, as mapText writes them
 	Description    string
 	Key            string
 	Policy         string

@@ -135,11 +135,11 @@ func (m model) change(e event, isRotated bool) (model, string, answer) {
 	case opGet, opBatch:
 		return m.get(e)
 	case opIDs:
-		return m, "", answer{Stages: stagesText(m.stages)}
+		return m, "", answer{Stages: mapText(m.stages)}
 	case opPolicy:
 		return m, "", answer{Policy: m.policy}
 	case opShow:
-		return m, "", answer{Stages: stagesText(m.stages), Description: m.text, Key: m.key, Tags: tagsText(m.tags), Deleted: !m.deleted.IsZero()}
+		return m, "", answer{Stages: mapText(m.stages), Description: m.text, Key: m.key, Tags: mapText(m.tags), Deleted: !m.deleted.IsZero()}
 	case opPut:
 		return m.put(e.Version, e.Value, e.Labels, isRotated)
 	case opUpdate:
@@ -249,11 +249,7 @@ func (m model) move(e event) (model, string, answer) {
 	return m, "", answer{}
 }
 
-// stagesText and tagsText write maps so that they can be compared.
-func stagesText(stages map[string]string) string { return mapText(stages) }
-
-func tagsText(tags map[string]string) string { return mapText(tags) }
-
+// mapText writes a map so that it can be compared.
 func mapText(m map[string]string) string {
 	var parts []string
 	for _, k := range slices.Sorted(maps.Keys(m)) {

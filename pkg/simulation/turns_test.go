@@ -6,7 +6,6 @@ import (
 	"hash/fnv"
 	"slices"
 	"sync"
-	"time"
 )
 
 // A verdict is what becomes of a remote call.
@@ -27,11 +26,9 @@ func (v verdict) String() string { return verdicts[v] }
 
 // A turn is a remote call that waits for its verdict.
 type turn struct {
-	name  string
-	who   string // the client, rotation or schedule that makes it
-	on    *process
-	since time.Time
-	ch    chan verdict
+	name string
+	on   *process
+	ch   chan verdict
 }
 
 // Turns are the remote calls that wait. Callers park in any order; the driver sees them
@@ -57,7 +54,7 @@ func (t *turns) take(ctx context.Context, on *process, name string) (verdict, er
 	if err := ctx.Err(); err != nil {
 		return cut, err
 	}
-	mine := &turn{name: name, who: who(ctx), on: on, since: time.Now(), ch: make(chan verdict, 1)}
+	mine := &turn{name: name, on: on, ch: make(chan verdict, 1)}
 	t.mu.Lock()
 	if _, taken := t.parked[name]; taken {
 		panic("two calls at once are named " + name)
