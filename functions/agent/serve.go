@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/strongroom/strongroom/pkg/agent"
+	"github.com/strongroom/strongroom/pkg/bounds"
 )
 
 const (
@@ -125,7 +126,7 @@ func (s *server) start(l listeners) *running {
 			return
 		}
 		one := &http.Server{
-			Handler: h, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: getFor + time.Minute, IdleTimeout: idle, MaxHeaderBytes: agent.MaxHeaderBytes,
+			Handler: h, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: getFor + time.Minute, IdleTimeout: idle, MaxHeaderBytes: bounds.MaxHeaderBytes,
 			ConnState: conns.Note, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
 		}
 		r.servers = append(r.servers, one)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/strongroom/strongroom/pkg/api"
+	"github.com/strongroom/strongroom/pkg/bounds"
 	"github.com/strongroom/strongroom/pkg/local"
 	"github.com/strongroom/strongroom/pkg/loopback"
 	"github.com/strongroom/strongroom/pkg/policy"
@@ -125,10 +126,10 @@ func front(gate http.Handler, set settings) http.Handler {
 
 // answer answers until the first interrupt, and then removes the URL file and lets the
 // requests under way end. A second interrupt ends the process.
-func answer(ctx context.Context, stop func(), listener net.Listener, handler http.Handler, bounds *local.Bounds, file urlFile, log *slog.Logger) error {
+func answer(ctx context.Context, stop func(), listener net.Listener, handler http.Handler, conns *local.Bounds, file urlFile, log *slog.Logger) error {
 	requests := &counter{next: handler}
 	server := &http.Server{
-		Handler: requests, ConnState: bounds.ConnState, MaxHeaderBytes: local.MaxHeaderBytes,
+		Handler: requests, ConnState: conns.ConnState, MaxHeaderBytes: bounds.MaxHeaderBytes,
 		ReadHeaderTimeout: headerTime, ReadTimeout: 2 * headerTime, WriteTimeout: callTime, IdleTimeout: idleTime,
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}

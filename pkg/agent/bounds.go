@@ -2,7 +2,6 @@ package agent
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"io"
 	"log/slog"
@@ -13,16 +12,12 @@ import (
 
 	"golang.org/x/sync/semaphore"
 
+	"github.com/strongroom/strongroom/pkg/bounds"
 	"github.com/strongroom/strongroom/pkg/refusal"
 	"github.com/strongroom/strongroom/pkg/secret"
 )
 
 const (
-	// MaxHeaderBytes has a server take 10,240 bytes of request line and headers, as API
-	// Gateway does: net/http adds 4,096.
-	MaxHeaderBytes = 10_240 - 4_096
-	// maxHeaders is how many headers there may be: many small ones take ten times their size.
-	maxHeaders = 100
 	// maxConnections is how many connections are kept, above the most GET requests at a time.
 	maxConnections = 1024
 
@@ -48,12 +43,7 @@ const (
 
 	// sendTime is how long a client may take to send a body, and to take an answer.
 	sendTime = 10 * time.Second
-	// roomTime is how long a request waits for room before it is throttled.
-	roomTime = 10 * time.Second
 )
-
-// errNoRoom is for a request that would take the agent past its bounds.
-var errNoRoom = secret.Errorf(secret.Throttling, "Rate exceeded")
 
 // A hall is the memory that requests of SDKs share.
 type hall struct{ bodies, calls, answers *semaphore.Weighted }
@@ -62,29 +52,9 @@ func newHall() hall {
 	return hall{semaphore.NewWeighted(maxBodies), semaphore.NewWeighted(atOnce), semaphore.NewWeighted(maxAnswers)}
 }
 
-// A room is what one request holds of a hall.
-type room []func()
-
-// take waits for room, and says errNoRoom when there is none for too long.
-func (r *room) take(ctx context.Context, of *semaphore.Weighted, n int64) error {
-	ctx, cancel := context.WithTimeout(ctx, roomTime)
-	defer cancel()
-	if of.Acquire(ctx, n) != nil {
-		return errNoRoom
-	}
-	*r = append(*r, func() { of.Release(n) })
-	return nil
-}
-
-func (r *room) leave() {
-	for _, release := range *r {
-		release()
-	}
-}
-
 // readBody reads a request. A body that is not announced with its length takes the room
 // of the largest.
-func (h hall) readBody(w http.ResponseWriter, r *http.Request, room *room) ([]byte, error) {
+func (h hall) readBody(w http.ResponseWriter, r *http.Request, room *bounds.Room) ([]byte, error) {
 	size := r.ContentLength
 	switch {
 	case size > maxBody:
@@ -93,7 +63,7 @@ func (h hall) readBody(w http.ResponseWriter, r *http.Request, room *room) ([]by
 		size = maxBody
 	}
 	if size > freeBody {
-		if err := room.take(r.Context(), h.bodies, size); err != nil {
+		if err := room.Take(r.Context(), h.bodies, size); err != nil {
 			return nil, err
 		}
 	}
@@ -116,7 +86,7 @@ var errTooLarge = secret.Errorf(secret.RequestEntityTooLarge, "The request is la
 
 // readAnswer reads the whole of an answer, before a part goes out: SDKs try again after a
 // 502, and not all do after half an answer.
-func (h hall) readAnswer(res *http.Response, room *room) ([]byte, error) {
+func (h hall) readAnswer(res *http.Response, room *bounds.Room) ([]byte, error) {
 	var answer bytes.Buffer
 	switch n, err := io.CopyN(&answer, res.Body, freeAnswer+1); {
 	case errors.Is(err, io.EOF):
@@ -128,7 +98,7 @@ func (h hall) readAnswer(res *http.Response, room *room) ([]byte, error) {
 	if res.ContentLength >= 0 {
 		size = min(size, res.ContentLength)
 	}
-	if err := room.take(res.Request.Context(), h.answers, size); err != nil {
+	if err := room.Take(res.Request.Context(), h.answers, size); err != nil {
 		return nil, err
 	}
 	answer.Grow(int(size) - answer.Len() + bytes.MinRead)
@@ -147,25 +117,14 @@ var errAnswerTooLarge = errors.New("the answer is larger than what a Strongroom 
 // its answer.
 func bounded(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if len(r.Header) > maxHeaders {
+		if len(r.Header) > bounds.MaxHeaders {
 			refusal.Write(w, http.StatusRequestHeaderFieldsTooLarge, string(secret.RequestEntityTooLarge), "The request has too many headers.")
 			return
 		}
 		_ = http.NewResponseController(w).SetWriteDeadline(time.Time{}) // of the last answer
-		next.ServeHTTP(prompt{w}, r)
+		next.ServeHTTP(bounds.Prompt{ResponseWriter: w, Within: sendTime}, r)
 	})
 }
-
-// A prompt writer gives its client little time to take the answer.
-type prompt struct{ http.ResponseWriter }
-
-func (p prompt) WriteHeader(status int) {
-	_ = http.NewResponseController(p.ResponseWriter).SetWriteDeadline(time.Now().Add(sendTime))
-	p.ResponseWriter.WriteHeader(status)
-}
-
-// Unwrap is for [http.ResponseController].
-func (p prompt) Unwrap() http.ResponseWriter { return p.ResponseWriter }
 
 // abandon ends a request without an answer: one that its handler returned from without a
 // word would be answered 200, which a client that only looked gone takes for success.

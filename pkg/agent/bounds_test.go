@@ -18,6 +18,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
+	"github.com/strongroom/strongroom/pkg/bounds"
 	"github.com/strongroom/strongroom/pkg/endpoint"
 )
 
@@ -172,7 +173,7 @@ func TestRoom(t *testing.T) {
 				}
 				synctest.Wait()
 				began := time.Now()
-				if w := ask(); w.Code != http.StatusBadRequest || !strings.Contains(w.Body.String(), "ThrottlingException") || time.Since(began) != roomTime {
+				if w := ask(); w.Code != http.StatusBadRequest || !strings.Contains(w.Body.String(), "ThrottlingException") || time.Since(began) != bounds.Wait {
 					t.Errorf("one more: got %d %s after %s", w.Code, w.Body, time.Since(began))
 				}
 				close(end)
@@ -229,7 +230,7 @@ func TestHeadersAreBounded(t *testing.T) {
 	t.Parallel()
 	a := startAgent(t, newDoor(t, answering("{}")).URL, time.Minute)
 	r := signed(t, a.url, "{}", own())
-	for i := range maxHeaders {
+	for i := range bounds.MaxHeaders {
 		r.Header.Set(fmt.Sprint("X-", i), "")
 	}
 	if status, _, body := do(t, r); status != http.StatusRequestHeaderFieldsTooLarge {

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/strongroom/strongroom/pkg/bounds"
 	"github.com/strongroom/strongroom/pkg/refusal"
 	"github.com/strongroom/strongroom/pkg/secret"
 	"github.com/strongroom/strongroom/pkg/signature"
@@ -40,14 +41,14 @@ func (s *SDK) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.refuse(w, r, errByProxy)
 		return
 	}
-	var held room
-	defer held.leave()
+	var held bounds.Room
+	defer held.Leave()
 	body, err := s.hall.readBody(w, r, &held)
 	if err == nil {
 		err = s.admit(r, body)
 	}
 	if err == nil {
-		err = held.take(r.Context(), s.hall.calls, 1)
+		err = held.Take(r.Context(), s.hall.calls, 1)
 	}
 	if err != nil {
 		s.refuse(w, r, err)
@@ -122,7 +123,7 @@ func (s *SDK) fail(w http.ResponseWriter, r *http.Request, began time.Time, err 
 	if r.Context().Err() != nil {
 		abandon() // the client has gone, or so it looks
 	}
-	if errors.Is(err, errNoRoom) {
+	if errors.Is(err, bounds.ErrNoRoom) {
 		s.refuse(w, r, err)
 		return
 	}

@@ -14,18 +14,13 @@ import (
 
 	"golang.org/x/sync/semaphore"
 
+	"github.com/strongroom/strongroom/pkg/bounds"
 	"github.com/strongroom/strongroom/pkg/secret"
 )
 
 const (
 	// MaxConnections is how many connections a server keeps.
 	MaxConnections = 128
-	// MaxHeaderBytes has a server take 10,240 bytes of request line and headers, as API
-	// Gateway does: net/http adds 4,096.
-	MaxHeaderBytes = 10_240 - 4_096
-	// MaxHeaders is how many headers there may be. They take ten times their size, and
-	// are all read before they are counted.
-	MaxHeaders = 100
 
 	// freeBody is as much of each body as needs no room of the others: all of most.
 	freeBody = 16 << 10
@@ -42,8 +37,6 @@ const (
 
 	// sendTime is how long a client may take to send a body, and to take an answer.
 	sendTime = 5 * time.Second
-	// roomTime is how long a request waits for room before it is throttled.
-	roomTime = 10 * time.Second
 )
 
 // Bounds keep the memory of a server within limits, whatever its clients send: so many
@@ -132,20 +125,21 @@ func (b *Bounds) arrived(r *http.Request) {
 func (b *Bounds) enter(w http.ResponseWriter, r *http.Request) (body []byte, leave func(), err error) {
 	// Where there is no connection, as in tests, there are no deadlines.
 	conn := http.NewResponseController(w)
-	room := &room{ctx: r.Context()}
-	body, err = b.read(conn, r, room)
+	var room bounds.Room
+	body, err = b.read(conn, r, &room)
 	if err == nil {
 		// A deadline that passes while the call runs would end it.
 		_ = conn.SetReadDeadline(time.Time{})
 		b.arrived(r)
-		err = room.take(b.costs(r, len(body)))
+		pool, n := b.costs(r, len(body))
+		err = room.Take(r.Context(), pool, n)
 	}
-	return body, room.leave, err
+	return body, room.Leave, err
 }
 
-func (b *Bounds) read(conn *http.ResponseController, r *http.Request, room *room) ([]byte, error) {
-	if len(r.Header) > MaxHeaders {
-		return nil, secret.Errorf(headersTooLarge, "The request has more than %d headers.", MaxHeaders)
+func (b *Bounds) read(conn *http.ResponseController, r *http.Request, room *bounds.Room) ([]byte, error) {
+	if len(r.Header) > bounds.MaxHeaders {
+		return nil, secret.Errorf(headersTooLarge, "The request has more than %d headers.", bounds.MaxHeaders)
 	}
 	if r.ContentLength > b.maxBody {
 		return nil, b.tooLarge()
@@ -166,7 +160,7 @@ func (b *Bounds) read(conn *http.ResponseController, r *http.Request, room *room
 		case err != nil:
 			return nil, secret.Errorf(secret.Serialization, "The request body could not be read.")
 		}
-		if err := b.grow(&body, r.ContentLength, n, room); err != nil {
+		if err := b.grow(r.Context(), &body, r.ContentLength, n, room); err != nil {
 			return nil, err
 		}
 	}
@@ -175,14 +169,14 @@ func (b *Bounds) read(conn *http.ResponseController, r *http.Request, room *room
 // grow finds room for more of a body, of which a piece was read, before there is memory
 // for it. It takes no more than that where the length is known; a buffer that grows with
 // the pieces takes twice as much.
-func (b *Bounds) grow(body *bytes.Buffer, length, piece int64, room *room) error {
+func (b *Bounds) grow(ctx context.Context, body *bytes.Buffer, length, piece int64, room *bounds.Room) error {
 	switch rest := length - int64(body.Len()); {
 	case length < 0:
-		return room.take(b.bodies, 2*piece)
+		return room.Take(ctx, b.bodies, 2*piece)
 	case body.Len() > freeBody: // there is room for all
 		return nil
 	default:
-		if err := room.take(b.bodies, rest); err != nil {
+		if err := room.Take(ctx, b.bodies, rest); err != nil {
 			return err
 		}
 		body.Grow(int(rest) + bytes.MinRead)
@@ -205,39 +199,3 @@ func (b *Bounds) costs(r *http.Request, body int) (*semaphore.Weighted, int64) {
 	}
 	return b.work, n
 }
-
-// A room is what a request holds of the bounds.
-type room struct {
-	ctx  context.Context
-	held []func()
-}
-
-func (r *room) take(of *semaphore.Weighted, n int64) error {
-	ctx, cancel := context.WithTimeout(r.ctx, roomTime)
-	defer cancel()
-	if of.Acquire(ctx, n) != nil {
-		return secret.Errorf(secret.Throttling, "Rate exceeded")
-	}
-	r.held = append(r.held, func() { of.Release(n) })
-	return nil
-}
-
-func (r *room) leave() {
-	for _, release := range r.held {
-		release()
-	}
-}
-
-// A prompt writer gives its client little time to take the answer. The deadline stays
-// with the connection until the next answer, or until WriteTimeout of the server, if it
-// has one, sets that of the next request.
-type prompt struct{ http.ResponseWriter }
-
-// WriteHeader begins the answer.
-func (p prompt) WriteHeader(status int) {
-	_ = http.NewResponseController(p.ResponseWriter).SetWriteDeadline(time.Now().Add(sendTime))
-	p.ResponseWriter.WriteHeader(status)
-}
-
-// Unwrap is for [http.ResponseController].
-func (p prompt) Unwrap() http.ResponseWriter { return p.ResponseWriter }

@@ -17,6 +17,7 @@ import (
 
 	"golang.org/x/sync/semaphore"
 
+	"github.com/strongroom/strongroom/pkg/bounds"
 	"github.com/strongroom/strongroom/pkg/policy"
 	"github.com/strongroom/strongroom/pkg/secret"
 )
@@ -180,10 +181,10 @@ func TestNoRoom(t *testing.T) {
 				began := time.Now()
 				status, body := send(t, p.dial(t), test.request)
 				wantAnswer(t, status, body, 400, `{"__type":"ThrottlingException","message":"Rate exceeded"}`)
-				if took := time.Since(began); took != roomTime {
-					t.Errorf("it waited %s, want %s", took, roomTime)
+				if took := time.Since(began); took != bounds.Wait {
+					t.Errorf("it waited %s, want %s", took, bounds.Wait)
 				}
-				time.AfterFunc(roomTime-time.Second, func() { pool.Release(test.size) })
+				time.AfterFunc(bounds.Wait-time.Second, func() { pool.Release(test.size) })
 				status, body = send(t, p.dial(t), test.request)
 				wantAnswer(t, status, body, 200, "")
 				wantFree(t, p.Bounds)
@@ -246,7 +247,7 @@ func TestBrokenRequests(t *testing.T) {
 	_, _, err := newTestBounds().enter(httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, "/", brokenBody{}))
 	wantRefused(t, "a broken body", err, secret.Serialization, "")
 	r := httptest.NewRequest(http.MethodPost, "/", nil)
-	for i := range MaxHeaders {
+	for i := range bounds.MaxHeaders {
 		r.Header.Set(fmt.Sprint("X-", i), "")
 	}
 	_, _, err = newTestBounds().enter(httptest.NewRecorder(), r)

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 
+	"github.com/strongroom/strongroom/pkg/bounds"
 	"github.com/strongroom/strongroom/pkg/policy"
 	"github.com/strongroom/strongroom/pkg/refusal"
 	"github.com/strongroom/strongroom/pkg/secret"
@@ -35,7 +36,7 @@ type Gate struct {
 // ServeHTTP counts a call only when it is known who makes it: nobody can use up
 // what another may do.
 func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	w = prompt{w}
+	w = bounds.Prompt{ResponseWriter: w, Within: sendTime}
 	body, leave, err := g.Bounds.enter(w, r)
 	defer leave()
 	var caller policy.Caller
@@ -43,7 +44,7 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		caller, err = g.Identify(r, body)
 	}
 	if err == nil && !g.Limiter.Allow(caller.ARN) {
-		err = secret.Errorf(secret.Throttling, "Rate exceeded")
+		err = bounds.ErrNoRoom
 	}
 	if err == nil {
 		r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
