@@ -7,11 +7,8 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -19,6 +16,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+
+	"github.com/strongroom/strongroom/functions/internal/loadtest"
 )
 
 // mostMemory is what SECURITY.md promises, in bytes of resident memory.
@@ -52,7 +51,7 @@ func TestMemoryUnderAttack(t *testing.T) {
 	beside := make(chan error, 1)
 	go func() { beside <- useBeside(ctx, url) }()
 	report := func(attack string, began time.Time) {
-		t.Logf("%-28s %5d ms, %3d MB", attack, time.Since(began).Milliseconds(), peakMemory(t, p)>>20)
+		t.Logf("%-28s %5d ms, %3d MB", attack, time.Since(began).Milliseconds(), loadtest.PeakMemory(t, p.Process.Pid)>>20)
 	}
 	for _, attack := range []struct{ name, operation, body string }{
 		{"large answers", "BatchGetSecretValue", "{}"},
@@ -92,7 +91,7 @@ func TestMemoryUnderAttack(t *testing.T) {
 		{"answers that nobody reads", 200, head + "BatchGetSecretValue\r\nContent-Length: 2\r\n\r\n{}"},
 	} {
 		began := time.Now()
-		closeAll := hold(address, attack.conns, attack.text)
+		closeAll := loadtest.Hold(address, attack.conns, attack.text)
 		time.Sleep(200 * time.Millisecond)
 		report(attack.name, began)
 		closeAll()
@@ -101,7 +100,7 @@ func TestMemoryUnderAttack(t *testing.T) {
 	if err := <-beside; err != nil {
 		t.Errorf("the client that means well: %v", err)
 	}
-	if peak := peakMemory(t, p); peak > mostMemory {
+	if peak := loadtest.PeakMemory(t, p.Process.Pid); peak > mostMemory {
 		t.Errorf("%d MB, want at most %d", peak>>20, mostMemory>>20)
 	}
 	if said := p.output(); strings.Contains(said, "goroutine ") {
@@ -128,48 +127,4 @@ func useBeside(ctx context.Context, url string) error {
 		}
 	}
 	return nil
-}
-
-// hold opens so many connections, sends the text on each, and leaves them open.
-func hold(address string, n int, text string) (closeAll func()) {
-	var conns []net.Conn
-	var sent sync.WaitGroup
-	for range n {
-		conn, err := net.Dial("tcp", address)
-		if err != nil {
-			continue
-		}
-		_ = conn.(*net.TCPConn).SetReadBuffer(4096)
-		conns = append(conns, conn)
-		sent.Go(func() {
-			_ = conn.SetWriteDeadline(time.Now().Add(time.Second))
-			_, _ = io.WriteString(conn, text)
-		})
-	}
-	sent.Wait()
-	return func() {
-		for _, conn := range conns {
-			_ = conn.Close()
-		}
-	}
-}
-
-// peakMemory is the most resident memory that a process has had, in bytes.
-func peakMemory(t *testing.T, p *process) int {
-	t.Helper()
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.Process.Pid))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for line := range strings.Lines(string(status)) {
-		if fields := strings.Fields(line); len(fields) == 3 && fields[0] == "VmHWM:" {
-			kilobytes, err := strconv.Atoi(fields[1])
-			if err != nil {
-				t.Fatal(err)
-			}
-			return kilobytes << 10
-		}
-	}
-	t.Fatalf("no peak in %s", status)
-	return 0
 }

@@ -6,9 +6,7 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
-	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -19,6 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 
+	"github.com/strongroom/strongroom/functions/internal/loadtest"
 	"github.com/strongroom/strongroom/pkg/local/localtest"
 	"github.com/strongroom/strongroom/pkg/secret"
 )
@@ -65,7 +64,7 @@ func TestMemoryUnderAttack(t *testing.T) {
 	} {
 		began := time.Now()
 		attackWith(r.url, attack.operation, attack.body)
-		t.Logf("%-28s %6d bytes each: %5d ms, %3d MB", attack.name, len(attack.body), time.Since(began).Milliseconds(), peakMemory(t, r)>>20)
+		t.Logf("%-28s %6d bytes each: %5d ms, %3d MB", attack.name, len(attack.body), time.Since(began).Milliseconds(), loadtest.PeakMemory(t, r.Process.Pid)>>20)
 	}
 	address := strings.TrimPrefix(r.url, "http://")
 	const head = "POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/x-amz-json-1.1\r\nX-Amz-Target: secretsmanager.ListSecrets\r\n"
@@ -85,16 +84,16 @@ func TestMemoryUnderAttack(t *testing.T) {
 		{"answers that nobody reads", 200, strings.Replace(head, "ListSecrets", "BatchGetSecretValue", 1) + "Content-Length: 48\r\n\r\n" + `{"Filters":[{"Key":"name","Values":["large-"]}]}`},
 	} {
 		began := time.Now()
-		closeAll := hold(address, attack.conns, attack.text)
+		closeAll := loadtest.Hold(address, attack.conns, attack.text)
 		time.Sleep(200 * time.Millisecond)
-		t.Logf("%-28s %6d connections: %5d ms, %3d MB", attack.name, attack.conns, time.Since(began).Milliseconds(), peakMemory(t, r)>>20)
+		t.Logf("%-28s %6d connections: %5d ms, %3d MB", attack.name, attack.conns, time.Since(began).Milliseconds(), loadtest.PeakMemory(t, r.Process.Pid)>>20)
 		closeAll()
 	}
 	stop()
 	if err := <-beside; err != nil {
 		t.Errorf("the client that means well: %v", err)
 	}
-	if peak := peakMemory(t, r); peak > mostMemory {
+	if peak := loadtest.PeakMemory(t, r.Process.Pid); peak > mostMemory {
 		t.Errorf("%d MB, want at most %d", peak>>20, mostMemory>>20)
 	}
 	r.interrupt(t)
@@ -170,30 +169,6 @@ func attackWith(url, operation, body string) {
 	all.Wait()
 }
 
-// hold opens so many connections, sends the text on each, and leaves them open.
-func hold(address string, n int, text string) (closeAll func()) {
-	var conns []net.Conn
-	var sent sync.WaitGroup
-	for range n {
-		conn, err := net.Dial("tcp", address)
-		if err != nil {
-			continue
-		}
-		_ = conn.(*net.TCPConn).SetReadBuffer(4096)
-		conns = append(conns, conn)
-		sent.Go(func() {
-			_ = conn.SetWriteDeadline(time.Now().Add(time.Second))
-			_, _ = io.WriteString(conn, text)
-		})
-	}
-	sent.Wait()
-	return func() {
-		for _, conn := range conns {
-			_ = conn.Close()
-		}
-	}
-}
-
 // useBeside puts and gets a large value until the context ends.
 func useBeside(ctx context.Context, url string) error {
 	client := localtest.Client(url)
@@ -212,24 +187,4 @@ func useBeside(ctx context.Context, url string) error {
 		}
 	}
 	return nil
-}
-
-// peakMemory is the most resident memory that a process has had, in bytes.
-func peakMemory(t *testing.T, r running) int {
-	t.Helper()
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", r.Process.Pid))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for line := range strings.Lines(string(status)) {
-		if fields := strings.Fields(line); len(fields) == 3 && fields[0] == "VmHWM:" {
-			kilobytes, err := strconv.Atoi(fields[1])
-			if err != nil {
-				t.Fatal(err)
-			}
-			return kilobytes << 10
-		}
-	}
-	t.Fatalf("no peak in %s", status)
-	return 0
 }
