@@ -173,7 +173,7 @@ func (a *abuse) all(ctx context.Context) error {
 				if i >= int64(a.requests) {
 					return nil
 				}
-				// Each request has numbers of its own: it is the same one whoever sends it.
+				// Each request has numbers of its own: it is the same one from every client.
 				g := &generator{rand.New(rand.NewPCG(a.seed, uint64(i))), a.server, strings.TrimPrefix(a.server.url, "http://"), a.slow} //nolint:gosec // repeatable on purpose
 				k := g.pick()
 				a.count(k, k.send(groupCtx, g))

@@ -53,7 +53,7 @@ func endpoint(stack awscdk.Stack, api awsapigateway.RestApi, set settings) *stri
 }
 
 // callerPolicy is the API's policy, or nil where IAM alone decides: that is so for callers
-// of this account, whoever else is let in.
+// of this account, and not for any others that are let in.
 // https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-authorization-flow.html
 func callerPolicy(stack awscdk.Stack, set settings) awsiam.PolicyDocument {
 	var all []awsiam.PolicyStatement

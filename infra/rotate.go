@@ -65,8 +65,8 @@ func rotateSecrets(table awsdynamodb.ITable) awsiam.PolicyStatement {
 		"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem")
 }
 
-// The tag of a function that may rotate secrets. Whoever may tag a function, or
-// change the code of one that has the tag, decides what is called here.
+// The tag of a function that may rotate secrets. Those who may tag a function, or
+// change the code of one that has the tag, decide what is called here.
 const (
 	rotationTag   = "strongroom:rotation"
 	rotationValue = "allowed"

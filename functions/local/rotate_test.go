@@ -148,7 +148,7 @@ func (g *gate) run(t *testing.T, server string) *function {
 	defer g.mu.Unlock()
 	g.function = &httputil.ReverseProxy{
 		Rewrite:  func(r *httputil.ProxyRequest) { r.SetURL(at) },
-		ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError), // whoever asked may be gone
+		ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError), // the process that asked may be gone
 	}
 	return f
 }

@@ -50,7 +50,7 @@ func (db *database) setPassword(l login, password string) error {
 	if err != nil {
 		return err
 	}
-	// Whoever reads meanwhile, or after a crash, sees the users as before or as after.
+	// Programs that read meanwhile, or after a crash, see the users as before or as after.
 	if err := os.WriteFile(db.path+".new", append(text, '\n'), 0o600); err != nil {
 		return fmt.Errorf("the database cannot be written: %w", err)
 	}

@@ -392,14 +392,14 @@ func TestCrossAccountDefaultKey(t *testing.T) {
 	if got := *get(t, room, "shared").SecretString; got != "two" {
 		t.Errorf("got value %q, want the one that was put from outside", got)
 	}
-	// He is not of the account whose secrets are listed, and makes none there.
+	// They are not of the account whose secrets are listed, and make none there.
 	for _, operation := range []string{"ListSecrets", "BatchGetSecretValue"} {
 		refusesAll(t, bob, operation, rights[operation].request(""), denied(stranger, operation, "", policy.ResourceBased))
 	}
 	refusesAll(t, bob, "CreateSecret", rights["CreateSecret"].request("new"), denied(stranger, "CreateSecret", "new", policy.ResourceBased))
 }
 
-// A caller of whom it is not known who he is may do nothing.
+// A caller who is not known may do nothing.
 func TestNobodyMayDoNothing(t *testing.T) {
 	t.Parallel()
 	room := localtest.New(t)
@@ -453,7 +453,7 @@ func TestListSecretsShowsWhatMayBeSeen(t *testing.T) {
 	} {
 		allOfThem := slices.Contains(listAll(t, guard, secretsmanager.ListSecretsInput{}), fillName(1))
 		want := slices.Clone(want)
-		if !allOfThem { // what is denied is not shown, whoever allows it
+		if !allOfThem { // what is denied is not shown, even if a policy allows it
 			want = slices.DeleteFunc(want, func(name string) bool {
 				return describe(t, room, name).Tags == nil || *describe(t, room, name).Tags[0].Value != "db"
 			})
@@ -863,7 +863,7 @@ func TestRotateSecretRights(t *testing.T) {
 			t.Errorf("%s: got %d checks and starts, want %d", test.statement, got, test.want)
 		}
 	}
-	// That of a rotation that is not complete is not tried again for him, either.
+	// That of a rotation that is not complete is not tried again for them, either.
 	before := dump(t, room)
 	guard := guarded(t, room, alice, allowBut("RotateSecret"))
 	var rotator checker

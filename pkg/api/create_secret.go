@@ -117,7 +117,7 @@ func (c *call) createdBefore(ctx context.Context, sec secret.Secret, in createSe
 	if in.ClientRequestToken == "" {
 		return secret.Exists(sec.Name)
 	}
-	// What was decided was about a secret that is not there. Whoever may not do this to
+	// What was decided was about a secret that is not there. A caller who may not do this to
 	// the one that is hears no more than that the name is taken.
 	switch d, err := c.decideCall(ctx, sec); {
 	case err != nil:

@@ -17,7 +17,7 @@ import (
 )
 
 // A version that is gone between two reads makes the secret be read again, and then
-// it is decided again: a value that was put after its caller was denied is not his.
+// it is decided again: a value that was put after its caller was denied is not theirs.
 func TestValueOfAnotherStateIsDecided(t *testing.T) {
 	t.Parallel()
 	denies := document(allow("PutResourcePolicy"), to(deny(allow("GetSecretValue")), alice.ARN))

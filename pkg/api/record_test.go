@@ -383,7 +383,7 @@ func TestRecordsOfRefusals(t *testing.T) {
 	}
 }
 
-// Whoever may be there is recorded as who he is.
+// Each kind of caller is recorded as who they are.
 func TestRecordsOfCallers(t *testing.T) {
 	t.Parallel()
 	room, trail, _ := recorded(t, localtest.New(t))
@@ -511,7 +511,7 @@ func denialReason(statement, nearest string) string {
 	return "no identity-based policy allows it; " + nearest + "; there is no resource policy"
 }
 
-// Whoever makes another version the current one while a rotation is under way ends
+// A caller who makes another version the current one while a rotation is under way ends
 // it, which is an event of its own; the function that rotates does not.
 func TestRecordsOfAbandonedRotation(t *testing.T) {
 	t.Parallel()

@@ -115,7 +115,7 @@ func TestOverfullIsNoted(t *testing.T) {
 	}
 }
 
-// With a quota, AWS's refusal is back. It is exact, whoever puts at the same time.
+// With a quota, AWS's refusal is back. It is exact, also when others put at the same time.
 func TestVersionQuota(t *testing.T) {
 	t.Parallel()
 	const writers, quota = 16, 30

@@ -107,7 +107,7 @@ func TestLimiterAtOnce(t *testing.T) {
 	}
 }
 
-// What is not known to be a caller's is not counted as his.
+// What is not known to be a caller's is not counted as theirs.
 func TestGateCountsWhoIsKnown(t *testing.T) {
 	t.Parallel()
 	g := startGate(t, testCredentials(t).Identify, NewLimiter(1e-9, 2))

@@ -156,7 +156,7 @@ func TestTagsSayWhatStays(t *testing.T) {
 	if got, want := dueOf(t, room, "longer"), c.Now().Add(24*time.Hour); !got.Equal(want) {
 		t.Errorf("due %v, want %v", got, want)
 	}
-	// Whoever says something else does not wait for what was noted.
+	// A setting that says something else does not wait for what was noted.
 	must(room.SDK.UntagResource(t.Context(), &secretsmanager.UntagResourceInput{SecretId: aws.String("longer"), TagKeys: []string{"strongroom:min-age"}}))(t)
 	wantSummary(t, run(t, room), prune.Summary{Secrets: 1, Versions: 5})
 	wantVersions(t, room, "longer", names(6, 9)...)

@@ -609,7 +609,7 @@ func TestFailed(t *testing.T) {
 	}
 }
 
-// A rotation is tried as often as it may be, whoever fails at it and however.
+// A rotation is tried as often as it may be, whichever runner fails at it and however.
 func TestAttempts(t *testing.T) {
 	t.Parallel()
 	for _, dies := range []bool{false, true} {

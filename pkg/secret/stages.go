@@ -101,7 +101,7 @@ func (s Stages) limit(before Stages) error {
 }
 
 // MoveStage moves a staging label to the version to, or takes it off the
-// version from when to is empty. Whoever holds the label must be named in
+// version from when to is empty. The version that holds the label must be named in
 // from, so that nobody moves it unseen.
 func (s Secret) MoveStage(label, from, to string, now time.Time) (Change, error) {
 	if err := s.Active(); err != nil {

@@ -215,7 +215,7 @@ func TestPolicy(t *testing.T) {
 		t.Errorf("policy = %q, %v, want %q", got, err, policyText)
 	}
 	other := update(t, room, func(sec secret.Secret) (secret.Change, error) { return sec.PutPolicy("other", noon) })
-	// Whoever read the head before is not given another text for its hash.
+	// A reader of the head before is not given another text for its hash.
 	if got, err := room.Store.Policy(t.Context(), with); got != "" || !errors.Is(err, store.ErrBusy) {
 		t.Errorf("policy that was replaced = %q, %v, want %v", got, err, store.ErrBusy)
 	}

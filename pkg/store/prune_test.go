@@ -731,7 +731,7 @@ func TestSweepFaults(t *testing.T) {
 	}
 }
 
-// The quota is exact, whoever puts at the same time and whatever they remember.
+// The quota is exact, also when several put at the same time, whatever they remember.
 func TestQuotaAtOnce(t *testing.T) {
 	t.Parallel()
 	const clients, quota = 16, 20
