@@ -400,13 +400,18 @@ func (c *client) choose(pick func(string, int) int) request {
 	return request{event: e}
 }
 
-// move moves a label to versions that have none, while they may be pruned. It knows from
-// the table which those are.
+// move moves a label to versions that have none, while they may be pruned, and restores
+// some secrets while they may be purged. It knows from the table which those are.
 func (w *world) move() {
 	c := &client{world: w, name: fmt.Sprint("mover ", w.turns.number("mover"))}
 	for i := range 4 {
 		secret := secrets[i%2]
-		labels := stagesOf(w.head(secret))
+		head := w.head(secret)
+		if text(head["deletion"]) != "" && drawn(w.seed, fmt.Sprint(c.name, " restores ", i), 2) == 0 {
+			c.do(request{event: event{Op: opRestore, Secret: secret}})
+			continue
+		}
+		labels := stagesOf(head)
 		var free []string
 		for _, version := range w.versionsOf(secret) {
 			if !slices.Contains(slices.Collect(maps.Values(labels)), version) {

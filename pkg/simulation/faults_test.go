@@ -18,7 +18,7 @@ var planted = map[string]fault{
 		"pkg/store/expressions.go", `isSeen = "#revision = :seen AND #suffix = :suffix"`, `isSeen = "#suffix = :suffix"`,
 	},
 	"a call that is tried again happens twice": {
-		"pkg/secret/past.go", `if bytes.Equal(commit, wanted) {`, `if bytes.Equal(wanted, nil) {`,
+		"pkg/secret/past.go", `if bytes.Equal(commit, wanted) {`, `if bytes.Equal(commit, wanted) && false {`,
 	},
 	"a forced delete that is tried again removes the next secret": {
 		"pkg/api/delete_secret.go", `if c.again {`, `if false {`,

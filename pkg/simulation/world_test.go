@@ -132,16 +132,20 @@ func (w *world) run() {
 		c := &client{world: w, name: fmt.Sprint("client ", i+1)}
 		living.Go(func() { c.live(calls) })
 	}
-	ended := make(chan struct{})
-	go func() {
-		living.Wait()
-		close(ended)
-	}()
-	w.drive(ended)
+	w.during(living.Wait)
 	w.settle()
 }
 
-// drive gives turns until the clients have made their calls.
+// during gives turns until something has ended.
+func (w *world) during(something func()) {
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		something()
+	}()
+	w.drive(ended)
+}
+
 func (w *world) drive(ended <-chan struct{}) {
 	for range most {
 		synctest.Wait()
@@ -301,13 +305,9 @@ func (w *world) settle() {
 	if left := w.due(); left > 0 {
 		w.wrong("%d tasks are due still, %s after the faults stopped", left, patience)
 	}
-	ended := make(chan struct{})
-	go func() {
-		w.running.Wait()
-		close(ended)
-	}()
-	w.drive(ended) // leases and calls under way have an end
+	w.during(w.running.Wait) // leases and calls under way have an end
 	w.writeAll()
+	w.outrunIndexes()
 	w.readAll()
 	w.verify()
 	for _, p := range w.processes {
@@ -368,20 +368,31 @@ func (w *world) writeAll() {
 			}
 		})
 	}
-	ended := make(chan struct{})
-	go func() {
-		writing.Wait()
-		close(ended)
-	}()
-	w.drive(ended)
+	w.during(writing.Wait)
+}
+
+// outrunIndexes has a secret pruned of which the indexes do not show the last versions,
+// and which nobody changes after that.
+func (w *world) outrunIndexes() {
+	c := &client{world: w, name: "the last but one"}
+	puts := func() {
+		for range 3 {
+			c.do(request{event: event{Op: opPut, Secret: "one", Version: fmt.Sprintf("put-at-the-end-%024d", c.calls), Value: "value"}})
+		}
+	}
+	w.during(puts)
+	w.pass(2 * time.Hour)
+	w.hold()
+	w.during(puts)
+	w.begin("prune")
+	w.answerAll()
+	w.hold()
 }
 
 // readAll reads what there is at the end, as one more client.
 func (w *world) readAll() {
 	c := &client{world: w, name: "the last"}
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
+	w.during(func() {
 		for _, secret := range secrets {
 			for _, e := range []event{{Op: opShow, Secret: secret}, {Op: opGet, Secret: secret, Label: "AWSCURRENT"}} {
 				if got := c.do(request{event: e}); got.Unknown {
@@ -389,8 +400,7 @@ func (w *world) readAll() {
 				}
 			}
 		}
-	}()
-	w.drive(ended)
+	})
 }
 
 // verify looks for damage in the table.
