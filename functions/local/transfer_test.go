@@ -379,13 +379,13 @@ func laterFormat(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const this = "const schema = 2\n"
+	const this, next = "\tschema = 2\n", "\tschema = 4\n"
 	if strings.Count(string(text), this) != 1 {
 		t.Fatalf("%s does not say %q", source, this)
 	}
 	folder := t.TempDir()
 	changed, overlay := filepath.Join(folder, "items.go"), filepath.Join(folder, "overlay.json")
-	if err := os.WriteFile(changed, []byte(strings.Replace(string(text), this, "const schema = 3\n", 1)), 0o600); err != nil {
+	if err := os.WriteFile(changed, []byte(strings.Replace(strings.Replace(string(text), this, next, 1), "replicatedSchema = 3", "replicatedSchema = 4", 1)), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	replace, err := json.Marshal(map[string]map[string]string{"Replace": {source: changed}})

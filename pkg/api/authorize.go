@@ -202,7 +202,7 @@ func (c *call) keysWith(sec secret.Secret) keySet {
 	set := c.keys.clone()
 	keys := set.said
 	keys["secretsmanager:secretid"] = []string{sec.ARN}
-	keys["secretsmanager:secretprimaryregion"] = []string{c.server.ARNs.Region}
+	keys["secretsmanager:secretprimaryregion"] = []string{cmp.Or(sec.Primary, c.server.ARNs.Region)}
 	if sec.Rotation.Lambda != "" {
 		set.addFunction(keyOfStoredFunction, sec.Rotation.Lambda, c.server.ARNs)
 		if c.operation == "RotateSecret" {

@@ -56,24 +56,39 @@ var rights = map[string]right{
 			SecretId: &name, ClientRequestToken: aws.String(token("r1")), RotationLambdaARN: aws.String(function),
 		}))(t)
 	}, "SecretId"},
-	"CreateSecret":             {`"SecretString":"one","ClientRequestToken":"` + token("n1") + `"`, nil, "Name"},
-	"DeleteResourcePolicy":     {``, nil, "SecretId"},
-	"DeleteSecret":             {``, nil, "SecretId"},
-	"DescribeSecret":           {``, nil, "SecretId"},
-	"GetRandomPassword":        {``, nil, ""},
-	"GetResourcePolicy":        {``, nil, "SecretId"},
-	"GetSecretValue":           {``, nil, "SecretId"},
-	"ListSecretVersionIds":     {``, nil, "SecretId"},
-	"ListSecrets":              {``, nil, ""},
-	"PutResourcePolicy":        {`"ResourcePolicy":` + quoted(forAll), nil, "SecretId"},
-	"PutSecretValue":           {`"SecretString":"two","ClientRequestToken":"` + token("p2") + `"`, nil, "SecretId"},
-	"RestoreSecret":            {``, func(t testing.TB, room *localtest.Room, name string) { schedule(t, room, name) }, "SecretId"},
-	"RotateSecret":             {`"ClientRequestToken":"` + token("r2") + `","RotationLambdaARN":"` + function + `"`, nil, "SecretId"},
-	"TagResource":              {`"Tags":[{"Key":"more","Value":"v"}]`, nil, "SecretId"},
-	"UntagResource":            {`"TagKeys":["more"]`, nil, "SecretId"},
-	"UpdateSecret":             {`"SecretString":"two","ClientRequestToken":"` + token("u2") + `"`, nil, "SecretId"},
-	"UpdateSecretVersionStage": {`"VersionStage":"mine","MoveToVersionId":"` + token("v1") + `"`, nil, "SecretId"},
-	"ValidateResourcePolicy":   {`"ResourcePolicy":` + quoted(oneRole), nil, "SecretId"},
+	"CreateSecret":                 {`"SecretString":"one","ClientRequestToken":"` + token("n1") + `"`, nil, "Name"},
+	"DeleteResourcePolicy":         {``, nil, "SecretId"},
+	"DeleteSecret":                 {``, nil, "SecretId"},
+	"DescribeSecret":               {``, nil, "SecretId"},
+	"GetRandomPassword":            {``, nil, ""},
+	"GetResourcePolicy":            {``, nil, "SecretId"},
+	"GetSecretValue":               {``, nil, "SecretId"},
+	"ListSecretVersionIds":         {``, nil, "SecretId"},
+	"ListSecrets":                  {``, nil, ""},
+	"PutResourcePolicy":            {`"ResourcePolicy":` + quoted(forAll), nil, "SecretId"},
+	"PutSecretValue":               {`"SecretString":"two","ClientRequestToken":"` + token("p2") + `"`, nil, "SecretId"},
+	"RemoveRegionsFromReplication": {`"RemoveReplicaRegions":["eu-west-1"]`, nil, "SecretId"},
+	"ReplicateSecretToRegions":     {`"AddReplicaRegions":[{"Region":"eu-west-1"}]`, nil, "SecretId"},
+	"RestoreSecret":                {``, func(t testing.TB, room *localtest.Room, name string) { schedule(t, room, name) }, "SecretId"},
+	"RotateSecret":                 {`"ClientRequestToken":"` + token("r2") + `","RotationLambdaARN":"` + function + `"`, nil, "SecretId"},
+	"StopReplicationToReplica":     {``, makeReplica, "SecretId"},
+	"TagResource":                  {`"Tags":[{"Key":"more","Value":"v"}]`, nil, "SecretId"},
+	"UntagResource":                {`"TagKeys":["more"]`, nil, "SecretId"},
+	"UpdateSecret":                 {`"SecretString":"two","ClientRequestToken":"` + token("u2") + `"`, nil, "SecretId"},
+	"UpdateSecretVersionStage":     {`"VersionStage":"mine","MoveToVersionId":"` + token("v1") + `"`, nil, "SecretId"},
+	"ValidateResourcePolicy":       {`"ResourcePolicy":` + quoted(oneRole), nil, "SecretId"},
+}
+
+// makeReplica makes a secret the replica of one in another Region.
+func makeReplica(t testing.TB, room *localtest.Room, name string) {
+	t.Helper()
+	_, err := room.Store.Update(t.Context(), secret.ID{Name: name}, func(sec secret.Secret) (secret.Change, error) {
+		sec.Primary = "eu-west-1"
+		return secret.Change{Secret: sec}, nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // onSecrets are the operations about a secret that is there.

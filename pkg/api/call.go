@@ -139,6 +139,11 @@ func (c *call) change(ctx context.Context, id secret.ID, decide decision) (secre
 		if sec.Committed(c.commit) { // an earlier try of this request, whose answer was lost
 			return secret.Change{Secret: sec, Outcome: secret.Unchanged}, nil
 		}
+		if c.operation != stopReplication {
+			if err := sec.Changeable(); err != nil {
+				return secret.Change{}, err
+			}
+		}
 		return decide(sec)
 	})
 	if c.isMissing(err) {

@@ -94,19 +94,20 @@ func (k *keySet) addKMSKeyARN(key, defaultKey string, arns secret.ARNs) {
 // condition keys that have them (Service Authorization Reference, AWS Secrets
 // Manager).
 var conditionKeys = map[string]string{
-	"BlockPublicPolicy":          "secretsmanager:blockpublicpolicy",
-	"Description":                "secretsmanager:description",
-	"ForceDeleteWithoutRecovery": "secretsmanager:forcedeletewithoutrecovery",
-	"KmsKeyId":                   keyOfKMSKey,
-	"Name":                       "secretsmanager:name",
-	"RecoveryWindowInDays":       "secretsmanager:recoverywindowindays",
-	"RotateImmediately":          "secretsmanager:rotateimmediately",
-	"RotationLambdaARN":          keyOfFunction,
-	"TagKeys":                    "aws:tagkeys",
-	"Type":                       "secretsmanager:type",
-	"VersionId":                  "secretsmanager:versionid",
-	"VersionStage":               keyOfStage,
-	"VersionStages":              keyOfStage,
+	"BlockPublicPolicy":           "secretsmanager:blockpublicpolicy",
+	"Description":                 "secretsmanager:description",
+	"ForceOverwriteReplicaSecret": "secretsmanager:forceoverwritereplicasecret",
+	"ForceDeleteWithoutRecovery":  "secretsmanager:forcedeletewithoutrecovery",
+	"KmsKeyId":                    keyOfKMSKey,
+	"Name":                        "secretsmanager:name",
+	"RecoveryWindowInDays":        "secretsmanager:recoverywindowindays",
+	"RotateImmediately":           "secretsmanager:rotateimmediately",
+	"RotationLambdaARN":           keyOfFunction,
+	"TagKeys":                     "aws:tagkeys",
+	"Type":                        "secretsmanager:type",
+	"VersionId":                   "secretsmanager:versionid",
+	"VersionStage":                keyOfStage,
+	"VersionStages":               keyOfStage,
 
 	"ExternalSecretRotationRoleArn": "secretsmanager:externalsecretrotationrolearn",
 }
@@ -161,6 +162,8 @@ func (s *Server) keySetOf(operation string, said policy.Keys) keySet {
 		if said["secretsmanager:versionid"] == nil {
 			k.implyDefault(keyOfStage, secret.Current)
 		}
+	case "CreateSecret", "ReplicateSecretToRegions":
+		k.implyDefault("secretsmanager:forceoverwritereplicasecret", "false")
 	case "DeleteSecret":
 		k.implyDefault("secretsmanager:forcedeletewithoutrecovery", "false")
 	case "PutResourcePolicy":

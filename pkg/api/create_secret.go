@@ -18,16 +18,14 @@ type createSecretInput struct {
 	Tags               []tag           `aws:"most=50"`
 	AddReplicaRegions  []replicaRegion `aws:"len=1-50"` // the model has no upper bound; there are fewer Regions
 	Type               string          `aws:"len=0-256"`
-}
 
-type replicaRegion struct {
-	Region   string `aws:"len=1-128,pattern=region"`
-	KmsKeyId string `aws:"len=0-2048"`
+	ForceOverwriteReplicaSecret *bool
 }
 
 type createSecretOutput struct {
-	ARN, Name string
-	VersionId string `json:",omitempty"`
+	ARN, Name         string
+	VersionId         string              `json:",omitempty"`
+	ReplicationStatus []replicationStatus `json:",omitempty"`
 }
 
 func (c *call) createSecret(ctx context.Context, in createSecretInput) (out createSecretOutput, err error) {
@@ -38,11 +36,8 @@ func (c *call) createSecret(ctx context.Context, in createSecretInput) (out crea
 	if err != nil {
 		return out, err
 	}
-	if len(in.AddReplicaRegions) > 0 {
-		return out, secret.Errorf(secret.InvalidParameter, "Replication to other Regions is not available.")
-	}
 	arn := c.server.ARNs.Of(in.Name, c.server.newSuffix())
-	if err := c.authorizeCreate(ctx, secret.Secret{Name: in.Name, ARN: arn, Tags: tagsOf(in.Tags)}); err != nil {
+	if err := c.authorizeCreate(ctx, secret.Secret{Name: in.Name, ARN: arn, Tags: tagsOf(in.Tags)}, len(in.AddReplicaRegions) > 0); err != nil {
 		return out, err
 	}
 	change, err := c.newSecret(in, arn, given)
@@ -71,18 +66,23 @@ func (c *call) createSecret(ctx context.Context, in createSecretInput) (out crea
 	if given {
 		out.VersionId = in.ClientRequestToken
 	}
-	return out, nil
+	out.ReplicationStatus, err = c.replication(ctx, sec)
+	return out, err
 }
 
-// authorizeCreate refuses a caller who may not make the secret, or may not tag it
-// (CreateSecret: tags need the right to TagResource). aws:ResourceTag is asked of the tags
+// authorizeCreate refuses a caller who may not make the secret, or may not tag or
+// replicate it (CreateSecret: tags need the right to TagResource, and replica Regions
+// that to ReplicateSecretToRegions). aws:ResourceTag is asked of the tags
 // that it will have, as in AWS: "When a principal creates a resource, they must add" the
 // tags that its policy asks for (IAM tutorial: access to resources based on tags).
-func (c *call) authorizeCreate(ctx context.Context, ghost secret.Secret) error {
+func (c *call) authorizeCreate(ctx context.Context, ghost secret.Secret, replicated bool) error {
 	d, err := c.decideCall(ctx, ghost)
 	c.arn = "" // until it is made
 	if err == nil && d.Allowed && len(ghost.Tags) > 0 {
 		d, err = c.decide(ctx, "TagResource", c.named, ghost)
+	}
+	if err == nil && d.Allowed && replicated {
+		d, err = c.decide(ctx, "ReplicateSecretToRegions", c.named, ghost)
 	}
 	if err == nil && !d.Allowed {
 		c.decision, err = d, d.Denied()
@@ -102,6 +102,13 @@ func (c *call) newSecret(in createSecretInput, arn string, given bool) (secret.C
 	if err != nil {
 		return secret.Change{}, err
 	}
+	replicas, err := c.replicasOf(in.AddReplicaRegions, in.ForceOverwriteReplicaSecret)
+	if err != nil {
+		return secret.Change{}, err
+	}
+	if sec, err = sec.AddReplicas(replicas); err != nil {
+		return secret.Change{}, err
+	}
 	if !given {
 		return secret.Change{Secret: sec}, nil
 	}
@@ -114,7 +121,7 @@ func (c *call) createdBefore(ctx context.Context, sec secret.Secret, in createSe
 	if !sec.Deletion.IsZero() {
 		return secret.Errorf(secret.InvalidRequest, "You can't create this secret because a secret with this name is already scheduled for deletion.")
 	}
-	if in.ClientRequestToken == "" {
+	if in.ClientRequestToken == "" || sec.IsReplica() {
 		return secret.Exists(sec.Name)
 	}
 	// What was decided was about a secret that is not there. A caller who may not do this to

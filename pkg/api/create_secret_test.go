@@ -170,7 +170,10 @@ func TestCreateSecretRefuses(t *testing.T) {
 		{"tag key twice", func(in in) { in.Tags = []types.Tag{tag("a", "1"), tag("a", "1")} }, refusal{"InvalidParameterException", "Tag keys must be unique: a is given more than once."}},
 		{"tag key of AWS", func(in in) { in.Tags = []types.Tag{tag("aws:a", "1")} }, refusal{"InvalidParameterException", "Tag keys that begin with aws: are reserved for AWS."}},
 		{"51 tags", func(in in) { in.Tags = tooMany }, refusal{"InvalidParameterException", "A secret can have no more than 50 tags."}},
-		{"replicas", func(in in) { in.AddReplicaRegions = []types.ReplicaRegionType{{Region: aws.String("us-west-2")}} }, refusal{"InvalidParameterException", "Replication to other Regions is not available."}},
+		{"replica in its own Region", func(in in) { in.AddReplicaRegions = replicas("us-east-1") }, refusal{"InvalidParameterException", "Invalid replica region."}},
+		{"replica in no Region", func(in in) { in.AddReplicaRegions = []types.ReplicaRegionType{{}} }, refusal{"InvalidParameterException", "Invalid replica region."}},
+		{"replica twice", func(in in) { in.AddReplicaRegions = replicas("us-west-2", "us-west-2") }, refusal{"InvalidParameterException", "Replica regions must be unique: us-west-2 is given more than once."}},
+		{"replica in a bad Region", func(in in) { in.AddReplicaRegions = replicas("Ireland") }, violation(`Value 'Ireland' at 'addReplicaRegions.1.member.region' failed to satisfy constraint: Member must satisfy regular expression pattern: ^([a-z]+-)+\d+$`)},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			in := createInput("s", "v1", "one")
@@ -378,4 +381,12 @@ func TestCreateWhileTheOtherGoes(t *testing.T) {
 		return do()
 	})
 	must(other.SDK.CreateSecret(t.Context(), createInput("s", "v2", "two")))(t)
+}
+
+func replicas(regions ...string) []types.ReplicaRegionType {
+	var all []types.ReplicaRegionType
+	for _, r := range regions {
+		all = append(all, types.ReplicaRegionType{Region: aws.String(r)})
+	}
+	return all
 }

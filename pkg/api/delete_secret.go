@@ -38,9 +38,12 @@ func (c *call) deleteSecret(ctx context.Context, in deleteSecretInput) (out dele
 	}
 	now := c.now()
 	if force {
-		return c.removeSecret(ctx, id, now)
+		return c.removeSecret(ctx, id, in.SecretId, now)
 	}
 	sec, err := c.change(ctx, id, func(sec secret.Secret) (secret.Change, error) {
+		if err := sec.Unreplicated(in.SecretId); err != nil {
+			return secret.Change{}, err
+		}
 		return sec.Delete(orDefault(in.RecoveryWindowInDays, secret.DefaultRecoveryDays), now)
 	})
 	if err != nil {
@@ -62,14 +65,14 @@ func (c *call) addVersionEvents(event string, sec secret.Secret) {
 
 // removeSecret deletes at once. A secret that is not there is deleted as well, under
 // an ARN made up for the answer (recorded).
-func (c *call) removeSecret(ctx context.Context, id secret.ID, now time.Time) (out deleteSecretOutput, err error) {
+func (c *call) removeSecret(ctx context.Context, id secret.ID, named string, now time.Time) (out deleteSecretOutput, err error) {
 	if c.again {
 		if removed, found, err := c.removedBefore(ctx, id); err != nil || found {
 			return deleteSecretOutput{c.store.ARN(removed), id.Name, timestamp(now)}, err
 		}
 	}
 	sec, err := c.change(ctx, id, func(sec secret.Secret) (secret.Change, error) {
-		return sec.Remove(now), nil
+		return sec.Remove(now), sec.Unreplicated(named)
 	})
 	arn := sec.ARN
 	if _, damaged := errors.AsType[*store.Damaged](err); damaged {

@@ -15,6 +15,7 @@ type describeSecretInput struct {
 type describeSecretOutput struct {
 	secretEntry
 	VersionIdsToStages map[string][]string `json:",omitempty"`
+	ReplicationStatus  []replicationStatus `json:",omitempty"`
 }
 
 // secretEntry is what is told of a secret where its versions are not.
@@ -23,6 +24,7 @@ type secretEntry struct {
 	Description      string    `json:",omitempty"`
 	Type             string    `json:",omitempty"`
 	KmsKeyId         string    `json:",omitempty"`
+	PrimaryRegion    string    `json:",omitempty"`
 	CreatedDate      timestamp `json:",omitzero"`
 	LastChangedDate  timestamp `json:",omitzero"`
 	LastAccessedDate timestamp `json:",omitzero"`
@@ -45,7 +47,8 @@ func (c *call) describeSecret(ctx context.Context, in describeSecretInput) (out 
 	if err != nil {
 		return out, err
 	}
-	return describeSecretOutput{entryOf(sec), stagesByVersion(sec.Stages)}, nil
+	replication, err := c.replication(ctx, sec)
+	return describeSecretOutput{entryOf(sec), stagesByVersion(sec.Stages), replication}, err
 }
 
 func entryOf(sec secret.Secret) secretEntry {
@@ -54,6 +57,7 @@ func entryOf(sec secret.Secret) secretEntry {
 		Description:      sec.Description,
 		Type:             sec.Type,
 		KmsKeyId:         sec.KMSKey,
+		PrimaryRegion:    sec.PrimaryRegion(),
 		CreatedDate:      timestamp(sec.Created),
 		LastChangedDate:  timestamp(sec.Changed),
 		LastAccessedDate: timestamp(sec.Accessed),

@@ -78,6 +78,7 @@ func fillHead(sec secret.Secret) map[string]types.AttributeValue {
 		"token": text(""), "description": text(""), "type": text(""), "kms_key": text(""), "keyed": zero,
 		"stages": &types.AttributeValueMemberM{Value: map[string]types.AttributeValue{}}, "versions": zero, "prunings": zero, "moves": zero,
 		"policy_hash": text(""), "tags": none, "created": created, "changed": created, "deletion": none, "deleted": none,
+		"replicas": none, "primary": text(""), "copy": zero,
 	}
 }
 

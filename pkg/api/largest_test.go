@@ -41,8 +41,11 @@ var inputs = map[string]struct {
 	"ListSecrets":                    {listSecretsInput{}, nil},
 	"PutResourcePolicy":              {putResourcePolicyInput{}, nil},
 	"PutSecretValue":                 {putSecretValueInput{}, nil},
+	"RemoveRegionsFromReplication":   {removeRegionsFromReplicationInput{}, nil},
+	"ReplicateSecretToRegions":       {replicateSecretToRegionsInput{}, nil},
 	"RestoreSecret":                  {restoreSecretInput{}, nil},
 	"RotateSecret":                   {rotateSecretInput{}, nil},
+	"StopReplicationToReplica":       {stopReplicationToReplicaInput{}, nil},
 	"TagResource":                    {tagResourceInput{}, nil},
 	"UntagResource":                  {untagResourceInput{}, nil},
 	"UpdateSecret":                   {updateSecretInput{}, nil},
@@ -89,7 +92,7 @@ func TestLargestRequestIsRecordedWhole(t *testing.T) {
 					delete(want, m.name)
 				}
 			}
-			text, _ := json.Marshal(recordedAs(want))
+			text, _ := json.Marshal(renamed(want))
 			if kept, _ := json.Marshal(got.RequestParameters); line.Len() > audit.MaxLine || string(kept) != string(text) {
 				t.Errorf("a line of %d bytes has parameters of %d bytes, want %d: %.300s", line.Len(), len(kept), len(text), kept)
 			}
@@ -98,23 +101,6 @@ func TestLargestRequestIsRecordedWhole(t *testing.T) {
 	if got, want := slices.Sorted(maps.Keys(tested)), slices.Sorted(maps.Keys(operations)); !slices.Equal(got, want) {
 		t.Errorf("tested are %v, of %v", got, want)
 	}
-}
-
-// recordedAs has the names of members as CloudTrail writes them.
-func recordedAs(v any) any {
-	switch v := v.(type) {
-	case map[string]any:
-		named := map[string]any{}
-		for name, value := range v {
-			named[audit.Member(name)] = recordedAs(value)
-		}
-		return named
-	case []any:
-		for i := range v {
-			v[i] = recordedAs(v[i])
-		}
-	}
-	return v
 }
 
 // worst is a character that takes six bytes in JSON.
@@ -155,7 +141,7 @@ func (m member) largest(t *testing.T, in reflect.Type) any {
 			if m.element != nil {
 				list[i] = largest(t, in.Elem(), nil)
 			} else {
-				list[i] = strings.Repeat(m.character(t), m.each.max)
+				list[i] = m.longest(t, m.each.max)
 			}
 		}
 		return list
@@ -170,13 +156,17 @@ func (m member) largest(t *testing.T, in reflect.Type) any {
 	case m.len == nil:
 		t.Fatalf("the text %s has no bound", m.name)
 	}
-	switch m.name {
-	case "Duration":
+	if m.name == "Duration" {
 		return "24h"
-	case "Region":
-		return strings.Repeat("r", m.len.max-2) + "-1"
 	}
-	return strings.Repeat(m.character(t), m.len.max)
+	return m.longest(t, m.len.max)
+}
+
+func (m member) longest(t *testing.T, n int) string {
+	if m.pattern == patterns["region"] {
+		return strings.Repeat("r", n-2) + "-1"
+	}
+	return strings.Repeat(m.character(t), n)
 }
 
 // character is one that takes the most space of those that the member may have.

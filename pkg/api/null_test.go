@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
-	"slices"
 	"strings"
 	"testing"
 
@@ -48,9 +47,6 @@ func TestNullInEveryList(t *testing.T) {
 	room := localtest.New(t)
 	lists := 0
 	for operation, input := range sdkOperations() {
-		if slices.Contains(toCome, operation) {
-			continue
-		}
 		for _, list := range listsOf(t, input) {
 			lists++
 			_, text := room.Post(t, operation, list.body)

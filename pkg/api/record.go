@@ -121,15 +121,28 @@ func elements(out any) map[string]any {
 	if err != nil {
 		return nil
 	}
-	var members, named map[string]any
+	var members map[string]any
 	if json.Unmarshal(text, &members) != nil || len(members) == 0 {
 		return nil
 	}
-	named = map[string]any{}
-	for name, value := range members {
-		named[audit.Member(name)] = value
+	return renamed(members).(map[string]any)
+}
+
+// renamed has the members of structures under the names of records.
+func renamed(v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		named := make(map[string]any, len(v))
+		for name, value := range v {
+			named[audit.Member(name)] = renamed(value)
+		}
+		return named
+	case []any:
+		for i := range v {
+			v[i] = renamed(v[i])
+		}
 	}
-	return named
+	return v
 }
 
 // parameters are the members of a request that may be recorded: all that are there,

@@ -59,6 +59,8 @@ type Server struct {
 	AnswerStep time.Duration
 	// Rotator runs rotations; without one, all are left to the schedule.
 	Rotator Rotator
+	// Replicates says whether secrets may be replicated to a Region; nil for to none.
+	Replicates func(region string) bool
 	// Policies say who may do what, besides the policies on the secrets; nil allows
 	// nobody anything.
 	Policies *policy.Set
@@ -77,27 +79,33 @@ type Server struct {
 
 // operations are what the service can do, and what the right to each is about.
 var operations = map[string]operation{
-	"BatchGetSecretValue":      handle(onAny, (*call).batchGetSecretValue),
-	"CancelRotateSecret":       handle(onSecret, (*call).cancelRotateSecret),
-	"CreateSecret":             handle(onNew, (*call).createSecret),
-	"DeleteResourcePolicy":     handle(onSecret, (*call).deleteResourcePolicy),
-	"DeleteSecret":             handle(onSecret, (*call).deleteSecret),
-	"DescribeSecret":           handle(onSecret, (*call).describeSecret),
-	"GetRandomPassword":        handle(onAny, (*call).getRandomPassword),
-	"GetResourcePolicy":        handle(onSecret, (*call).getResourcePolicy),
-	"GetSecretValue":           handle(onSecret, (*call).getSecretValue),
-	"ListSecretVersionIds":     handle(onSecret, (*call).listSecretVersionIDs),
-	"ListSecrets":              handle(onAny, (*call).listSecrets),
-	"PutResourcePolicy":        handle(onSecret, (*call).putResourcePolicy),
-	"PutSecretValue":           handle(onSecret, (*call).putSecretValue),
-	"RestoreSecret":            handle(onSecret, (*call).restoreSecret),
-	"RotateSecret":             handle(onSecret, (*call).rotateSecret),
-	"TagResource":              handle(onSecret, (*call).tagResource),
-	"UntagResource":            handle(onSecret, (*call).untagResource),
-	"UpdateSecret":             handle(onSecret, (*call).updateSecret),
-	"UpdateSecretVersionStage": handle(onSecret, (*call).updateSecretVersionStage),
-	"ValidateResourcePolicy":   handle(onSecret, (*call).validateResourcePolicy),
+	"BatchGetSecretValue":          handle(onAny, (*call).batchGetSecretValue),
+	"CancelRotateSecret":           handle(onSecret, (*call).cancelRotateSecret),
+	"CreateSecret":                 handle(onNew, (*call).createSecret),
+	"DeleteResourcePolicy":         handle(onSecret, (*call).deleteResourcePolicy),
+	"DeleteSecret":                 handle(onSecret, (*call).deleteSecret),
+	"DescribeSecret":               handle(onSecret, (*call).describeSecret),
+	"GetRandomPassword":            handle(onAny, (*call).getRandomPassword),
+	"GetResourcePolicy":            handle(onSecret, (*call).getResourcePolicy),
+	"GetSecretValue":               handle(onSecret, (*call).getSecretValue),
+	"ListSecretVersionIds":         handle(onSecret, (*call).listSecretVersionIDs),
+	"ListSecrets":                  handle(onAny, (*call).listSecrets),
+	"PutResourcePolicy":            handle(onSecret, (*call).putResourcePolicy),
+	"PutSecretValue":               handle(onSecret, (*call).putSecretValue),
+	"RemoveRegionsFromReplication": handle(onSecret, (*call).removeRegionsFromReplication),
+	"ReplicateSecretToRegions":     handle(onSecret, (*call).replicateSecretToRegions),
+	"RestoreSecret":                handle(onSecret, (*call).restoreSecret),
+	"RotateSecret":                 handle(onSecret, (*call).rotateSecret),
+	stopReplication:                handle(onSecret, (*call).stopReplicationToReplica),
+	"TagResource":                  handle(onSecret, (*call).tagResource),
+	"UntagResource":                handle(onSecret, (*call).untagResource),
+	"UpdateSecret":                 handle(onSecret, (*call).updateSecret),
+	"UpdateSecretVersionStage":     handle(onSecret, (*call).updateSecretVersionStage),
+	"ValidateResourcePolicy":       handle(onSecret, (*call).validateResourcePolicy),
 }
+
+// stopReplication is the one operation that changes a replica.
+const stopReplication = "StopReplicationToReplica"
 
 // MaxBody is how many bytes the body of a request may have: a value of 65,536 bytes
 // takes 393,216 with every character escaped. API Gateway refuses at 10 MB.

@@ -24,32 +24,41 @@ type call struct {
 	deleted, gone, unknown refusal
 }
 
+// onReplica is the refusal of every change of a replica.
+var onReplica = refusal{"InvalidParameterException", "Operation not permitted on a replica secret. Call must be made in primary secret's region."}
+
+// onReplicas are the operations on one secret that a replica answers, too.
+var onReplicas = []string{"DescribeSecret", "GetResourcePolicy", "GetSecretValue", "ListSecretVersionIds", "StopReplicationToReplica", "ValidateResourcePolicy"}
+
 var gone = strings.Repeat("f", 32)
 
 // onOneSecret are all operations on one secret, some in more than one way.
 var onOneSecret = map[string]call{
-	"CancelRotateSecret":     {``, marked, noFunction, notFound},
-	"DeleteResourcePolicy":   {``, marked, refusal{}, notFound},
-	"DeleteSecret":           {``, refusal{"InvalidRequestException", "You can't perform this operation on the secret because it was already scheduled for deletion."}, refusal{}, notFound},
-	"DeleteSecret (forced)":  {`"ForceDeleteWithoutRecovery":true`, refusal{}, refusal{}, refusal{}},
-	"DescribeSecret":         {``, refusal{}, refusal{}, notFound},
-	"GetResourcePolicy":      {``, marked, refusal{}, notFound},
-	"GetSecretValue":         {``, marked, refusal{}, notFound},
-	"GetSecretValue (ID)":    {`"VersionId":"` + gone + `"`, marked, refusal{"ResourceNotFoundException", "Secrets Manager can't find the specified secret value for VersionId: " + gone}, notFound},
-	"GetSecretValue (label)": {`"VersionStage":"mine"`, marked, noStage("mine"), notFound},
-	"GetSecretValue (both)":  {`"VersionStage":"AWSCURRENT","VersionId":"` + gone + `"`, marked, refusal{"ResourceNotFoundException", "Secrets Manager can't find the specified secret value for VersionId: " + gone}, notFound},
-	"ListSecretVersionIds":   {``, refusal{}, refusal{}, notFound},
-	"PutResourcePolicy":      {`"ResourcePolicy":` + quoted(oneRole), marked, refusal{}, notFound},
-	"PutSecretValue":         {`"SecretString":"two","ClientRequestToken":"` + gone + `"`, marked, refusal{}, notFound},
-	"RestoreSecret":          {``, refusal{}, refusal{}, notFound},
-	"RotateSecret":           {`"RotationLambdaARN":"f","ClientRequestToken":"` + gone + `"`, marked, refusal{}, notFound},
-	"RotateSecret (test)":    {`"RotationLambdaARN":"f","RotateImmediately":false,"ClientRequestToken":"` + gone + `"`, marked, refusal{}, notFound},
-	"RotateSecret (stored)":  {`"ClientRequestToken":"` + gone + `"`, marked, noFunction, notFound},
-	"TagResource":            {`"Tags":[{"Key":"k","Value":"v"}]`, marked, refusal{}, notFound},
-	"UntagResource":          {`"TagKeys":["k"]`, marked, refusal{}, notFound},
-	"UpdateSecret":           {`"Description":"d"`, marked, refusal{}, notFound},
-	"UpdateSecret (nothing)": {``, marked, refusal{}, notFound},
-	"UpdateSecret (value)":   {`"SecretString":"two","ClientRequestToken":"` + gone + `"`, marked, refusal{}, notFound},
+	"CancelRotateSecret":           {``, marked, noFunction, notFound},
+	"DeleteResourcePolicy":         {``, marked, refusal{}, notFound},
+	"DeleteSecret":                 {``, refusal{"InvalidRequestException", "You can't perform this operation on the secret because it was already scheduled for deletion."}, refusal{}, notFound},
+	"DeleteSecret (forced)":        {`"ForceDeleteWithoutRecovery":true`, refusal{}, refusal{}, refusal{}},
+	"DescribeSecret":               {``, refusal{}, refusal{}, notFound},
+	"GetResourcePolicy":            {``, marked, refusal{}, notFound},
+	"GetSecretValue":               {``, marked, refusal{}, notFound},
+	"GetSecretValue (ID)":          {`"VersionId":"` + gone + `"`, marked, refusal{"ResourceNotFoundException", "Secrets Manager can't find the specified secret value for VersionId: " + gone}, notFound},
+	"GetSecretValue (label)":       {`"VersionStage":"mine"`, marked, noStage("mine"), notFound},
+	"GetSecretValue (both)":        {`"VersionStage":"AWSCURRENT","VersionId":"` + gone + `"`, marked, refusal{"ResourceNotFoundException", "Secrets Manager can't find the specified secret value for VersionId: " + gone}, notFound},
+	"ListSecretVersionIds":         {``, refusal{}, refusal{}, notFound},
+	"PutResourcePolicy":            {`"ResourcePolicy":` + quoted(oneRole), marked, refusal{}, notFound},
+	"PutSecretValue":               {`"SecretString":"two","ClientRequestToken":"` + gone + `"`, marked, refusal{}, notFound},
+	"RemoveRegionsFromReplication": {`"RemoveReplicaRegions":["eu-west-1"]`, marked, refusal{}, notFound},
+	"ReplicateSecretToRegions":     {`"AddReplicaRegions":[{"Region":"eu-west-1"}]`, marked, refusal{}, notFound},
+	"RestoreSecret":                {``, refusal{}, refusal{}, notFound},
+	"RotateSecret":                 {`"RotationLambdaARN":"f","ClientRequestToken":"` + gone + `"`, marked, refusal{}, notFound},
+	"RotateSecret (test)":          {`"RotationLambdaARN":"f","RotateImmediately":false,"ClientRequestToken":"` + gone + `"`, marked, refusal{}, notFound},
+	"RotateSecret (stored)":        {`"ClientRequestToken":"` + gone + `"`, marked, noFunction, notFound},
+	"StopReplicationToReplica":     {``, noReplica, noReplica, notFound},
+	"TagResource":                  {`"Tags":[{"Key":"k","Value":"v"}]`, marked, refusal{}, notFound},
+	"UntagResource":                {`"TagKeys":["k"]`, marked, refusal{}, notFound},
+	"UpdateSecret":                 {`"Description":"d"`, marked, refusal{}, notFound},
+	"UpdateSecret (nothing)":       {``, marked, refusal{}, notFound},
+	"UpdateSecret (value)":         {`"SecretString":"two","ClientRequestToken":"` + gone + `"`, marked, refusal{}, notFound},
 	"UpdateSecretVersionStage": {
 		`"VersionStage":"mine","MoveToVersionId":"` + gone + `"`, marked,
 		refusal{"ResourceNotFoundException", "Secrets Manager can't find the specified secret value for VersionId: " + gone},
@@ -61,6 +70,39 @@ var onOneSecret = map[string]call{
 		notFound,
 	},
 	"ValidateResourcePolicy": {`"ResourcePolicy":` + quoted(oneRole), marked, refusal{}, notFound},
+}
+
+// noReplica is the refusal to promote what is not a replica.
+var noReplica = refusal{"InvalidRequestException", "You can't stop replication of a secret that is not a replica."}
+
+// A replica is read as any other secret, and refuses every change but its promotion, also
+// those that would change nothing. It is no secret of its own to CreateSecret.
+func TestReplicaRefusesChanges(t *testing.T) {
+	t.Parallel()
+	for name, call := range onOneSecret {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			operation, _, _ := strings.Cut(name, " ")
+			room := localtest.New(t)
+			create(t, room, "s", "v1", "one")
+			makeReplica(t, room, "s")
+			body := `{"SecretId":"s"` + strings.TrimSuffix(","+call.members, ",") + `}`
+			if slices.Contains(onReplicas, operation) {
+				if answer, text := room.Post(t, operation, body); call.gone == (refusal{}) && answer.StatusCode != http.StatusOK {
+					t.Errorf("got %d %s, want 200", answer.StatusCode, text)
+				}
+				return
+			}
+			for _, room := range []*localtest.Room{room, room.Another(t)} {
+				refusesPost(t, room, operation, body, onReplica)
+			}
+		})
+	}
+	room := localtest.New(t)
+	create(t, room, "s", "v1", "one")
+	makeReplica(t, room, "s")
+	again := `{"Name":"s","SecretString":"one","ClientRequestToken":"` + token("v1") + `"}`
+	refusesPost(t, room, "CreateSecret", again, refusal{"ResourceExistsException", "The operation failed because the secret s already exists."})
 }
 
 func quoted(text string) string {

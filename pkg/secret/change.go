@@ -1,5 +1,7 @@
 package secret
 
+import "time"
+
 // A Change is what a decision does to a secret, to be made durable as a whole or
 // not at all.
 type Change struct {
@@ -18,6 +20,10 @@ type Change struct {
 	// Quota is the most versions without a label that the secret may have had
 	// before; 0 for no such limit.
 	Quota int
+	// Revision is that of the primary in a change that is delivered to a replica; 0 for
+	// the next one of the secret. At is then the time, which Secret.Changed does not say.
+	Revision int64
+	At       time.Time
 }
 
 // An Outcome is what becomes of a secret.
@@ -30,13 +36,15 @@ const (
 	Unchanged
 	// Removed secrets are gone for good, with what is listed of them.
 	Removed
+	// Replaced secrets are gone too, and a delivered replica has the name.
+	Replaced
 )
 
 // An Effect is what happens to a version beside the one that is made, or what must
 // be true of it for the change to happen.
 type Effect struct {
 	Kind EffectKind
-	// Version has the ID alone, but for Rewrap.
+	// Version has the ID alone, but for Rewrap, Copy and Overwrite.
 	Version Version
 }
 
@@ -52,6 +60,10 @@ const (
 	Discard
 	// Rewrap gives the version another wrapped data key.
 	Rewrap
+	// Copy adds a version that another Region has. There must be no such version yet.
+	Copy
+	// Overwrite puts one in the place of a version that must exist.
+	Overwrite
 )
 
 // Attention is when a schedule has to look at a secret.

@@ -130,8 +130,8 @@ func (f matcher) takes(t texts) bool {
 	return false
 }
 
-// matches compares one value: the beginning of a name or tag, case and all; its
-// words for the others. No secret here has a primary Region or an owning service.
+// matches compares one value: the beginning of a name, tag or primary Region, case and
+// all; its words for the others. No secret here has an owning service.
 func (k FilterKey) matches(t texts, value string, words []string) bool {
 	begins := func(text string) bool { return strings.HasPrefix(text, value) }
 	switch k {
@@ -141,6 +141,8 @@ func (k FilterKey) matches(t texts, value string, words []string) bool {
 		return slices.ContainsFunc(t.Tags, func(t Tag) bool { return begins(t.Key) })
 	case ByTagValue:
 		return slices.ContainsFunc(t.Tags, func(t Tag) bool { return begins(t.Value) })
+	case ByPrimaryRegion:
+		return t.PrimaryRegion() != "" && begins(t.PrimaryRegion())
 	case ByDescription:
 		return haveWords(words, t.description())
 	case ByAll:

@@ -40,7 +40,7 @@ func (s Secret) start() time.Time {
 // RotationDue is when the schedule has to do something for the secret; zero for
 // never. Nothing is due while another runner's call may be in flight.
 func (s Secret) RotationDue() time.Time {
-	if !s.Deletion.IsZero() {
+	if !s.Deletion.IsZero() || s.IsReplica() {
 		return time.Time{}
 	}
 	var due time.Time

@@ -29,7 +29,8 @@ type Secret struct {
 	// KMSKey is the key its values are sealed under, as the caller named it; empty
 	// when nobody did. See [Secret.SealingKey].
 	KMSKey string
-	// Keyed is the revision that set KMSKey last; 0 if none did.
+	// Keyed is the revision that set KMSKey last, or delivered versions to a replica; 0 if
+	// none did.
 	Keyed  int64
 	Stages Stages
 	// Versions counts the versions that were put and not removed since, labelled or
@@ -52,6 +53,15 @@ type Secret struct {
 	Tags []Tag
 	// Rotation is how it is rotated.
 	Rotation Rotation
+	// Replicas are the Regions it is replicated to, in order of their names. A replica
+	// has none.
+	Replicas []Replica
+	// Primary is the Region of the secret that this one is a replica of; empty for one of
+	// its own. The Revision of a replica is that of the primary that it shows.
+	Primary string
+	// Copy tells the copies that a primary made in this Region from each other, also
+	// after the promotion; 0 for a secret that was created here.
+	Copy int64
 
 	Created time.Time
 	Changed time.Time

@@ -68,14 +68,14 @@ var planted = map[string]fault{
 		"pkg/api/server.go", `if c.server.AuditRequired {`, `if false {`,
 	},
 	"items of a newer format are read as of this one": {
-		"pkg/store/items.go", `if format > schema {`, `if false {`,
+		"pkg/store/items.go", `if format > replicatedSchema {`, `if false {`,
 	},
 	"versions that the index does not show yet are forgotten": {
 		"pkg/prune/prune.go", `} else if next == nil {`, `} else if false {`,
 	},
 	"what a removed secret leaves over is not noted": {
-		"pkg/store/commit.go", `		l.add(c.set(note))
-`, `		_ = note
+		"pkg/store/commit.go", `		l.add(c.set(c.leftover()))
+`, `		_ = c.leftover()
 `,
 	},
 }

@@ -119,7 +119,7 @@ func keyOf(it item) string { return text(it["pk"]) + " " + text(it["sk"]) }
 // the one this code has.
 const (
 	format      = "2"
-	newerFormat = "3"
+	newerFormat = "4"
 )
 
 func number(n string) types.AttributeValue { return &types.AttributeValueMemberN{Value: n} }

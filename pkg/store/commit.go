@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -32,12 +33,12 @@ type commit struct {
 // that did happen.
 func (s *Store) commit(ctx context.Context, seen secret.Secret, change secret.Change, name string) (secret.Secret, error) {
 	next := change.Secret
-	next.Revision, next.Commit, next.Past = seen.Revision+1, name, seen.Past.And(name)
+	next.Revision, next.Commit, next.Past = cmp.Or(change.Revision, seen.Revision+1), name, seen.Past.And(name)
 	next.Rotation.Abandoned = ""
 	if next.Abandoned(seen) {
 		next.Rotation.Abandoned = seen.Rotation.Run().Version
 	}
-	if next.KMSKey != seen.KMSKey {
+	if next.KMSKey != seen.KMSKey || len(change.IDs(secret.Copy))+len(change.IDs(secret.Overwrite)) > 0 {
 		next.Keyed = next.Revision
 	}
 	c := &commit{s, seen, next, change}
@@ -93,17 +94,21 @@ func uncertain(err error) error {
 
 // steps are the writes of the change, the head first.
 func (c *commit) steps() ([]step, error) {
-	if c.change.Outcome == secret.Removed {
-		return c.removal()
-	}
 	var l list
-	l.add(c.head())
+	switch c.change.Outcome {
+	case secret.Removed:
+		return c.removal()
+	case secret.Replaced:
+		c.replacement(&l)
+	default:
+		l.add(c.head())
+	}
 	if v := c.change.Version; v != nil {
 		// A version of a later revision than the head is left of a restore to a moment within a
 		// transaction. To take it for an earlier try would acknowledge a put that is lost.
 		l.add(c.putIf(versionOf(c.next, *v), isNewVersion, item{"seen": num(c.seen.Revision)}, c.versionExists))
 	}
-	for _, kind := range []secret.EffectKind{secret.Rewrap, secret.Discard, secret.RequireAbsent, secret.Require} {
+	for _, kind := range []secret.EffectKind{secret.Rewrap, secret.Discard, secret.Copy, secret.Overwrite, secret.RequireAbsent, secret.Require} {
 		for _, e := range c.change.Effects {
 			if e.Kind == kind {
 				l.add(c.effect(e))
@@ -112,13 +117,20 @@ func (c *commit) steps() ([]step, error) {
 	}
 	c.policy(&l)
 	c.rotation(&l)
-	if c.seen.Revision == 0 {
+	c.replication(&l)
+	if c.isNew() {
 		for _, row := range directory(c.next) {
 			l.add(c.set(row)) // over a row that a restore left without its head
+		}
+		if c.next.Copy > 0 {
+			l.add(c.check(leftoverKey(c.next.Name, c.next.Family()), isNew, ErrRemovedCopy), nil)
 		}
 	}
 	return l.steps, l.err
 }
+
+// isNew says whether the secret was not there, or another one was.
+func (c *commit) isNew() bool { return c.seen.Revision == 0 || c.change.Outcome == secret.Replaced }
 
 // A list collects steps, and the first error of making one.
 type list struct {
@@ -147,7 +159,7 @@ func (c *commit) head() (step, error) {
 	if head.Rotation == nil {
 		attributes["rotation"] = &types.AttributeValueMemberNULL{Value: true}
 	}
-	added, once := 0, 0
+	added, once := len(c.change.IDs(secret.Copy)), 0
 	if c.change.Version != nil {
 		added++
 	}
@@ -212,8 +224,10 @@ func (c *commit) versionExists(old item) error {
 }
 
 func (c *commit) effect(e secret.Effect) (step, error) {
-	k := versionKey(c.next.Name, c.next.Suffix(), e.Version.ID)
+	k := versionKey(c.next, e.Version.ID)
 	switch e.Kind {
+	case secret.Copy, secret.Overwrite:
+		return c.copied(e)
 	case secret.Discard:
 		return c.delete(k), nil
 	case secret.RequireAbsent:
@@ -233,7 +247,7 @@ func (c *commit) policy(l *list) {
 	if c.change.Policy != "" {
 		l.add(c.set(policyItem{key: policyKey(c.next), Schema: schema, Text: c.change.Policy}))
 	}
-	if c.seen.PolicyHash != "" && c.seen.PolicyHash != c.next.PolicyHash {
+	if c.seen.PolicyHash != "" && policyKey(c.seen) != policyKey(c.next) {
 		l.add(c.delete(policyKey(c.seen)), nil)
 	}
 }
@@ -269,12 +283,21 @@ func (c *commit) removal() ([]step, error) {
 	if !sec.RotationDue().IsZero() {
 		l.add(c.delete(rotationKey(sec.Name, sec.Suffix())), nil)
 	}
-	note := noteItem{key: leftoverKey(sec.Name, sec.Suffix()), Schema: schema, due: due{Prunings.shardOf(sec.Name), stamp(c.next.Changed)}}
-	if c.name != "" { // its caller may try again, see [Store.RemovedBy]
-		note.Commit, note.Due = c.name, stamp(c.next.Changed.Add(notedFor))
-	}
 	if sec.Versions > 0 || c.name != "" {
-		l.add(c.set(note))
+		l.add(c.set(c.leftover()))
 	}
 	return l.steps, l.err
+}
+
+// leftover notes that the versions of the secret that was seen are left over.
+func (c *commit) leftover() noteItem {
+	at := c.next.Changed
+	if !c.change.At.IsZero() {
+		at = c.change.At
+	}
+	note := noteItem{key: leftoverKey(c.seen.Name, c.seen.Family()), Schema: schema, due: due{Prunings.shardOf(c.seen.Name), stamp(at)}}
+	if c.name != "" { // its caller may try again, see [Store.RemovedBy]
+		note.Commit, note.Due = c.name, stamp(at.Add(notedFor))
+	}
+	return note
 }

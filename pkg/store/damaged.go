@@ -87,7 +87,11 @@ func (d rawHead) removal(s *Store, now time.Time) ([]step, error) {
 	}
 	if suffix := d.text("suffix"); suffix != "" {
 		l.add(s.delete(rotationKey(d.name, suffix)), nil)
-		l.add(s.set(noteItem{key: leftoverKey(d.name, suffix), Schema: schema, due: due{Prunings.shardOf(d.name), stamp(now)}}))
+		family := suffix
+		if v, ok := d.item["copy"].(*types.AttributeValueMemberN); ok && v.Value != "0" {
+			family += "." + v.Value
+		}
+		l.add(s.set(noteItem{key: leftoverKey(d.name, family), Schema: schema, due: due{Prunings.shardOf(d.name), stamp(now)}}))
 		if hash := d.text("policy_hash"); hash != "" {
 			l.add(s.delete(key{partition + d.name, "POLICY#" + suffix + "#" + hash}), nil)
 		}

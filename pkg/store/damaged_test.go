@@ -68,7 +68,7 @@ func TestNewerHeadOverRemembered(t *testing.T) {
 	create(t, room, "aaaaaa")
 	other := warm(t, room)
 	update(t, room, putting("v2"))
-	spoil(t, room, "SECRET#s HEAD", "schema", &types.AttributeValueMemberN{Value: "3"})
+	spoil(t, room, "SECRET#s HEAD", "schema", &types.AttributeValueMemberN{Value: "99"})
 	before := dump(t, room)
 	if _, err := other.Store.Update(t.Context(), byName, putting("v3")); !isType[*store.Newer](err) {
 		t.Errorf("got %v, want that it is newer", err)
@@ -200,7 +200,7 @@ func TestRemoveDamagedOnly(t *testing.T) {
 	}
 	wantUnchanged(t, room, before)
 
-	spoil(t, room, "SECRET#s HEAD", "schema", &types.AttributeValueMemberN{Value: "3"})
+	spoil(t, room, "SECRET#s HEAD", "schema", &types.AttributeValueMemberN{Value: "99"})
 	before = dump(t, room)
 	if _, err := room.Store.RemoveDamaged(t.Context(), byName, noon); !isType[*store.Newer](err) {
 		t.Errorf("a newer one: got %v, want that it is newer", err)

@@ -126,10 +126,12 @@ type examination struct {
 	revision int64
 	// rows are those of the directory, by their keys; nil where one cannot be read.
 	rows map[key]rowFound
-	// versions and notes are by the suffixes of secrets that have or had the name.
+	// versions and notes of them are by the families of secrets that have or had the name,
+	// notes of rotations by the suffixes, and those of replicas by their keys.
 	versions           map[string]*versionsFound
 	policies           map[key]policyItem
 	leftover, rotation map[string]due
+	replicas           map[key]replicaNote
 	// unread are items of no kind that is known, or of a newer version.
 	unread []string
 
@@ -192,7 +194,7 @@ func (e *examination) read(ctx context.Context, listed []string) (err error) {
 		return err
 	}
 	e.versions, e.policies = map[string]*versionsFound{}, map[key]policyItem{}
-	e.leftover, e.rotation = map[string]due{}, map[string]due{}
+	e.leftover, e.rotation, e.replicas = map[string]due{}, map[string]due{}, map[key]replicaNote{}
 	in := &dynamodb.QueryInput{
 		TableName:                 &e.table,
 		KeyConditionExpression:    aws.String(ofPartition),
@@ -251,8 +253,8 @@ func (e *examination) sort(it item) {
 	switch kind {
 	case "HEAD":
 	case "VERSION":
-		suffix, id, _ := strings.Cut(rest, "#")
-		e.version(it, suffix, id)
+		family, id, _ := strings.Cut(rest, "#")
+		e.version(it, family, id)
 	case "POLICY":
 		var policy policyItem
 		if e.readable(it, &policy) {
@@ -267,6 +269,11 @@ func (e *examination) sort(it item) {
 			e.leftover[rest] = note.due
 		} else {
 			e.rotation[rest] = note.due
+		}
+	case "REPLICA":
+		var note replicaNote
+		if e.readable(it, &note) {
+			e.replicas[k] = note
 		}
 	default:
 		e.unread = append(e.unread, fmt.Sprintf("item %s is of no kind that is known", k.SK))
@@ -288,14 +295,14 @@ func isNewer(err error) bool {
 	return errors.As(err, &newer)
 }
 
-func (e *examination) version(it item, suffix, id string) {
-	of := e.versions[suffix]
+func (e *examination) version(it item, family, id string) {
+	of := e.versions[family]
 	if of == nil {
 		of = &versionsFound{there: map[string]bool{}, later: map[string]int64{}, by: map[int64]string{}}
-		e.versions[suffix] = of
+		e.versions[family] = of
 	}
 	of.n++
-	if !e.head.there || suffix != e.head.Suffix {
+	if !e.isOfHead(family) {
 		return // nobody can read it
 	}
 	if len(e.head.secret.Stages.Of(id)) > 0 {
@@ -306,7 +313,7 @@ func (e *examination) version(it item, suffix, id string) {
 	switch {
 	case err != nil:
 		of.wrong = append(of.wrong, fmt.Sprintf("version %s cannot be read: %v", id, err))
-	case v.ID != id || v.Secret != family(e.head.secret) || time.Time(v.Created).IsZero():
+	case v.ID != id || v.Secret != ofAll(e.head.secret) || time.Time(v.Created).IsZero():
 		of.wrong = append(of.wrong, fmt.Sprintf("version %s is not what its key says, and is never pruned", id))
 	}
 	if v.Revision > e.head.Revision {

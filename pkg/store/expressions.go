@@ -39,11 +39,21 @@ const (
 
 	setHead = "SET #schema = :schema, #suffix = :suffix, #revision = :revision, #commit = :commit, #past = :past, #token = :token," +
 		" #description = :description, #type = :type, #kms_key = :kms_key, #keyed = :keyed, #stages = :stages, #moves = :moves," +
-		" #policy_hash = :policy_hash, #tags = :tags, #rotation = :rotation, #created = :created, #changed = :changed, #deletion = :deletion, #deleted = :deleted"
+		" #policy_hash = :policy_hash, #tags = :tags, #rotation = :rotation, #created = :created, #changed = :changed, #deletion = :deletion, #deleted = :deleted," +
+		" #replicas = :replicas, #primary = :primary, #copy = :copy"
 	addVersion = " ADD #versions :added, #prunings :once"
 	keepDue    = setHead + addVersion
 	noteDue    = setHead + ", #shard = if_not_exists(#shard, :shard), #due = if_not_exists(#due, :due)" + addVersion
 	setDue     = setHead + ", #shard = :shard, #due = :due" + addVersion
+
+	// A change that replicas do not have yet is noted beside the status of each. A delivery
+	// is settled unless there was another change since.
+	noteReplica  = "SET #schema = :schema, #shard = :shard, #due = :due, #revision = :revision, #copy = :copy REMOVE #failure, #attempts"
+	noteInSync   = "SET #synced = :synced REMOVE #shard, #due, #since, #failure, #attempts"
+	noteFailure  = "SET #failure = :failure, #attempts = :attempts, #due = :due, #since = if_not_exists(#since, :since)"
+	noteEnd      = "SET #failure = :failure REMOVE #shard, #due, #since, #attempts"
+	isDelivered  = "#revision <= :synced AND #copy = :copy"
+	isSameWanted = "#revision = :revision AND #copy = :copy"
 
 	// What pruning does to a head, beside its revisions.
 	pruned      = "ADD #versions :added, #prunings :once"
@@ -58,6 +68,8 @@ const (
 	removeDue   = "REMOVE #shard, #due"
 	// isAnother holds where the secret with this suffix is not there.
 	isAnother = "attribute_not_exists(#pk) OR #suffix <> :suffix"
+	// isAnotherCopy is the same of a copy that a primary made.
+	isAnotherCopy = isAnother + " OR attribute_not_exists(#copy) OR #copy <> :copy"
 
 	setDataKey = "SET #key_arn = :key_arn, #default_key = :default_key, #data_key = :data_key"
 
@@ -75,7 +87,7 @@ const (
 	ofSecret    = "#pk = :pk AND begins_with(#sk, :prefix)" //nolint:gosec // a key condition, no credential
 	keyOnly     = "#pk, #sk"
 	datesOnly   = "#pk, #schema, #changed, #accessed"
-	toVerify    = "#pk, #sk, #schema, #id, #secret, #created, #revision, #text, #shard, #due"
+	toVerify    = "#pk, #sk, #schema, #id, #secret, #created, #revision, #text, #shard, #due, #copy, #synced, #failure"
 	noSealed    = "#pk, #sk, #schema, #id, #revision, #created, #key_arn, #default_key, #data_key, #accessed"
 )
 

@@ -36,6 +36,7 @@ func (e *examination) faults() ([]Fault, error) {
 		e.checkVersions()
 		e.checkDue()
 		e.checkRotation()
+		e.checkReplicas()
 	default:
 		if e.isLost() {
 			return e.found, nil // what else there is belongs to it
@@ -112,10 +113,10 @@ func sortedKeys[V any](items map[key]V) []key {
 // and has versions that no removal noted.
 func (e *examination) isLost() bool {
 	for _, k := range sortedKeys(e.rows) {
-		for suffix, of := range e.versions {
+		for family, of := range e.versions {
 			row := e.rows[k]
-			if _, noted := e.leftover[suffix]; !noted && (row.err != nil || row.Suffix == suffix) {
-				e.add(fmt.Sprintf("its head is lost: the directory lists it, and it has %d versions with suffix %s; restore the head from another backup, or create the secret again", of.n, suffix))
+			if _, noted := e.leftover[family]; !noted && (row.err != nil || row.Suffix == secret.SuffixIn(family)) {
+				e.add(fmt.Sprintf("its head is lost: the directory lists it, and it has %d versions with suffix %s; restore the head from another backup, or create the secret again", of.n, family))
 				return true
 			}
 		}
@@ -155,7 +156,7 @@ func (e *examination) checkPolicy() {
 }
 
 func (e *examination) checkVersions() {
-	of := e.versions[e.head.Suffix]
+	of := e.versions[e.head.secret.Family()]
 	if of == nil {
 		of = &versionsFound{}
 	}
@@ -233,18 +234,18 @@ func (e *examination) isUnread(k key) bool {
 
 // checkFormer checks what is left of secrets that had the name before.
 func (e *examination) checkFormer() {
-	for _, suffix := range slices.Sorted(maps.Keys(e.versions)) {
-		_, noted := e.leftover[suffix]
-		if k := leftoverKey(e.name, suffix); suffix != e.head.Suffix && !noted && !e.isUnread(k) {
-			e.note(suffix, fmt.Sprintf("%d versions are left of a removed secret, %s, and not noted to be removed", e.versions[suffix].n, suffix))
+	for _, family := range slices.Sorted(maps.Keys(e.versions)) {
+		_, noted := e.leftover[family]
+		if k := leftoverKey(e.name, family); !e.isOfHead(family) && !noted && !e.isUnread(k) {
+			e.note(family, fmt.Sprintf("%d versions are left of a removed secret, %s, and not noted to be removed", e.versions[family].n, family))
 		}
 	}
-	for _, suffix := range slices.Sorted(maps.Keys(e.leftover)) {
-		switch note := e.leftover[suffix]; {
-		case e.head.there && suffix == e.head.Suffix:
-			e.add("its versions are noted to be removed, as those of a removed secret", e.delete(leftoverKey(e.name, suffix)))
+	for _, family := range slices.Sorted(maps.Keys(e.leftover)) {
+		switch note := e.leftover[family]; {
+		case e.isOfHead(family):
+			e.add("its versions are noted to be removed, as those of a removed secret", e.delete(leftoverKey(e.name, family)))
 		case note.Shard != Prunings.shardOf(e.name) || time.Time(note.Due).IsZero():
-			e.note(suffix, fmt.Sprintf("the note of versions that are left of a removed secret, %s, is wrong", suffix))
+			e.note(family, fmt.Sprintf("the note of versions that are left of a removed secret, %s, is wrong", family))
 		}
 	}
 	for _, suffix := range slices.Sorted(maps.Keys(e.rotation)) {
@@ -259,11 +260,37 @@ func (e *examination) checkFormer() {
 	}
 }
 
+// isOfHead says whether a family is that of the secret that is there.
+func (e *examination) isOfHead(family string) bool {
+	return e.head.there && family == e.head.secret.Family()
+}
+
+// checkReplicas checks that each Region that the secret is replicated to has its note. One
+// that was lost is written anew, and the Region is looked at. Notes of other Regions are
+// of what is still to be removed there.
+func (e *examination) checkReplicas() {
+	for _, r := range e.head.secret.Replicas {
+		k := replicaKey(e.name, e.head.Suffix, r.Region)
+		note, there := e.replicas[k]
+		switch {
+		case there && note.Copy == r.Copy && (note.Shard == "" && note.Synced > 0 || note.Shard == Replications.shardOf(e.name) || note.Failure != ""):
+		case !e.isUnread(k):
+			e.add(fmt.Sprintf("the note of its replica in %s is missing or wrong", r.Region), e.setting(replicaNote{
+				key: k, Schema: replicatedSchema, due: due{Replications.shardOf(e.name), stamp(e.now)},
+				Revision: e.revision, Copy: r.Copy, Synced: note.Synced,
+			}))
+		}
+	}
+}
+
 // note notes that versions of a removed secret are to be removed.
-func (e *examination) note(suffix, what string) {
-	gone := e.checkIf(headKey(e.name), isAnother, item{"suffix": str(suffix)}, ErrMoved)
+func (e *examination) note(family, what string) {
+	gone := e.checkIf(headKey(e.name), isAnother, item{"suffix": str(secret.SuffixIn(family))}, ErrMoved)
+	if e.head.there && secret.SuffixIn(family) == e.head.Suffix {
+		gone = e.guard() // another copy of the same secret
+	}
 	note := e.setting(noteItem{
-		key: leftoverKey(e.name, suffix), Schema: schema, due: due{Prunings.shardOf(e.name), stamp(e.now)},
+		key: leftoverKey(e.name, family), Schema: schema, due: due{Prunings.shardOf(e.name), stamp(e.now)},
 	})
 	e.found = append(e.found, Fault{e.name, what, []step{gone, note}})
 }

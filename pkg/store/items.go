@@ -13,12 +13,16 @@ import (
 	"github.com/strongroom/strongroom/pkg/secret"
 )
 
-// schema is the number of the format below, in every item. An item with a larger
+// The numbers of the formats below, one of them in every item. An item with a larger
 // number was written by a newer version: it is refused, and never written back.
-//
-// 2: policies are named by the hash of their text; rows of the directory have the date
-// of creation.
-const schema = 2
+const (
+	// schema: policies are named by the hash of their text; rows of the directory have
+	// the date of creation.
+	schema = 2
+	// replicatedSchema is that of secrets with replication, and of its notes. An older
+	// version would change a replica, or a primary without its replicas.
+	replicatedSchema = 3
+)
 
 // item is what DynamoDB stores.
 type item = map[string]types.AttributeValue
@@ -37,14 +41,14 @@ const partition = "SECRET#"
 // nameIn is the name of the secret whose partition key this is.
 func nameIn(pk string) string { return strings.TrimPrefix(pk, partition) }
 
-// family is what the versions of a secret have in common in the index by age.
-func family(sec secret.Secret) string { return sec.Name + "#" + sec.Suffix() }
+// ofAll is what the versions of a secret have in common in the index by age.
+func ofAll(sec secret.Secret) string { return sec.Name + "#" + sec.Family() }
 
-func versionKey(name, suffix, id string) key {
-	return key{partition + name, versionPrefix(suffix) + id}
+func versionKey(sec secret.Secret, id string) key {
+	return key{partition + sec.Name, versionPrefix(sec.Family()) + id}
 }
 
-func versionPrefix(suffix string) string { return "VERSION#" + suffix + "#" }
+func versionPrefix(family string) string { return "VERSION#" + family + "#" }
 
 func policyKey(sec secret.Secret) key {
 	return key{partition + sec.Name, "POLICY#" + sec.Suffix() + "#" + sec.PolicyHash}
@@ -54,7 +58,7 @@ const leftoverPrefix = "LEFTOVER#"
 
 // leftoverKey is the place of the note that versions of a removed secret are
 // still to be removed.
-func leftoverKey(name, suffix string) key { return key{partition + name, leftoverPrefix + suffix} }
+func leftoverKey(name, family string) key { return key{partition + name, leftoverPrefix + family} }
 
 const rotationPrefix = "ROTATION#"
 
@@ -95,10 +99,20 @@ type headItem struct {
 	Changed     stamp             `dynamodbav:"changed"`
 	Deletion    stamp             `dynamodbav:"deletion"`
 	Deleted     stamp             `dynamodbav:"deleted"`
+	Replicas    []replicaItem     `dynamodbav:"replicas"`
+	Primary     string            `dynamodbav:"primary"` // Region
+	Copy        int64             `dynamodbav:"copy"`
 	// Accessed and AccessedVersion are written by reads, beside all revisions.
 	Accessed        stamp  `dynamodbav:"accessed,omitempty"`
 	AccessedVersion string `dynamodbav:"accessed_version,omitempty"`
 	due
+}
+
+type replicaItem struct {
+	Region    string `dynamodbav:"region"`
+	KMSKey    string `dynamodbav:"kms_key"`
+	Copy      int64  `dynamodbav:"copy"`
+	Overwrite bool   `dynamodbav:"overwrite"`
 }
 
 type tagItem struct {
@@ -147,7 +161,7 @@ type due struct {
 type versionItem struct {
 	key
 	Schema     int    `dynamodbav:"schema"`
-	Secret     string `dynamodbav:"secret"` // family: name#suffix
+	Secret     string `dynamodbav:"secret"` // name#family
 	ID         string `dynamodbav:"id"`
 	Revision   int64  `dynamodbav:"revision"` // of the secret, that put it
 	Created    stamp  `dynamodbav:"created"`
@@ -215,6 +229,12 @@ func headOf(sec secret.Secret) headItem {
 	if h.Stages == nil {
 		h.Stages = map[string]string{}
 	}
+	if h.Primary, h.Copy = sec.Primary, sec.Copy; isReplicated(sec) {
+		h.Schema = replicatedSchema
+	}
+	for _, r := range sec.Replicas {
+		h.Replicas = append(h.Replicas, replicaItem(r))
+	}
 	if sec.Tags != nil {
 		h.Tags = make([]tagItem, 0, len(sec.Tags))
 	}
@@ -250,6 +270,11 @@ func (h headItem) secret(arns secret.ARNs) secret.Secret {
 		AccessedVersion: h.AccessedVersion,
 		Deletion:        time.Time(h.Deletion),
 		Deleted:         time.Time(h.Deleted),
+		Primary:         h.Primary,
+		Copy:            h.Copy,
+	}
+	for _, r := range h.Replicas {
+		sec.Replicas = append(sec.Replicas, secret.Replica(r))
 	}
 	if h.Tags != nil {
 		sec.Tags = make([]secret.Tag, 0, len(h.Tags))
@@ -328,11 +353,14 @@ func (r rotationItem) state() secret.State {
 	return secret.Cancelled{Version: r.Token}
 }
 
+// isReplicated says whether an older version must not touch the secret.
+func isReplicated(sec secret.Secret) bool { return sec.IsReplicated() || sec.Copy > 0 }
+
 func versionOf(sec secret.Secret, v secret.Version) versionItem {
 	return versionItem{
-		key:        versionKey(sec.Name, sec.Suffix(), v.ID),
+		key:        versionKey(sec, v.ID),
 		Schema:     schema,
-		Secret:     family(sec),
+		Secret:     ofAll(sec),
 		ID:         v.ID,
 		Revision:   sec.Revision,
 		Created:    stamp(v.Created),
@@ -365,8 +393,9 @@ type Queue string
 
 // What the schedules have to do.
 const (
-	Prunings  Queue = "DUE"
-	Rotations Queue = "ROTATE"
+	Prunings     Queue = "DUE"
+	Rotations    Queue = "ROTATE"
+	Replications Queue = "REPLICATE"
 )
 
 // Shards is how many parts each queue has. Each part can be read, and written, at
@@ -414,7 +443,7 @@ func (t *stamp) UnmarshalDynamoDBAttributeValue(av types.AttributeValue) error {
 type Newer struct{ Schema int }
 
 func (e *Newer) Error() string {
-	return fmt.Sprintf("an item has format %d, and this version knows formats up to %d: deploy the newer version again", e.Schema, schema)
+	return fmt.Sprintf("an item has format %d, and this version knows formats up to %d: deploy the newer version again", e.Schema, replicatedSchema)
 }
 
 // CheckFormat refuses an item of a newer version, with a *[Newer], and one whose format
@@ -424,7 +453,7 @@ func CheckFormat(it map[string]types.AttributeValue) error {
 	if err := attributevalue.Unmarshal(it["schema"], &format); err != nil {
 		return err
 	}
-	if format > schema {
+	if format > replicatedSchema {
 		return &Newer{format}
 	}
 	return nil

@@ -45,8 +45,11 @@ var ErrMoved = errors.New("the secret has changed")
 type Task struct {
 	ID  secret.ID // its suffix is not known for prunings of a secret that is there
 	Due time.Time
-	// Leftover is set for the versions of a secret that was removed.
+	// Leftover is set for the versions of a secret that was removed. The suffix of the ID
+	// is their family.
 	Leftover bool
+	// Region is the one that a replication is to.
+	Region string
 }
 
 // Due lists a hundred of what a part of a queue has due until now, the oldest first, and
@@ -77,15 +80,26 @@ func (s *Store) Due(ctx context.Context, queue Queue, part int, now time.Time, f
 		if err := attributevalue.UnmarshalMap(it, &noted); err != nil {
 			noted = due{} // its task fails alone, when its head is read
 		}
-		task := Task{ID: secret.ID{Name: nameIn(row.PK)}, Due: time.Time(noted.Due)}
-		if suffix, ok := strings.CutPrefix(row.SK, leftoverPrefix); ok {
-			task.ID.Suffix, task.Leftover = suffix, true
-		} else if suffix, ok := strings.CutPrefix(row.SK, rotationPrefix); ok {
-			task.ID.Suffix = suffix
-		}
+		task := taskOf(row)
+		task.Due = time.Time(noted.Due)
 		tasks = append(tasks, task)
 	}
 	return tasks, out.LastEvaluatedKey, nil
+}
+
+// taskOf reads what is to be done from the key of the item that says so.
+func taskOf(k key) Task {
+	task := Task{ID: secret.ID{Name: nameIn(k.PK)}}
+	kind, rest, _ := strings.Cut(k.SK, "#")
+	switch kind + "#" {
+	case leftoverPrefix:
+		task.ID.Suffix, task.Leftover = rest, true
+	case rotationPrefix:
+		task.ID.Suffix = rest
+	case replicaPrefix:
+		task.ID.Suffix, task.Region, _ = strings.Cut(rest, "#")
+	}
+	return task
 }
 
 // Oldest lists a secret's versions in the order of their age, with their IDs and
@@ -93,7 +107,7 @@ func (s *Store) Due(ctx context.Context, queue Queue, part int, now time.Time, f
 // nowhere. The index it reads trails: it may lack the youngest, and show some
 // that are gone.
 func (s *Store) Oldest(ctx context.Context, sec secret.Secret, from Cursor) ([]secret.Version, Cursor, error) {
-	values := item{"secret": str(family(sec))}
+	values := item{"secret": str(ofAll(sec))}
 	out, err := s.db.Query(ctx, &dynamodb.QueryInput{
 		TableName:                 &s.table,
 		IndexName:                 aws.String("age"),
@@ -111,7 +125,7 @@ func (s *Store) Oldest(ctx context.Context, sec secret.Secret, from Cursor) ([]s
 	if err != nil {
 		return nil, nil, err
 	}
-	ids, err := idsIn(out.Items, versionPrefix(sec.Suffix()))
+	ids, err := idsIn(out.Items, versionPrefix(sec.Family()))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -164,7 +178,7 @@ func (s *Store) Prune(ctx context.Context, look Look, remove []secret.Version, t
 		for _, v := range remove {
 			// Only the version that [Store.Oldest] found, with its date.
 			seen := item{"seen": num(sec.Revision), "created": str(stamp(v.Created).String())}
-			steps = append(steps, s.deleteIf(versionKey(sec.Name, sec.Suffix(), v.ID), wasSeen, seen, func(item) error {
+			steps = append(steps, s.deleteIf(versionKey(sec, v.ID), wasSeen, seen, func(item) error {
 				gone = append(gone, v.ID)
 				return errGone
 			}))

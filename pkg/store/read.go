@@ -59,7 +59,7 @@ func (s *Store) Version(ctx context.Context, sec secret.Secret, id string) (secr
 		return v, true, nil
 	}
 	var got versionItem
-	it, err := s.get(ctx, versionKey(sec.Name, sec.Suffix(), id))
+	it, err := s.get(ctx, versionKey(sec, id))
 	if err != nil {
 		return secret.Version{}, false, fmt.Errorf("read version %s of %s: %w", id, sec.ARN, err)
 	}
@@ -155,7 +155,7 @@ type Page struct {
 // Versions lists versions of a secret without their sealed data, in the order
 // of their IDs, and says whether there are more.
 func (s *Store) Versions(ctx context.Context, sec secret.Secret, page Page) ([]secret.Version, bool, error) {
-	prefix := versionPrefix(sec.Suffix())
+	prefix := versionPrefix(sec.Family())
 	values := item{"pk": str(headKey(sec.Name).PK), "prefix": str(prefix)}
 	in := &dynamodb.QueryInput{
 		TableName:                 &s.table,
@@ -167,7 +167,7 @@ func (s *Store) Versions(ctx context.Context, sec secret.Secret, page Page) ([]s
 		ReturnConsumedCapacity:    types.ReturnConsumedCapacityTotal,
 	}
 	if page.After != "" {
-		in.ExclusiveStartKey = versionKey(sec.Name, sec.Suffix(), page.After).item()
+		in.ExclusiveStartKey = versionKey(sec, page.After).item()
 	}
 	var versions []secret.Version
 	// One more than asked says whether there are more. DynamoDB ends an answer
@@ -200,7 +200,7 @@ func (s *Store) Versions(ctx context.Context, sec secret.Secret, page Page) ([]s
 func (s *Store) Labelled(ctx context.Context, sec secret.Secret) ([]secret.Version, error) {
 	var keys []item
 	for _, id := range sec.Stages.Versions() {
-		keys = append(keys, versionKey(sec.Name, sec.Suffix(), id).item())
+		keys = append(keys, versionKey(sec, id).item())
 	}
 	if len(keys) == 0 {
 		return nil, nil
@@ -245,7 +245,7 @@ func (s *Store) Touch(ctx context.Context, sec secret.Secret, v secret.Version, 
 	attributes := item{"suffix": str(sec.Suffix()), "accessed": str(stamp(today).String()), "accessed_version": str(v.ID)}
 	first, err := s.touch(ctx, headKey(sec.Name), setAccessedHead, isOldHead, attributes)
 	if err == nil && first {
-		_, err = s.touch(ctx, versionKey(sec.Name, sec.Suffix(), v.ID), setAccessed, isOldVersion, attributes)
+		_, err = s.touch(ctx, versionKey(sec, v.ID), setAccessed, isOldVersion, attributes)
 	}
 	name := versionName(sec, v.ID)
 	if _, remembered := s.versions.get(name); err == nil && remembered {

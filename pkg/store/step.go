@@ -96,6 +96,17 @@ func (s *Store) set(v any) (step, error) {
 	return step{write: types.TransactWriteItem{Put: &types.Put{TableName: &s.table, Item: attributes}}}, err
 }
 
+// upsert changes an item, or makes it, whatever is there.
+func (s *Store) upsert(k key, update string, attributes item) step {
+	return step{write: types.TransactWriteItem{Update: &types.Update{
+		TableName:                 &s.table,
+		Key:                       k.item(),
+		UpdateExpression:          aws.String(update),
+		ExpressionAttributeNames:  namesIn(update),
+		ExpressionAttributeValues: valuesIn(attributes, update),
+	}}}
+}
+
 // update changes an item under a condition. Values of the expressions are taken from
 // attributes.
 func (s *Store) update(k key, update, condition string, attributes item, failed func(old item) error) step {

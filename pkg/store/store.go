@@ -63,8 +63,8 @@ func New(db DynamoDB, table string, arns secret.ARNs) *Store {
 	}
 }
 
-// ARN is that of a secret, of which the suffix is known.
-func (s *Store) ARN(id secret.ID) string { return s.arns.Of(id.Name, id.Suffix) }
+// ARN is that of a secret, of which the suffix or the family is known.
+func (s *Store) ARN(id secret.ID) string { return s.arns.Of(id.Name, secret.SuffixIn(id.Suffix)) }
 
 // Table is the table's name.
 func (s *Store) Table() string { return s.table }

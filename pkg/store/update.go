@@ -39,7 +39,7 @@ func (s *Store) Create(ctx context.Context, change secret.Change) (secret.Secret
 // last ten minutes. To create it again, under the suffix that it had, would join it with
 // what is left of it.
 func (s *Store) isRemoved(ctx context.Context, sec secret.Secret) (bool, error) {
-	it, err := s.get(ctx, leftoverKey(sec.Name, sec.Suffix()))
+	it, err := s.get(ctx, leftoverKey(sec.Name, sec.Family()))
 	if err != nil {
 		return false, fmt.Errorf("read what is left of %s: %w", sec.Name, err)
 	}

@@ -256,7 +256,7 @@ func TestFindings(t *testing.T) {
 			spoil(t, r, created, "created", str("yesterday"))
 		}, []string{"s: its row in the directory by creation is wrong *", "s: its row in the directory by name is wrong *"}, false},
 		{"a row of a newer version", func(t *testing.T, r *localtest.Room) { t.Helper(); spoil(t, r, byName, "schema", num(99)) }, []string{
-			"s: its row in the directory by name cannot be read: an item has format 99, and this version knows formats up to 2: deploy the newer version again",
+			"s: its row in the directory by name cannot be read: an item has format 99, and this version knows formats up to 3: deploy the newer version again",
 		}, false},
 		{"two rows by creation", func(t *testing.T, r *localtest.Room) {
 			t.Helper()
@@ -276,7 +276,7 @@ func TestFindings(t *testing.T) {
 			`s: its head cannot be read: parsing time "yesterday" as "2006-01-02T15:04:05.000Z": cannot parse "yesterday" as "2006"`,
 		}, false},
 		{"a head of a newer version", func(t *testing.T, r *localtest.Room) { t.Helper(); spoil(t, r, head, "schema", num(99)) }, []string{
-			"s: its head cannot be read: an item has format 99, and this version knows formats up to 2: deploy the newer version again",
+			"s: its head cannot be read: an item has format 99, and this version knows formats up to 3: deploy the newer version again",
 		}, false},
 		{"no policy", func(t *testing.T, r *localtest.Room) { t.Helper(); drop(t, r, "SECRET#s POLICY#aaaaaa#"+two) }, []string{
 			"s: the text of its resource policy is lost; put the policy again, or delete it",
@@ -345,7 +345,7 @@ func TestFindings(t *testing.T) {
 		}, []string{
 			`s: version v1 cannot be read: parsing time "yesterday" as "2006-01-02T15:04:05.000Z": cannot parse "yesterday" as "2006"`,
 			"s: version v2 is not what its key says, and is never pruned",
-			"s: version v3 cannot be read: an item has format 99, and this version knows formats up to 2: deploy the newer version again",
+			"s: version v3 cannot be read: an item has format 99, and this version knows formats up to 3: deploy the newer version again",
 		}, false},
 		{"too many versions, and not noted", func(t *testing.T, r *localtest.Room) {
 			t.Helper()
@@ -382,7 +382,7 @@ func TestFindings(t *testing.T) {
 			"s: the note of its next rotation is wrong *",
 		}, false},
 		{"a note of a newer version", func(t *testing.T, r *localtest.Room) { t.Helper(); spoil(t, r, note, "schema", num(99)) }, []string{
-			"s: item ROTATION#aaaaaa cannot be read: an item has format 99, and this version knows formats up to 2: deploy the newer version again",
+			"s: item ROTATION#aaaaaa cannot be read: an item has format 99, and this version knows formats up to 3: deploy the newer version again",
 		}, false},
 		{"notes of no rotation", func(t *testing.T, r *localtest.Room) {
 			t.Helper()

@@ -3,6 +3,7 @@ package localtest
 import (
 	"net/http/httptest"
 	"os"
+	"sync"
 	"testing"
 	"time"
 
@@ -29,8 +30,22 @@ type Engines struct {
 var shared = NewEngines()
 
 // NewEngines makes engines without tables, and with the default key.
-func NewEngines() *Engines {
-	e := &Engines{Tables: dynamo.Memory(), Keys: kms.Memory(local.Region, local.Account)}
+func NewEngines() *Engines { return newEngines(dynamo.Memory(), local.Region) }
+
+// inRegion returns the shared engines with the KMS of another Region.
+var inRegion = func() func(string) *Engines {
+	var made sync.Map
+	return func(region string) *Engines {
+		if region == local.Region {
+			return shared
+		}
+		e, _ := made.LoadOrStore(region, sync.OnceValue(func() *Engines { return newEngines(shared.Tables, region) }))
+		return e.(func() *Engines)()
+	}
+}()
+
+func newEngines(tables *dynamo.DB, region string) *Engines {
+	e := &Engines{Tables: tables, Keys: kms.Memory(region, local.Account)}
 	e.handler = newHandler(e.Tables, e.Keys)
 	var err error
 	if e.DefaultKey, err = e.Keys.DefaultKey(time.Now()); err != nil {

@@ -28,7 +28,7 @@ import (
 	"github.com/strongroom/strongroom/pkg/store"
 )
 
-// ARNs are what the secrets of a test are called.
+// ARNs are what the secrets of a test are called, where it does not say otherwise.
 var ARNs = secret.ARNs{Partition: "aws", Region: local.Region, Account: local.Account}
 
 var tables atomic.Int64
@@ -36,6 +36,7 @@ var tables atomic.Int64
 // A Room is the service as one process has it, over a table of the test's own.
 type Room struct {
 	Table    string
+	ARNs     secret.ARNs
 	Wire     *Wire
 	DynamoDB *dynamodb.Client
 	KMS      envelope.KMS
@@ -49,34 +50,39 @@ type Room struct {
 }
 
 // New makes a table and a service over it.
-func New(t testing.TB) *Room {
+func New(t testing.TB) *Room { return In(t, local.Region) }
+
+// In makes a table and a service over it in a Region, with a KMS of that Region.
+func In(t testing.TB, region string) *Room {
 	t.Helper()
 	table := fmt.Sprintf("test-%d", tables.Add(1))
 	if err := store.CreateTable(t.Context(), shared.Tables, table); err != nil {
 		t.Fatal(err)
 	}
-	return open(t, table)
+	return open(t, table, region)
 }
 
 // Another is the service as another process has it: over the same table, with
 // nothing remembered.
 func (r *Room) Another(t testing.TB) *Room {
 	t.Helper()
-	return open(t, r.Table)
+	return open(t, r.Table, r.ARNs.Region)
 }
 
-func open(t testing.TB, table string) *Room {
-	wire := &Wire{}
-	client := shared.dynamoDB(wire)
+func open(t testing.TB, table, region string) *Room {
+	wire, engines, arns := &Wire{}, inRegion(region), ARNs
+	arns.Region = region
+	client := engines.dynamoDB(wire)
 	r := &Room{
-		Table: table, Wire: wire, DynamoDB: client, KMS: lineOfKMS{wire, shared.Keys, shared.kms(wire)},
-		Store: store.New(line{wire, shared.Tables, client}, table, ARNs),
+		Table: table, ARNs: arns, Wire: wire, DynamoDB: client, KMS: lineOfKMS{wire, engines.Keys, engines.kms(wire)},
+		Store: store.New(line{wire, engines.Tables, client}, table, arns),
 	}
 	r.Server = &api.Server{
 		Store:  r.Store,
-		Sealer: &envelope.Sealer{KMS: r.KMS, DefaultKey: shared.DefaultKey, Keep: time.Minute},
-		ARNs:   ARNs,
+		Sealer: &envelope.Sealer{KMS: r.KMS, DefaultKey: engines.DefaultKey, Keep: time.Minute},
+		ARNs:   arns,
 
+		Replicates:   func(string) bool { return true },
 		Retention:    secret.DefaultRetention,
 		DatePatience: time.Minute, // tests count on the dates
 		AnswerStep:   1,           // and do not wait

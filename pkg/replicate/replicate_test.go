@@ -1,0 +1,388 @@
+package replicate_test
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
+
+	"github.com/strongroom/strongroom/pkg/local/localtest"
+	"github.com/strongroom/strongroom/pkg/secret"
+	"github.com/strongroom/strongroom/pkg/store"
+	"github.com/strongroom/strongroom/pkg/verify"
+)
+
+const noKey = "A value cannot be sealed with the KMS key in eu-west-1: Secrets Manager can't encrypt the protected secret text using the provided KMS key. Check that the KMS key is available, enabled, and not in an invalid state."
+
+func shown(v any) string {
+	text, _ := json.Marshal(v)
+	return string(text)
+}
+
+func wantSound(t *testing.T, s *store.Store, now time.Time) {
+	t.Helper()
+	v := &verify.Verifier{Store: s, Retention: secret.DefaultRetention, Now: func() time.Time { return now }, Report: func(f verify.Finding) {
+		t.Errorf("%s: %s", f.Secret, f.What)
+	}}
+	if _, err := v.Run(t.Context(), ""); err != nil {
+		t.Error(err)
+	}
+}
+
+// Whatever is changed here shows there, and as a whole.
+func TestReplicaFollows(t *testing.T) {
+	t.Parallel()
+	p := open(t)
+	p.create(t)
+	for name, change := range map[string]func(){
+		"a put": func() { put(t, p.here, "v2") },
+		"puts in between": func() {
+			for _, v := range []string{"v3", "v4", "v5"} {
+				put(t, p.here, v)
+			}
+		},
+		"a label": func() { put(t, p.here, "v6", "mine") },
+		"tags": func() {
+			must(p.here.SDK.TagResource(t.Context(), &secretsmanager.TagResourceInput{SecretId: theSecret, Tags: []types.Tag{{Key: aws.String("k"), Value: aws.String("v")}}}))(t)
+		},
+		"a description": func() {
+			must(p.here.SDK.UpdateSecret(t.Context(), &secretsmanager.UpdateSecretInput{SecretId: theSecret, Description: aws.String("d")}))(t)
+		},
+		"a policy": func() {
+			must(p.here.SDK.PutResourcePolicy(t.Context(), &secretsmanager.PutResourcePolicyInput{
+				SecretId: theSecret, ResourcePolicy: aws.String(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":"*","Action":"secretsmanager:*","Resource":"*"}]}`),
+			}))(t)
+		},
+		"rotation": func() {
+			must(p.here.SDK.RotateSecret(t.Context(), &secretsmanager.RotateSecretInput{
+				SecretId: theSecret, ClientRequestToken: token("r1"), RotationLambdaARN: aws.String("arn:aws:lambda:us-east-1:000000000000:function:rotate"),
+				RotationRules: &types.RotationRulesType{AutomaticallyAfterDays: aws.Int64(9)},
+			}))(t)
+		},
+	} {
+		p.now = p.now.Add(time.Second)
+		change()
+		p.wantStatus(t, types.StatusTypeInProgress, "")
+		p.run(t)
+		if p.wantSame(t); t.Failed() {
+			t.Fatalf("after %s", name)
+		}
+	}
+}
+
+// A version that lost its labels is copied again when it gets one, also under an ID that
+// was used before.
+func TestRollback(t *testing.T) {
+	t.Parallel()
+	p := open(t)
+	p.create(t)
+	for _, v := range []string{"v2", "v3", "v4"} {
+		put(t, p.here, v)
+		p.run(t)
+	}
+	move(t, p.here, "AWSCURRENT", "v4", "v1")
+	p.run(t)
+	p.wantSame(t)
+	if got := read(t, p.there, "AWSCURRENT"); got != valueMark+"v1" {
+		t.Errorf("got %q there, want v1", got)
+	}
+}
+
+// A rotation under way has AWSPENDING on a version without a value, which gets one.
+func TestPendingWithoutValue(t *testing.T) {
+	t.Parallel()
+	p := open(t)
+	p.create(t)
+	pending := func(sec secret.Secret) (secret.Change, error) {
+		sec.Stages = sec.Stages.Attach(secret.Pending, *token("v2"))
+		sec.Rotation.Lambda, sec.Rotation.Enabled = "f", true
+		return secret.Change{Secret: sec}, nil
+	}
+	if _, err := p.here.Store.Update(t.Context(), secret.ID{Name: "s"}, pending); err != nil {
+		t.Fatal(err)
+	}
+	p.run(t)
+	p.wantSame(t)
+	put(t, p.here, "v2", "AWSPENDING")
+	p.run(t)
+	p.wantSame(t)
+	if got := read(t, p.there, "AWSPENDING"); got != valueMark+"v2" {
+		t.Errorf("got %q there, want v2", got)
+	}
+	move(t, p.here, "AWSCURRENT", "v1", "v2")
+	p.run(t)
+	p.wantSame(t)
+}
+
+// The versions of a replica have keys of the replica's Region, and its own one where it
+// names one.
+func TestKeyOfReplica(t *testing.T) {
+	t.Parallel()
+	p := open(t)
+	p.create(t)
+	keyOf := func(room *localtest.Room) string {
+		sec := must(room.Store.Get(t.Context(), secret.ID{Name: "s"}))(t)
+		v, _, err := room.Store.Version(t.Context(), sec, *token("v1"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v.Sealed.KeyARN
+	}
+	if got := keyOf(p.there); !strings.HasPrefix(got, "arn:aws:kms:eu-west-1:") {
+		t.Errorf("got key %s, want one of eu-west-1", got)
+	}
+	_, err := p.here.SDK.ReplicateSecretToRegions(t.Context(), &secretsmanager.ReplicateSecretToRegionsInput{
+		SecretId: theSecret, AddReplicaRegions: []types.ReplicaRegionType{{Region: aws.String(there), KmsKeyId: aws.String(keyOf(p.here))}},
+	})
+	wantRefused(t, err, "InvalidParameterException", "The operation failed because of an invalid KMS key: Invalid arn us-east-1")
+	must(p.here.SDK.ReplicateSecretToRegions(t.Context(), &secretsmanager.ReplicateSecretToRegionsInput{
+		SecretId: theSecret, AddReplicaRegions: []types.ReplicaRegionType{{Region: aws.String(there), KmsKeyId: aws.String("alias/none")}},
+	}))(t)
+	p.run(t)
+	p.wantStatus(t, types.StatusTypeFailed, noKey)
+	if got := read(t, p.there, "AWSCURRENT"); got != valueMark+"v1" {
+		t.Errorf("got %q there, want what was there before", got)
+	}
+	must(p.here.SDK.ReplicateSecretToRegions(t.Context(), &secretsmanager.ReplicateSecretToRegionsInput{
+		SecretId: theSecret, AddReplicaRegions: []types.ReplicaRegionType{{Region: aws.String(there), KmsKeyId: aws.String(keyOf(p.there))}},
+	}))(t)
+	p.run(t)
+	p.wantSame(t)
+}
+
+// A secret that has replicas is not deleted; when their Regions are removed they go, and
+// then it may.
+func TestRemoveRegions(t *testing.T) {
+	t.Parallel()
+	p := open(t)
+	made := p.create(t)
+	for _, id := range []*string{theSecret, made.ARN} {
+		for _, force := range []bool{false, true} {
+			_, err := p.here.SDK.DeleteSecret(t.Context(), &secretsmanager.DeleteSecretInput{SecretId: id, ForceDeleteWithoutRecovery: &force})
+			wantRefused(t, err, "InvalidParameterException", "You can't delete secret "+*id+" that still has replica regions [eu-west-1].")
+		}
+	}
+	_, err := p.there.SDK.DeleteSecret(t.Context(), &secretsmanager.DeleteSecretInput{SecretId: theSecret, ForceDeleteWithoutRecovery: aws.Bool(true)})
+	wantRefused(t, err, "InvalidParameterException", "Operation not permitted on a replica secret. Call must be made in primary secret's region.")
+	remove := &secretsmanager.RemoveRegionsFromReplicationInput{SecretId: theSecret, RemoveReplicaRegions: []string{there}}
+	if out := must(p.here.SDK.RemoveRegionsFromReplication(t.Context(), remove))(t); len(out.ReplicationStatus) != 0 {
+		t.Errorf("got replicas %v, want none", out.ReplicationStatus)
+	}
+	must(p.here.SDK.DeleteSecret(t.Context(), &secretsmanager.DeleteSecretInput{SecretId: theSecret, ForceDeleteWithoutRecovery: aws.Bool(true)}))(t)
+	if got := read(t, p.there, "AWSCURRENT"); got != valueMark+"v1" {
+		t.Errorf("got %q before the Region is told", got)
+	}
+	p.run(t)
+	if got := read(t, p.there, "AWSCURRENT"); got != "ResourceNotFoundException" {
+		t.Errorf("got %q of the replica, want none", got)
+	}
+	p.wantSound(t)
+}
+
+// A Region that is removed and added again has another copy, also when the first was
+// never delivered.
+func TestAddAgain(t *testing.T) {
+	t.Parallel()
+	for _, delivered := range []bool{true, false} {
+		p := open(t)
+		p.create(t)
+		must(p.here.SDK.RemoveRegionsFromReplication(t.Context(), &secretsmanager.RemoveRegionsFromReplicationInput{SecretId: theSecret, RemoveReplicaRegions: []string{there}}))(t)
+		if delivered {
+			p.run(t)
+		}
+		put(t, p.here, "v2")
+		must(p.here.SDK.ReplicateSecretToRegions(t.Context(), &secretsmanager.ReplicateSecretToRegionsInput{SecretId: theSecret, AddReplicaRegions: to(there)}))(t)
+		p.run(t)
+		p.wantSame(t)
+	}
+}
+
+// A name that is taken there is left alone, unless the secret may be overwritten: then it
+// is gone, and a third one is not overwritten in its place.
+func TestNameTaken(t *testing.T) {
+	t.Parallel()
+	p := open(t)
+	must(p.there.SDK.CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{Name: theSecret, SecretString: aws.String(valueMark + "theirs")}))(t)
+	must(p.here.SDK.CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{
+		Name: theSecret, ClientRequestToken: token("v1"), SecretString: aws.String(valueMark + "v1"), AddReplicaRegions: to(there),
+	}))(t)
+	p.run(t)
+	p.wantStatus(t, types.StatusTypeFailed, "Secret with this name already exists in this region")
+	if got := read(t, p.there, "AWSCURRENT"); got != valueMark+"theirs" {
+		t.Errorf("got %q there, want theirs", got)
+	}
+	must(p.here.SDK.ReplicateSecretToRegions(t.Context(), &secretsmanager.ReplicateSecretToRegionsInput{
+		SecretId: theSecret, AddReplicaRegions: to(there), ForceOverwriteReplicaSecret: true,
+	}))(t)
+	p.run(t)
+	p.wantSame(t)
+
+	must(p.there.SDK.StopReplicationToReplica(t.Context(), &secretsmanager.StopReplicationToReplicaInput{SecretId: theSecret}))(t)
+	must(p.there.SDK.DeleteSecret(t.Context(), &secretsmanager.DeleteSecretInput{SecretId: theSecret, ForceDeleteWithoutRecovery: aws.Bool(true)}))(t)
+	must(p.there.SDK.CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{Name: theSecret, SecretString: aws.String(valueMark + "third")}))(t)
+	put(t, p.here, "v2")
+	if _, err := p.forth.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	p.wantStatus(t, types.StatusTypeFailed, "Secret with this name already exists in this region")
+	if got := read(t, p.there, "AWSCURRENT"); got != valueMark+"third" {
+		t.Errorf("got %q there, want the third", got)
+	}
+}
+
+// A promoted replica is a secret of its own at once. What its primary sends ends there,
+// and when it can be told it forgets the replica.
+func TestPromotion(t *testing.T) {
+	t.Parallel()
+	p := open(t)
+	p.create(t)
+	put(t, p.here, "v2")
+	must(p.there.SDK.StopReplicationToReplica(t.Context(), &secretsmanager.StopReplicationToReplicaInput{SecretId: theSecret}))(t)
+	put(t, p.there, "w2")
+	if _, err := p.forth.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	p.wantStatus(t, types.StatusTypeFailed, secret.ErrPromoted.Message)
+	if got := read(t, p.there, "AWSCURRENT"); got != valueMark+"w2" {
+		t.Errorf("got %q there, want w2", got)
+	}
+	if sum := must(p.forth.Run(t.Context()))(t); sum.Notes != 0 {
+		t.Errorf("%d are due, want none", sum.Notes)
+	}
+	p.run(t)
+	if got := describe(t, p.here); len(got.ReplicationStatus) != 0 || got.PrimaryRegion != nil {
+		t.Errorf("got replicas %v, want none", got.ReplicationStatus)
+	}
+	if got := describe(t, p.there); got.PrimaryRegion != nil {
+		t.Errorf("got primary Region %s of a secret of its own, want none", *got.PrimaryRegion)
+	}
+	// Back again: the one that was the primary becomes the replica.
+	must(p.there.SDK.ReplicateSecretToRegions(t.Context(), &secretsmanager.ReplicateSecretToRegionsInput{SecretId: theSecret, AddReplicaRegions: to(here)}))(t)
+	p.run(t)
+	if got := describe(t, p.there).ReplicationStatus[0]; aws.ToString(got.StatusMessage) != "Secret with this name already exists in this region" {
+		t.Errorf("got %v, want that the name is taken", got)
+	}
+	must(p.there.SDK.ReplicateSecretToRegions(t.Context(), &secretsmanager.ReplicateSecretToRegionsInput{
+		SecretId: theSecret, AddReplicaRegions: to(here), ForceOverwriteReplicaSecret: true,
+	}))(t)
+	p.run(t)
+	if got := read(t, p.here, "AWSCURRENT"); got != valueMark+"w2" {
+		t.Errorf("got %q here, want w2", got)
+	}
+	p.wantSound(t)
+}
+
+// Regions that are not known, missing or out of order say so, and are tried again, ever
+// later, until they are in sync.
+func TestFailures(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		operation string
+		fault     localtest.Fault
+		want      string
+	}{
+		"no table":  {"GetItem", localtest.Refuse(400, "ResourceNotFoundException"), "The table of the deployment in eu-west-1 is not there."},
+		"no right":  {"TransactWriteItems", localtest.Refuse(400, "AccessDeniedException"), "The table of the deployment in eu-west-1 may not be written from here. Deploy both regions with the names of each other."},
+		"throttled": {"GetItem", localtest.Refuse(400, "ThrottlingException"), "The deployment in eu-west-1 did not take the change in time. It is tried again."},
+		"down":      {"GetItem", localtest.Cut, "The deployment in eu-west-1 could not be reached, or failed. It is tried again."},
+		"no key":    {"GenerateDataKey", localtest.Refuse(400, "DisabledException"), noKey},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := open(t)
+			p.create(t)
+			put(t, p.here, "v2")
+			bad := p.there.Another(t)
+			r := p.over(p.here.Another(t), bad)
+			var waits []time.Duration
+			for range 12 {
+				bad.Wire.Break(test.operation, slices.Repeat([]localtest.Fault{test.fault}, 20)...)
+				before := p.now
+				sum := must(r.Run(t.Context()))(t)
+				for sum.Notes == 0 {
+					p.now = p.now.Add(time.Second)
+					sum = must(r.Run(t.Context()))(t)
+				}
+				if sum.Notes != 1 || sum.Oldest.IsZero() {
+					t.Fatalf("got %+v, want one failure", sum)
+				}
+				p.wantStatus(t, types.StatusTypeFailed, test.want)
+				waits = append(waits, p.now.Sub(before))
+			}
+			if waits[1] != 5*time.Second || waits[len(waits)-1] != 15*time.Minute {
+				t.Errorf("got waits %v, want 5 s to 15 min", waits)
+			}
+			p.now = p.now.Add(time.Hour)
+			p.run(t)
+			p.wantSame(t)
+		})
+	}
+	p := open(t)
+	must(p.here.SDK.CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{Name: theSecret, AddReplicaRegions: to("eu-gone-1")}))(t)
+	p.run(t)
+	got := describe(t, p.here).ReplicationStatus[0]
+	if want := "This deployment does not know of one in eu-gone-1. Deploy it there, and name it in replicaRegions."; got.Status != types.StatusTypeFailed || aws.ToString(got.StatusMessage) != want {
+		t.Errorf("got %v, want %s", got, want)
+	}
+}
+
+// A process that ends at any of its calls, or whose answer is lost, leaves what the next
+// brings in sync.
+func TestCrashAnywhere(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(*testing.T, *pair){
+		"put":     func(t *testing.T, p *pair) { put(t, p.here, "v2") },
+		"another": func(t *testing.T, p *pair) { put(t, p.here, "v2"); p.again(t) },
+		"removal": func(t *testing.T, p *pair) { p.remove(t) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			calls := 0
+			for _, after := range []bool{false, true} {
+				for at := int64(1); ; at++ {
+					p := open(t)
+					p.create(t)
+					change(t, p)
+					crash := &localtest.Crash{At: at, After: after}
+					from, to := p.here.Another(t), p.there.Another(t)
+					crash.On(from.Wire)
+					crash.On(to.Wire)
+					_, _ = p.over(from, to).Run(t.Context())
+					p.now = p.now.Add(time.Hour)
+					p.run(t)
+					if name == "removal" {
+						if got := read(t, p.there, "AWSCURRENT"); got != "ResourceNotFoundException" {
+							t.Errorf("got %q of the replica, want none", got)
+						}
+						p.wantSound(t)
+					} else {
+						p.wantSame(t)
+					}
+					if t.Failed() {
+						t.Fatalf("after a crash at call %d (it was made: %t)", at, after)
+					}
+					if crash.Calls() < at {
+						break
+					}
+					calls++
+				}
+			}
+			t.Logf("%d crashes", calls)
+		})
+	}
+}
+
+func (p *pair) again(t *testing.T) {
+	t.Helper()
+	must(p.here.SDK.ReplicateSecretToRegions(t.Context(), &secretsmanager.ReplicateSecretToRegionsInput{SecretId: theSecret, AddReplicaRegions: to(there)}))(t)
+}
+
+func (p *pair) remove(t *testing.T) {
+	t.Helper()
+	must(p.here.SDK.RemoveRegionsFromReplication(t.Context(), &secretsmanager.RemoveRegionsFromReplicationInput{SecretId: theSecret, RemoveReplicaRegions: []string{there}}))(t)
+}

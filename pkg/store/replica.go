@@ -1,0 +1,298 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"github.com/strongroom/strongroom/pkg/secret"
+)
+
+const replicaPrefix = "REPLICA#"
+
+// replicaKey is the place of the note of a replica.
+func replicaKey(name, suffix, region string) key {
+	return key{partition + name, replicaPrefix + suffix + "#" + region}
+}
+
+// ReplicaTask is what the note of a replica asks to be done, by the key of the note; false
+// for the key of anything else.
+func ReplicaTask(pk, sk string) (Task, bool) {
+	task := taskOf(key{pk, sk})
+	return task, task.Region != ""
+}
+
+// A replicaNote is what is known of a secret's replica in a Region. It is in the
+// index of what is due while the replica lacks something.
+type replicaNote struct {
+	key
+	Schema   int    `dynamodbav:"schema"`
+	Revision int64  `dynamodbav:"revision"` // that the replica should have
+	Synced   int64  `dynamodbav:"synced,omitempty"`
+	Copy     int64  `dynamodbav:"copy"`
+	Failure  string `dynamodbav:"failure,omitempty"`
+	Attempts int    `dynamodbav:"attempts,omitempty"`
+	Since    stamp  `dynamodbav:"since,omitempty"` // of the first of these
+	due
+}
+
+// replication notes, with the change, that replicas have to be brought up to date: those
+// of Regions that are added or removed, and all where the change shows in them. A replica
+// that is promoted notes that its primary has to be told.
+func (c *commit) replication(l *list) {
+	if c.change.Outcome == secret.Replaced {
+		return // a replica has none
+	}
+	shows := len(c.next.Replicas) > 0 && (c.change.Version != nil || !c.seen.ShowsAs(c.next))
+	for _, r := range c.next.Replicas {
+		if before, _ := c.seen.ReplicaIn(r.Region); shows || before != r {
+			l.add(c.noteReplica(r.Region, r.Copy), nil)
+		}
+	}
+	for _, r := range c.seen.Replicas {
+		if _, listed := c.next.ReplicaIn(r.Region); !listed {
+			l.add(c.noteReplica(r.Region, r.Copy), nil)
+		}
+	}
+	if c.seen.IsReplica() && !c.next.IsReplica() {
+		l.add(c.noteReplica(c.seen.Primary, c.seen.Copy), nil)
+	}
+}
+
+func (c *commit) noteReplica(region string, copied int64) step {
+	return c.upsert(replicaKey(c.next.Name, c.next.Suffix(), region), noteReplica, item{
+		"schema": num(replicatedSchema), "revision": num(c.next.Revision), "copy": num(copied),
+		"shard": str(Replications.shardOf(c.next.Name)), "due": str(stamp(c.next.Changed).String()),
+	})
+}
+
+// ErrRemovedCopy is the refusal to deliver a copy that was removed.
+var ErrRemovedCopy = secret.Errorf(secret.ResourceExists, "An earlier replica of this name is being removed from this region.")
+
+// copied adds a version that another Region has, under the revision that it has there.
+func (c *commit) copied(e secret.Effect) (step, error) {
+	it := versionOf(c.next, e.Version)
+	it.Revision = e.Version.Revision
+	if e.Kind == secret.Overwrite {
+		return c.putIf(it, exists, nil, func(item) error { return secret.NoSuchVersion(e.Version.ID) })
+	}
+	return c.put(it, func(item) error { return &VersionExists{Secret: c.seen, Version: e.Version} })
+}
+
+// replacement puts a replica in the place of the secret that was seen, whose versions are
+// left over, and takes away what is listed of that.
+func (c *commit) replacement(l *list) {
+	seen := item{"seen": num(c.seen.Revision), "suffix": str(c.seen.Suffix())}
+	l.add(c.putIf(headOf(c.next), isSeen, seen, c.overtaken))
+	kept := directory(c.next)
+	for _, row := range directory(c.seen) {
+		if !slices.ContainsFunc(kept, func(k directoryItem) bool { return k.key == row.key }) {
+			l.add(c.delete(row.key), nil)
+		}
+	}
+	if c.seen.Suffix() != c.next.Suffix() && !c.seen.RotationDue().IsZero() {
+		l.add(c.delete(rotationKey(c.seen.Name, c.seen.Suffix())), nil)
+	}
+	l.add(c.set(c.leftover()))
+}
+
+// A ReplicaStatus is how far a replica is.
+type ReplicaStatus struct {
+	Region string
+	InSync bool
+	// Failure says why it is not, after the last attempt; empty while the first is under way.
+	Failure string
+}
+
+// Replicas says of each Region that a secret is replicated to how far its replica is,
+// in order of their names: one query, and none without replicas.
+func (s *Store) Replicas(ctx context.Context, sec secret.Secret) ([]ReplicaStatus, error) {
+	if len(sec.Replicas) == 0 {
+		return nil, nil
+	}
+	values := item{"pk": str(headKey(sec.Name).PK), "prefix": str(replicaPrefix + sec.Suffix() + "#")}
+	out, err := s.db.Query(ctx, &dynamodb.QueryInput{ // some hundred bytes for each of fifty at most
+		TableName:                 &s.table,
+		KeyConditionExpression:    aws.String(ofSecret),
+		ExpressionAttributeNames:  namesIn(ofSecret),
+		ExpressionAttributeValues: valuesIn(values, ofSecret),
+		ConsistentRead:            aws.Bool(true),
+		ReturnConsumedCapacity:    types.ReturnConsumedCapacityTotal,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the replicas of %s: %w", sec.ARN, err)
+	}
+	notes := map[string]replicaNote{}
+	for _, it := range out.Items {
+		var note replicaNote
+		if err := unmarshal(it, &note); err == nil {
+			notes[taskOf(note.key).Region] = note
+		}
+	}
+	statuses := make([]ReplicaStatus, len(sec.Replicas))
+	for i, r := range sec.Replicas {
+		note := notes[r.Region]
+		current := note.Copy == r.Copy
+		statuses[i] = ReplicaStatus{Region: r.Region, InSync: current && note.isDone() && note.Failure == ""}
+		if current {
+			statuses[i].Failure = note.Failure
+		}
+	}
+	return statuses, nil
+}
+
+func (n replicaNote) isDone() bool { return n.Shard == "" && n.Synced >= n.Revision }
+
+// A Replication is what the note of a replica asks for, and the secret that it is about.
+type Replication struct {
+	Task
+	// Secret is as it stands; zero when it is gone, or another has its name.
+	Secret secret.Secret
+	// Since is when the first of so many Attempts failed; zero without one.
+	Since    time.Time
+	Attempts int
+
+	note replicaNote
+}
+
+// IsDue says whether there is something to do.
+func (r Replication) IsDue(now time.Time) bool {
+	due := time.Time(r.note.Due)
+	return r.note.Shard != "" && !due.After(now)
+}
+
+// FirstFailure is when the first attempt failed that was made since the replica was in
+// sync, if one fails now.
+func (r Replication) FirstFailure(now time.Time) time.Time {
+	if r.Since.IsZero() {
+		return now
+	}
+	return r.Since
+}
+
+// Copy is the copy that the note is about.
+func (r Replication) Copy() int64 { return r.note.Copy }
+
+// IsFirst says whether no delivery of the copy has succeeded.
+func (r Replication) IsFirst() bool { return r.note.Synced < r.note.Copy }
+
+// Replication reads a note and its secret: one call. Without a note, nothing is due.
+func (s *Store) Replication(ctx context.Context, task Task) (Replication, error) {
+	r := Replication{Task: task}
+	k := replicaKey(task.ID.Name, task.ID.Suffix, task.Region)
+	items, err := s.batch(ctx, types.KeysAndAttributes{
+		Keys: []item{k.item(), headKey(task.ID.Name).item()}, ConsistentRead: aws.Bool(true),
+	})
+	if err != nil {
+		return r, fmt.Errorf("read the replica of %s in %s: %w", task.ID.Name, task.Region, err)
+	}
+	for _, it := range items {
+		if keyIn(it) == k {
+			if err := unmarshal(it, &r.note); err != nil {
+				return r, &Damaged{task.ID.Name, fmt.Errorf("the note of its replica in %s: %w", task.Region, err)}
+			}
+			r.Due, r.Since, r.Attempts = time.Time(r.note.Due), time.Time(r.note.Since), r.note.Attempts
+			continue
+		}
+		sec, err := s.readHead(it)
+		if err != nil {
+			return r, err
+		}
+		if s.remember(sec); sec.Is(task.ID) {
+			r.Secret = sec
+		}
+	}
+	return r, nil
+}
+
+// VersionsOf reads versions of a secret that was just read, with their sealed values, as
+// far as they are there and no younger than it.
+func (s *Store) VersionsOf(ctx context.Context, sec secret.Secret, ids []string) ([]secret.Version, error) {
+	var keys []item
+	for _, id := range ids {
+		keys = append(keys, versionKey(sec, id).item())
+	}
+	if len(keys) == 0 {
+		return nil, nil
+	}
+	items, err := s.batch(ctx, types.KeysAndAttributes{Keys: keys, ConsistentRead: aws.Bool(true)})
+	if err != nil {
+		return nil, fmt.Errorf("read versions of %s: %w", sec.ARN, err)
+	}
+	versions, err := versionsIn(items)
+	if err != nil {
+		return nil, &Damaged{sec.Name, err}
+	}
+	versions = slices.DeleteFunc(versions, func(v secret.Version) bool { return v.Revision > sec.Revision })
+	slices.SortFunc(versions, func(a, b secret.Version) int { return cmp.Compare(a.ID, b.ID) })
+	return versions, nil
+}
+
+// Settled notes that a replica has this revision. It returns false when there is more to
+// deliver by now.
+func (s *Store) Settled(ctx context.Context, r Replication, revision int64) (bool, error) {
+	return s.settle(ctx, r, noteInSync, isDelivered, item{"synced": num(revision), "copy": num(r.note.Copy)})
+}
+
+// Failed notes why a delivery failed, and when it is tried again: since is when the first
+// attempt was. It returns false when there is another to make by now.
+func (s *Store) Failed(ctx context.Context, r Replication, why string, since, again time.Time) (bool, error) {
+	return s.settle(ctx, r, noteFailure, isSameWanted, item{
+		"failure": str(why), "attempts": num(r.note.Attempts + 1), "due": str(stamp(again).String()), "since": str(stamp(since).String()),
+		"revision": num(r.note.Revision), "copy": num(r.note.Copy),
+	})
+}
+
+// Ended notes why nothing is delivered any more, until the secret changes again.
+func (s *Store) Ended(ctx context.Context, r Replication, why string) (bool, error) {
+	return s.settle(ctx, r, noteEnd, isSameWanted, item{"failure": str(why), "revision": num(r.note.Revision), "copy": num(r.note.Copy)})
+}
+
+func (s *Store) settle(ctx context.Context, r Replication, update, condition string, attributes item) (bool, error) {
+	settled, err := s.touch(ctx, r.note.key, update, condition, attributes)
+	if err != nil {
+		return false, fmt.Errorf("note the replica of %s in %s: %w", r.ID.Name, r.Region, err)
+	}
+	return settled, nil
+}
+
+// Forget removes the note of a replica that is gone. It returns false when there is more
+// to do by now.
+func (s *Store) Forget(ctx context.Context, r Replication) (bool, error) {
+	changed := false
+	err := s.retry(ctx, func() error {
+		changed = false
+		return s.transact(ctx, []step{s.deleteIf(r.note.key, isSameWanted, item{
+			"revision": num(r.note.Revision), "copy": num(r.note.Copy),
+		}, func(item) error {
+			changed = true
+			return errGone
+		})})
+	})
+	if changed && errors.Is(err, errGone) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// Fence keeps a copy of a replica that is not there from being delivered, for as long as
+// an earlier attempt at that may be under way. It returns [ErrMoved] when the copy is
+// there by now.
+func (s *Store) Fence(ctx context.Context, id secret.ID, copied int64, now time.Time) error {
+	family := secret.Secret{ARN: id.Suffix, Copy: copied}.Family()
+	absent := s.checkIf(headKey(id.Name), isAnotherCopy, item{"suffix": str(id.Suffix), "copy": num(copied)}, ErrMoved)
+	note, err := s.set(noteItem{
+		key: leftoverKey(id.Name, family), Schema: schema, due: due{Prunings.shardOf(id.Name), stamp(now.Add(notedFor))},
+	})
+	if err != nil {
+		return err
+	}
+	return s.retry(ctx, func() error { return s.transact(ctx, []step{absent, note}) })
+}
