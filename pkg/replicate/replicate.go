@@ -160,13 +160,19 @@ func (r *Replicator) deliver(ctx context.Context, n store.Replication, replica s
 	d.secret = n.Secret.As(replica, there.ARNs.Of(n.ID.Name, n.ID.Suffix))
 	err := d.run(ctx)
 	switch {
-	case errors.Is(err, errMoved):
+	case errors.Is(err, errMoved), errors.Is(err, secret.ErrAhead) && r.isLate(ctx, n):
 		return Unknown, false, nil
 	case err != nil:
 		return r.fail(ctx, n, err)
 	}
 	settled, err := r.Store.Settled(ctx, n, n.Secret.Revision)
 	return Delivered, settled, err
+}
+
+// isLate says whether the secret has changed since it was read.
+func (r *Replicator) isLate(ctx context.Context, n store.Replication) bool {
+	now, err := r.Store.Get(ctx, n.ID)
+	return err != nil || now.Revision > n.Secret.Revision
 }
 
 // disown tells another Region that a secret there has nothing to do with the one here any

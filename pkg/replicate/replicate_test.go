@@ -2,12 +2,14 @@ package replicate_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 
@@ -385,4 +387,41 @@ func (p *pair) again(t *testing.T) {
 func (p *pair) remove(t *testing.T) {
 	t.Helper()
 	must(p.here.SDK.RemoveRegionsFromReplication(t.Context(), &secretsmanager.RemoveRegionsFromReplicationInput{SecretId: theSecret, RemoveReplicaRegions: []string{there}}))(t)
+}
+
+// A primary that is restored to an earlier state does not take its replica for its own: it
+// says what to do, and that brings them in sync.
+func TestRestoredPrimary(t *testing.T) {
+	t.Parallel()
+	for _, puts := range []int{0, 1, 2} { // with one, the revisions are the same
+		p := open(t)
+		p.create(t)
+		backup := must(localtest.Shared().Tables.Items(p.here.Table))(t)
+		put(t, p.here, "v2")
+		put(t, p.here, "v3")
+		p.run(t)
+		restored := localtest.In(t, here)
+		for _, it := range backup {
+			must(restored.DynamoDB.PutItem(t.Context(), &dynamodb.PutItemInput{TableName: &restored.Table, Item: it}))(t)
+		}
+		restored.Server.Replicates, restored.Server.Now = p.here.Server.Replicates, p.time
+		p.here, p.forth, p.back = restored, p.replicator(t, restored, p.there), p.replicator(t, p.there, restored)
+		must(p.here.SDK.TagResource(t.Context(), &secretsmanager.TagResourceInput{SecretId: theSecret, Tags: []types.Tag{{Key: aws.String("restored"), Value: aws.String("yes")}}}))(t)
+		for i := range puts {
+			put(t, p.here, fmt.Sprint("r", i))
+		}
+		p.run(t)
+		if puts == 2 { // later than the replica, which goes on
+			p.wantStatus(t, types.StatusTypeInSync, "")
+			if got := read(t, p.there, "AWSCURRENT"); got != valueMark+"r1" {
+				t.Errorf("got %q there, want r1", got)
+			}
+			continue
+		}
+		p.wantStatus(t, types.StatusTypeFailed, secret.ErrAhead.Message)
+		must(p.there.SDK.StopReplicationToReplica(t.Context(), &secretsmanager.StopReplicationToReplicaInput{SecretId: theSecret}))(t)
+		must(p.here.SDK.ReplicateSecretToRegions(t.Context(), &secretsmanager.ReplicateSecretToRegionsInput{SecretId: theSecret, AddReplicaRegions: to(there), ForceOverwriteReplicaSecret: true}))(t)
+		p.run(t)
+		p.wantSame(t)
+	}
 }

@@ -45,7 +45,10 @@ var (
 	ErrNameTaken = Errorf(ResourceExists, "Secret with this name already exists in this region")
 	ErrPromoted  = Errorf(ResourceExists, "The replica in this region was promoted to a secret of its own, which is left as it is. Remove the region from replication, or add it again and overwrite that secret.")
 	ErrForeign   = Errorf(ResourceExists, "A replica of another secret has this name in this region, and it is not overwritten. Stop its replication first.")
-	ErrPrimary   = Errorf(ResourceExists, "Secret with this name already exists in this region and has replicas, so it is not overwritten. Remove its regions from replication first.")
+	// ErrAhead is also of a delivery that comes late. One that does not has a primary that
+	// was restored to an earlier state.
+	ErrAhead   = Errorf(ResourceExists, "The replica in this region has a state that the primary does not have any more. Stop its replication there, and add the region again and overwrite it.")
+	ErrPrimary = Errorf(ResourceExists, "Secret with this name already exists in this region and has replicas, so it is not overwritten. Remove its regions from replication first.")
 )
 
 // IsReplica says whether the secret is a replica of one in another Region.
@@ -208,21 +211,25 @@ func (s Secret) ShowsAs(t Secret) bool {
 }
 
 // Receive decides what a delivery does in the replica's Region, where s has the name.
-// The secret that is delivered is as [Secret.As] makes it. A delivery that is not newer
-// than what is there changes nothing; what was read or removed there stays.
+// The secret that is delivered is as [Secret.As] makes it. A delivery that was made
+// before changes nothing, and an older one is refused; what was read or removed there
+// stays.
 func (s Secret) Receive(delivered Secret, overwrite bool, now time.Time) (Change, error) {
 	same := s.Suffix() == delivered.Suffix()
 	switch {
 	case same && s.Primary == delivered.Primary && s.Copy == delivered.Copy:
-		if s.Revision >= delivered.Revision {
+		switch {
+		case s.Revision == delivered.Revision && s.ShowsAs(delivered):
 			return unchanged(s), nil
+		case s.Revision >= delivered.Revision:
+			return Change{}, ErrAhead
 		}
 		delivered.Versions, delivered.Prunings, delivered.Keyed, delivered.Token = s.Versions, s.Prunings, s.Keyed, s.Token
 		delivered.Accessed, delivered.AccessedVersion = s.Accessed, s.AccessedVersion
 		return First(delivered, now), nil
 	case same && s.Primary == delivered.Primary:
 		if s.Copy > delivered.Copy {
-			return unchanged(s), nil
+			return Change{}, ErrAhead
 		}
 	case s.IsReplica():
 		return Change{}, ErrForeign

@@ -119,9 +119,10 @@ func TestReceive(t *testing.T) {
 	}{
 		{"older", with(delivered, func(s *Secret) { s.Revision = 6 }), false, Written, nil},
 		{"the same", delivered, false, Unchanged, nil},
-		{"newer", with(delivered, func(s *Secret) { s.Revision = 8 }), true, Unchanged, nil},
+		{"newer", with(delivered, func(s *Secret) { s.Revision = 8 }), true, Written, ErrAhead},
+		{"another of the same revision", with(delivered, func(s *Secret) { s.Description = "d" }), true, Written, ErrAhead},
 		{"an earlier copy", with(delivered, func(s *Secret) { s.Copy = 2 }), false, Replaced, nil},
-		{"a later copy", with(delivered, func(s *Secret) { s.Copy, s.Revision = 4, 4 }), true, Unchanged, nil},
+		{"a later copy", with(delivered, func(s *Secret) { s.Copy, s.Revision = 4, 4 }), true, Written, ErrAhead},
 		{"promoted", with(delivered, func(s *Secret) { s.Primary, s.Revision = "", 6 }), false, Written, ErrPromoted},
 		{"promoted, to be overwritten", with(delivered, func(s *Secret) { s.Primary = "" }), true, Replaced, nil},
 		{"another", other, false, Written, ErrNameTaken},
