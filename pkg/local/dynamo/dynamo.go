@@ -3,7 +3,7 @@
 //
 // It has the six calls that store.DynamoDB names, with the SDK client's signatures
 // and errors: GetItem, BatchGetItem, Query, BatchWriteItem, UpdateItem and
-// TransactWriteItems; and CreateTable and DescribeTable. Tables have a partition
+// TransactWriteItems; and CreateTable, DescribeTable and ListTables. Tables have a partition
 // and a sort key, both strings, and global indexes that hold keys only. Conditions,
 // updates, key conditions and projections are parsed as the grammar in
 // expression.go says. Limits, pages, capacity units, reasons of cancelled

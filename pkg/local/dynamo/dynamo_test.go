@@ -402,3 +402,42 @@ func TestUnsupported(t *testing.T) {
 	_, err = db.GetItem(t.Context(), &dynamodb.GetItemInput{TableName: aws.String("other"), Key: keyed("a")})
 	wantCode(t, "a table that is not there", err, "ResourceNotFoundException")
 }
+
+// Tables are listed in order, page by page.
+func TestListTables(t *testing.T) {
+	t.Parallel()
+	kinds(t, func(t *testing.T, db *DB) {
+		put(t, db, keyed("a"))
+		for _, name := range []string{"test-b", "test-a", "zzz"} {
+			_, err := db.CreateTable(t.Context(), &dynamodb.CreateTableInput{
+				TableName:            &name,
+				AttributeDefinitions: []types.AttributeDefinition{{AttributeName: aws.String("p"), AttributeType: "S"}, {AttributeName: aws.String("s"), AttributeType: "S"}},
+				KeySchema:            []types.KeySchemaElement{{AttributeName: aws.String("p"), KeyType: "HASH"}, {AttributeName: aws.String("s"), KeyType: "RANGE"}},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		for limit := range int32(5) {
+			in := &dynamodb.ListTablesInput{}
+			if limit > 0 {
+				in.Limit = &limit
+			}
+			var names []string
+			for pages := dynamodb.NewListTablesPaginator(db, in); pages.HasMorePages(); {
+				page, err := pages.NextPage(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				names = append(names, page.TableNames...)
+			}
+			if want := []string{testTable, "test-a", "test-b", "zzz"}; !slices.Equal(names, want) {
+				t.Errorf("limit %d: got %q, want %q", limit, names, want)
+			}
+		}
+		for _, limit := range []int32{0, -1, 101} {
+			_, err := db.ListTables(t.Context(), &dynamodb.ListTablesInput{Limit: &limit})
+			wantCode(t, "ListTables", err, "ValidationException")
+		}
+	})
+}

@@ -99,6 +99,43 @@ func (db *DB) DescribeTable(_ context.Context, in *dynamodb.DescribeTableInput, 
 	return &dynamodb.DescribeTableOutput{Table: t.description()}, nil
 }
 
+// maxListed is how many names ListTables returns at once.
+const maxListed = 100
+
+// ListTables names the tables in order, from the one behind ExclusiveStartTableName on.
+func (db *DB) ListTables(_ context.Context, in *dynamodb.ListTablesInput, _ ...func(*dynamodb.Options)) (*dynamodb.ListTablesOutput, error) {
+	if err := only(in, "ExclusiveStartTableName", "Limit"); err != nil {
+		return nil, err
+	}
+	limit := int(aws.ToInt32(in.Limit))
+	if in.Limit == nil {
+		limit = maxListed
+	}
+	if limit < 1 || limit > maxListed {
+		return nil, invalid("Limit must be from 1 to %d", maxListed)
+	}
+	out := &dynamodb.ListTablesOutput{TableNames: []string{}}
+	after := aws.ToString(in.ExclusiveStartTableName)
+	err := db.kv.view(func(r reader) error {
+		r.keys(tableKey(after), func(key []byte) bool {
+			name := string(key[1:])
+			switch {
+			case key[0] != spaceTable:
+				return false
+			case name == after:
+			case len(out.TableNames) == limit:
+				out.LastEvaluatedTableName = &out.TableNames[limit-1]
+				return false
+			default:
+				out.TableNames = append(out.TableNames, name)
+			}
+			return true
+		})
+		return nil
+	})
+	return out, err
+}
+
 func (t table) description() *types.TableDescription {
 	return &types.TableDescription{TableName: &t.Name, TableStatus: types.TableStatusActive}
 }

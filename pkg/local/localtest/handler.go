@@ -38,6 +38,7 @@ func newHandler(db *dynamo.DB, keys *kms.Keys) handler {
 		"DynamoDB_20120810.TransactWriteItems": operation(db.TransactWriteItems),
 		"DynamoDB_20120810.CreateTable":        operation(db.CreateTable),
 		"DynamoDB_20120810.DescribeTable":      operation(db.DescribeTable),
+		"DynamoDB_20120810.ListTables":         operation(db.ListTables),
 		"DynamoDB_20120810.PutItem":            operation(more.PutItem),
 		"DynamoDB_20120810.DeleteItem":         operation(more.DeleteItem),
 		"DynamoDB_20120810.Scan":               operation(more.Scan),
