@@ -19,6 +19,7 @@ type delivery struct {
 	primary   secret.Secret
 	secret    secret.Secret // as the replica will be
 	overwrite bool
+	retention secret.Retention
 	now       time.Time
 
 	policy string                    // its text, once it was read
@@ -104,6 +105,9 @@ func (d *delivery) fill(ctx context.Context, there secret.Secret, change secret.
 			change.Effects = append(change.Effects, secret.Effect{Kind: secret.Copy, Version: v})
 			change.Secret.Versions++
 		}
+	}
+	if change.Secret.Overfull(d.retention) {
+		change.Pruning = secret.Soon
 	}
 	return change, nil
 }

@@ -19,6 +19,7 @@ import (
 
 	"github.com/strongroom/strongroom/pkg/local/localtest"
 	"github.com/strongroom/strongroom/pkg/replicate"
+	"github.com/strongroom/strongroom/pkg/secret"
 )
 
 const (
@@ -85,9 +86,10 @@ func (p *pair) over(from, to *localtest.Room) *replicate.Replicator {
 			}
 			return regionOf(to), nil
 		},
-		Parallel: 4,
-		Now:      p.time,
-		Log:      slog.New(slog.NewJSONHandler(p, nil)),
+		Retention: secret.DefaultRetention,
+		Parallel:  4,
+		Now:       p.time,
+		Log:       slog.New(slog.NewJSONHandler(p, nil)),
 	}
 }
 

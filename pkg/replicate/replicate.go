@@ -41,6 +41,9 @@ type Replicator struct {
 	// Open returns the deployment of another Region. It returns [ErrUnknownRegion] where
 	// there is none.
 	Open func(ctx context.Context, region string) (Region, error)
+	// Retention is what the other Regions keep, as far as it is known here: what goes beyond
+	// it is noted there to be pruned.
+	Retention secret.Retention
 	// Parallel is how many deliveries run at the same time.
 	Parallel int
 	// Now is the clock; nil means time.Now.
@@ -154,7 +157,8 @@ func (r *Replicator) fail(ctx context.Context, n store.Replication, cause error)
 // deliver brings a replica up to date.
 func (r *Replicator) deliver(ctx context.Context, n store.Replication, replica secret.Replica, there Region) (Outcome, bool, error) {
 	d := &delivery{
-		Region: r.Region, there: there, primary: n.Secret, overwrite: replica.Overwrite && n.IsFirst(), now: r.now(),
+		Region: r.Region, there: there, primary: n.Secret, overwrite: replica.Overwrite && n.IsFirst(),
+		retention: r.Retention, now: r.now(),
 		sealed: map[string]secret.Version{}, taken: map[string]bool{},
 	}
 	d.secret = n.Secret.As(replica, there.ARNs.Of(n.ID.Name, n.ID.Suffix))

@@ -3,6 +3,7 @@ package replicate_test
 import (
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -14,6 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 
 	"github.com/strongroom/strongroom/pkg/local/localtest"
+	"github.com/strongroom/strongroom/pkg/prune"
 	"github.com/strongroom/strongroom/pkg/secret"
 	"github.com/strongroom/strongroom/pkg/store"
 	"github.com/strongroom/strongroom/pkg/verify"
@@ -424,4 +426,25 @@ func TestRestoredPrimary(t *testing.T) {
 		p.run(t)
 		p.wantSame(t)
 	}
+}
+
+// A replica does not keep more versions than its Region does.
+func TestReplicaIsPruned(t *testing.T) {
+	t.Parallel()
+	p := open(t)
+	p.forth.Retention = secret.Retention{MaxVersions: 2, MinAge: time.Hour}
+	p.create(t)
+	for i := range 6 {
+		put(t, p.here, fmt.Sprint("p", i))
+		p.run(t)
+	}
+	p.now = p.now.Add(2 * time.Hour)
+	pruner := &prune.Pruner{Store: p.there.Another(t).Store, Retention: p.forth.Retention, Now: p.time, Log: slog.New(slog.DiscardHandler)}
+	if sum := must(pruner.Run(t.Context()))(t); sum.Versions != 3 { // of 7, of which 2 have labels
+		t.Errorf("got %d versions pruned, want 3", sum.Versions)
+	}
+	p.wantSame(t)
+	move(t, p.here, "AWSCURRENT", "p5", "v1") // which is gone there
+	p.run(t)
+	p.wantSame(t)
 }

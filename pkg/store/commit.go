@@ -296,8 +296,10 @@ func (c *commit) leftover() noteItem {
 		at = c.change.At
 	}
 	note := noteItem{key: leftoverKey(c.seen.Name, c.seen.Family()), Schema: schema, due: due{Prunings.shardOf(c.seen.Name), stamp(at)}}
-	if c.name != "" { // its caller may try again, see [Store.RemovedBy]
-		note.Commit, note.Due = c.name, stamp(at.Add(notedFor))
+	// Its caller may try again, see [Store.RemovedBy]; and readers of a replica that gives
+	// way to another copy may be under way to its versions.
+	if note.Commit = c.name; c.name != "" || c.change.Outcome == secret.Replaced {
+		note.Due = stamp(at.Add(notedFor))
 	}
 	return note
 }
