@@ -12,6 +12,12 @@ func (s *Sealer) Metered(note func()) *Sealer {
 	return &Sealer{KMS: meter{s.KMS, note}, DefaultKey: s.DefaultKey, Keep: s.Keep, of: s}
 }
 
+// Beside is a sealer of the same process under other keys. Both remember data keys within
+// one bound.
+func (s *Sealer) Beside(kms KMS, defaultKey string) *Sealer {
+	return &Sealer{KMS: kms, DefaultKey: defaultKey, Keep: s.Keep, of: s}
+}
+
 // memory is where the data keys are remembered.
 func (s *Sealer) memory() *dataKeys {
 	if s.of != nil {

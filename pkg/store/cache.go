@@ -17,8 +17,14 @@ const (
 	headBytes    = 8 << 20
 )
 
-// A cache remembers what was used last, up to a number of bytes.
+// A cache remembers what was used last, up to a number of bytes. Those of tables beside
+// each other share that number, and put their prefix before the names.
 type cache[V any] struct {
+	*remembered[V]
+	prefix string
+}
+
+type remembered[V any] struct {
 	mu    sync.Mutex
 	lru   *simplelru.LRU[string, V]
 	cost  func(name string, v V) int // about what it takes to remember it
@@ -27,11 +33,13 @@ type cache[V any] struct {
 }
 
 func newCache[V any](most int, cost func(name string, v V) int) *cache[V] {
-	c := &cache[V]{cost: cost, most: most}
+	c := &remembered[V]{cost: cost, most: most}
 	forget := func(name string, v V) { c.bytes -= cost(name, v) }
 	c.lru, _ = simplelru.NewLRU(math.MaxInt, forget) // fails only for sizes below 1
-	return c
+	return &cache[V]{remembered: c}
 }
+
+func (c *cache[V]) beside(table string) *cache[V] { return &cache[V]{c.remembered, table + "\x00"} }
 
 func versionCost(name string, v secret.Version) int {
 	return 512 + len(name) + len(v.ID) + len(v.Sealed.KeyARN) + len(v.Sealed.DataKey) + len(v.Sealed.Data)
@@ -52,19 +60,20 @@ func headCost(name string, s secret.Secret) int {
 func (c *cache[V]) get(name string) (V, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.lru.Get(name)
+	return c.lru.Get(c.prefix + name)
 }
 
 // peek is get by which nothing stays for longer.
 func (c *cache[V]) peek(name string) (V, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.lru.Peek(name)
+	return c.lru.Peek(c.prefix + name)
 }
 
 func (c *cache[V]) add(name string, v V) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	name = c.prefix + name
 	c.lru.Remove(name)
 	c.lru.Add(name, v)
 	for c.bytes += c.cost(name, v); c.bytes > c.most; {
@@ -75,5 +84,5 @@ func (c *cache[V]) add(name string, v V) {
 func (c *cache[V]) remove(name string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.lru.Remove(name)
+	c.lru.Remove(c.prefix + name)
 }

@@ -67,3 +67,28 @@ func TestHeadsAreBoundedByBytes(t *testing.T) {
 		t.Error("a secret that was forgotten is remembered")
 	}
 }
+
+// Stores beside each other remember within one bound, and not each other's secrets.
+func TestCachesBesideEachOther(t *testing.T) {
+	t.Parallel()
+	one := New(nil, "one", secret.ARNs{})
+	two := one.Beside(nil, "two", secret.ARNs{})
+	one.remember(secret.Secret{Name: "s", Description: "one"})
+	if _, ok := two.Remembered("s"); ok {
+		t.Error("a secret of another table is remembered")
+	}
+	two.remember(secret.Secret{Name: "s", Description: "two"})
+	if got, _ := one.Remembered("s"); got.Description != "one" {
+		t.Errorf("got that of %q", got.Description)
+	}
+	two.heads.remove("s")
+	if _, ok := one.Remembered("s"); !ok {
+		t.Error("a secret is forgotten with that of another table")
+	}
+	for i := range 20_000 {
+		two.remember(secret.Secret{Name: fmt.Sprint("s", i)})
+	}
+	if _, ok := one.Remembered("s"); ok || one.heads.bytes > headBytes {
+		t.Errorf("%d bytes are remembered in all, want at most %d", one.heads.bytes, headBytes)
+	}
+}

@@ -63,6 +63,16 @@ func New(db DynamoDB, table string, arns secret.ARNs) *Store {
 	}
 }
 
+// Beside is a store over another table, in the same process: what both remember is within
+// one bound of memory.
+func (s *Store) Beside(db DynamoDB, table string, arns secret.ARNs) *Store {
+	return &Store{
+		db: db, table: table, arns: arns,
+		heads: s.heads.beside(table), versions: s.versions.beside(table),
+		tokenKey: new(atomic.Pointer[[]byte]), changes: new(queue),
+	}
+}
+
 // ARN is that of a secret, of which the suffix or the family is known.
 func (s *Store) ARN(id secret.ID) string { return s.arns.Of(id.Name, secret.SuffixIn(id.Suffix)) }
 
