@@ -11,6 +11,8 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/feature/dynamodb/attributevalue"
@@ -39,13 +41,25 @@ func exportOnce(ctx context.Context, set settings, out io.Writer, log *slog.Logg
 	if _, err := os.Lstat(set.export); !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("--export: %s exists; name a new file", set.export)
 	}
-	engines, _, err := open(ctx, set, log)
+	regions, err := startRegions(ctx, set, log)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, engines.Close()) }()
+	defer func() { err = errors.Join(err, regions.close()) }()
+	names, err := regions.engines.Regions(ctx)
+	if err != nil {
+		return err
+	}
+	if len(names) > 0 && !slices.Contains(names, set.region) {
+		return fmt.Errorf("--export: there are no secrets of %s in %s; name one of its Regions with --region: %s", set.region, set.data, strings.Join(names, ", "))
+	}
+	home, err := regions.home(ctx)
+	if err != nil {
+		return err
+	}
+	tables := regions.engines.DynamoDB.(each)
 	n, err := writeWhole(set.export, func(w io.Writer) (int, error) {
-		return writeItems(ctx, w, engines.DynamoDB.(each), newTally(out, "items exported"))
+		return writeItems(ctx, w, tables, home.Table, newTally(out, "items exported"))
 	})
 	switch {
 	case ctx.Err() != nil:
@@ -54,6 +68,9 @@ func exportOnce(ctx context.Context, set settings, out io.Writer, log *slog.Logg
 		return fmt.Errorf("--export: %w", err)
 	}
 	_, err = fmt.Fprintf(out, "items exported: %d\n", n)
+	if others := slices.DeleteFunc(names, func(name string) bool { return name == set.region }); len(others) > 0 {
+		_, err = fmt.Fprintf(out, "they are those of %s; other Regions are exported by themselves, with --region: %s\n", set.region, strings.Join(others, ", "))
+	}
 	return err
 }
 
@@ -81,7 +98,7 @@ func writeWhole(path string, write func(io.Writer) (int, error)) (n int, err err
 
 // writeItems writes a line for each item, as DynamoDB exports a table to S3. Values stay
 // sealed in it.
-func writeItems(ctx context.Context, w io.Writer, stored each, count *tally) (n int, err error) {
+func writeItems(ctx context.Context, w io.Writer, stored each, table string, count *tally) (n int, err error) {
 	defer count.clear()
 	encoder := json.NewEncoder(w)
 	return n, stored.Each(table, func(item map[string]types.AttributeValue) error {

@@ -20,6 +20,9 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 )
 
 // nobody is a user that is neither root nor ours.
@@ -579,5 +582,38 @@ func TestInterruptedImport(t *testing.T) {
 	}
 	if left, _ := filepath.Glob(filepath.Join(data, "table.db*")); left != nil {
 		t.Errorf("left %v", left)
+	}
+}
+
+// A Region that is used for the first time when the disk is full gives an error, which the
+// log explains, and works once there is room. The others go on.
+func TestFullDiskAtFirstUseOfARegion(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	mount(t, dir, "-t", "tmpfs", "-o", "size=1m,mode=0700", "tmpfs")
+	data, fill := filepath.Join(dir, "data"), filepath.Join(dir, "fill")
+	r := start(t, "--data", data, "--rate", "0", "--audit", filepath.Join(t.TempDir(), "audit.jsonl"))
+	create(t, r.url, "s", "v")
+	for room := range 4 { // pages
+		region := fmt.Sprint("eu-west-", room)
+		_ = os.WriteFile(fill, make([]byte, 1<<20), 0o600) // as much as there is room for
+		info, err := os.Stat(fill)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Truncate(fill, info.Size()-info.Size()%4096-int64(room*4096)); err != nil {
+			t.Fatal(err)
+		}
+		_, err = in(r.url, region).CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{Name: aws.String("s"), SecretString: aws.String("w")})
+		if err == nil {
+			t.Logf("%d pages are enough", room)
+			break
+		}
+		wantRefusedIn(t, region, err, "InternalServiceError", "An error occurred on the server side.")
+		wantLogged(t, r, "no space left on device", region)
+		wantValueIn(t, r.url, "us-east-1", "s", "v")
+		remove(t, fill)
+		createIn(t, r.url, region, "s", "w")
+		wantValueIn(t, r.url, region, "s", "w")
 	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"log/slog"
 	"net/http"
 	"os"
 	"os/signal"
@@ -12,35 +13,35 @@ import (
 
 	"github.com/strongroom/strongroom/pkg/api"
 	"github.com/strongroom/strongroom/pkg/local"
-	"github.com/strongroom/strongroom/pkg/policy"
 )
 
-// A reloadingGate lets callers through to the server, each so many times a second. Who they
+// A reloadingGate lets callers through to the server of their Region, each so many times a second. Who they
 // are and what they may do can change while it is in use.
 type reloadingGate struct {
 	local.Gate
 	set     settings
-	current atomic.Pointer[admission]
+	current atomic.Pointer[who]
 }
 
-// An admission is who calls may come from, and the server under their policies.
-type admission struct {
-	identify local.Identify
-	server   *api.Server
-}
-
-func newReloadingGate(server *api.Server, w who, set settings) *reloadingGate {
+func newReloadingGate(regions *regions, w who, set settings, log *slog.Logger) *reloadingGate {
 	g := &reloadingGate{set: set}
-	g.current.Store(&admission{w.identify, server})
+	g.current.Store(&w)
 	g.Gate = local.Gate{
-		Bounds: local.NewBounds(api.MaxBody, server.Log),
-		Identify: func(r *http.Request, body []byte) (policy.Caller, error) {
+		Bounds: local.NewBounds(api.MaxBody, log),
+		Identify: func(r *http.Request, body []byte) (local.Identity, error) {
 			return g.current.Load().identify(r, body)
 		},
 		Limiter: local.NewLimiter(set.rate, int(2*set.rate)),
-		Log:     server.Log,
-		Answer: func(rw http.ResponseWriter, r *http.Request, caller policy.Caller) {
-			g.current.Load().server.Answer(rw, r, uuid.NewString(), caller)
+		Log:     log,
+		Answer: func(rw http.ResponseWriter, r *http.Request, by local.Identity) error {
+			d, err := regions.called(r.Context(), by.Region)
+			if err != nil {
+				return err
+			}
+			server := *d.server
+			server.Policies = g.current.Load().policies
+			server.Answer(rw, r, uuid.NewString(), by.Caller)
+			return nil
 		},
 	}
 	return g
@@ -91,8 +92,6 @@ func (g *reloadingGate) reload() {
 		g.Log.Error("access keys and policies stay as they were: " + err.Error())
 		return
 	}
-	server := *g.current.Load().server
-	server.Policies = w.policies
-	g.current.Store(&admission{w.identify, &server})
+	g.current.Store(&w)
 	g.Log.Info("access keys and policies were read again")
 }

@@ -13,6 +13,7 @@ import (
 	"slices"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/arn"
 	"github.com/aws/aws-sdk-go-v2/feature/dynamodb/attributevalue"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
@@ -22,8 +23,8 @@ import (
 	"github.com/strongroom/strongroom/pkg/store"
 )
 
-// importOnce makes the table of a folder that has none of the items in a file, all of
-// them or none, and ends.
+// importOnce makes the table of a Region, in a folder where it has none, of the items in a
+// file, all of them or none, and ends.
 func importOnce(ctx context.Context, set settings, out io.Writer) error {
 	if set.engines.DynamoDB != "" {
 		return errOwnDynamoDB
@@ -34,12 +35,12 @@ func importOnce(ctx context.Context, set settings, out io.Writer) error {
 	}
 	defer func() { _ = file.Close() }() // it was read
 	n, sealed := 0, []string(nil)
-	err = local.Fill(ctx, set.engines, func(engines *local.Engines) error {
-		l := &loader{db: engines.DynamoDB, count: newTally(out, "items imported"), keys: map[string]bool{}}
+	err = local.Fill(ctx, set.engines, func(engines *local.Engines, at local.Deployment) error {
+		l := &loader{db: engines.DynamoDB, table: at.Table, count: newTally(out, "items imported"), keys: map[string]bool{}}
 		if err := l.load(ctx, file); err != nil {
 			return fmt.Errorf("%s: %w", set.load, err)
 		}
-		n, sealed = l.read, l.unknownKeys(ctx, engines.KMS)
+		n, sealed = l.read, l.unknownKeys(ctx, at.KMS)
 		return nil
 	})
 	switch {
@@ -50,14 +51,24 @@ func importOnce(ctx context.Context, set settings, out io.Writer) error {
 	}
 	_, err = fmt.Fprintf(out, "items imported: %d\n", n)
 	for _, key := range sealed {
-		_, err = fmt.Fprintf(out, "values that are sealed under %s cannot be opened here: the folder has no such key\n", key)
+		_, err = fmt.Fprintf(out, "values that are sealed under %s cannot be opened here: the folder has no such key%s\n", key, ofAnotherRegion(key, set.region))
 	}
 	return err
+}
+
+// ofAnotherRegion says what else to do about values under a key of another Region: they
+// open there alone.
+func ofAnotherRegion(key, region string) string {
+	if of, err := arn.Parse(key); err == nil && of.Region != region {
+		return fmt.Sprintf(" for %s; import into another folder with --region %s", region, of.Region)
+	}
+	return ""
 }
 
 // A loader puts items into a new table, in transactions.
 type loader struct {
 	db    local.DynamoDB
+	table string
 	count *tally
 	keys  map[string]bool // ARNs that values are sealed under
 
@@ -77,9 +88,6 @@ const (
 // not in its errors.
 func (l *loader) load(ctx context.Context, file io.Reader) error {
 	defer l.count.clear()
-	if err := store.CreateTable(ctx, l.db, table); err != nil {
-		return err
-	}
 	text, err := unpacked(file)
 	if err != nil {
 		return err
@@ -175,15 +183,15 @@ func (l *loader) item(ctx context.Context, decoder *json.Decoder) error {
 	if err := checkItem(item); err != nil {
 		return fmt.Errorf("item %d: %w", l.read, err)
 	}
-	if arn, ok := item["key_arn"].(*types.AttributeValueMemberS); ok {
-		l.keys[arn.Value] = true
+	if key, ok := item["key_arn"].(*types.AttributeValueMemberS); ok {
+		l.keys[key.Value] = true
 	}
 	if len(l.batch) == maxBatch || l.bytes+len(text) > maxBytes {
 		if err := l.flush(ctx); err != nil {
 			return err
 		}
 	}
-	l.batch = append(l.batch, types.TransactWriteItem{Put: &types.Put{TableName: aws.String(table), Item: item, ConditionExpression: aws.String("attribute_not_exists(pk)")}})
+	l.batch = append(l.batch, types.TransactWriteItem{Put: &types.Put{TableName: &l.table, Item: item, ConditionExpression: aws.String("attribute_not_exists(pk)")}})
 	l.bytes += len(text)
 	return nil
 }
@@ -234,9 +242,9 @@ func (l *loader) unknownKeys(ctx context.Context, keys any) (unknown []string) {
 	if !ok {
 		return nil
 	}
-	for _, arn := range slices.Sorted(maps.Keys(l.keys)) {
-		if _, err := known.DescribeKey(ctx, &kms.DescribeKeyInput{KeyId: &arn}); err != nil {
-			unknown = append(unknown, arn)
+	for _, key := range slices.Sorted(maps.Keys(l.keys)) {
+		if _, err := known.DescribeKey(ctx, &kms.DescribeKeyInput{KeyId: &key}); err != nil {
+			unknown = append(unknown, key)
 		}
 	}
 	return unknown

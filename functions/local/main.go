@@ -1,5 +1,5 @@
 // Command local runs Strongroom on this machine: the same api.Server as in the
-// cloud, in front of a DynamoDB engine and a KMS of its own.
+// cloud, one for each Region, in front of a DynamoDB engine and a KMS of its own.
 package main
 
 import (
@@ -16,13 +16,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/strongroom/strongroom/pkg/api"
-	"github.com/strongroom/strongroom/pkg/envelope"
-	"github.com/strongroom/strongroom/pkg/local"
 	"github.com/strongroom/strongroom/pkg/local/auditfile"
-	"github.com/strongroom/strongroom/pkg/policy"
-	"github.com/strongroom/strongroom/pkg/secret"
-	"github.com/strongroom/strongroom/pkg/store"
 	"github.com/strongroom/strongroom/pkg/terminal"
 )
 
@@ -37,7 +31,6 @@ func main() {
 }
 
 const (
-	table = "strongroom"
 	// rememberedPolicies is how many bytes of policies on secrets are remembered: those
 	// that a list asks of some thousands. They live within memoryLimit.
 	rememberedPolicies = 8 << 20
@@ -93,37 +86,4 @@ func limitMemory(set settings) {
 	if set.data != "" && debug.SetMemoryLimit(-1) == math.MaxInt64 {
 		debug.SetMemoryLimit(memoryLimit)
 	}
-}
-
-// open starts the engines and makes the server over them.
-func open(ctx context.Context, set settings, log *slog.Logger) (*local.Engines, *api.Server, error) {
-	engines, err := local.Start(ctx, set.engines)
-	if err != nil {
-		return nil, nil, err
-	}
-	server, err := newServer(ctx, engines, set, log)
-	if err != nil {
-		return nil, nil, errors.Join(err, engines.Close())
-	}
-	return engines, server, nil
-}
-
-func newServer(ctx context.Context, engines *local.Engines, set settings, log *slog.Logger) (*api.Server, error) {
-	if err := store.CreateTable(ctx, engines.DynamoDB, table); err != nil {
-		return nil, err
-	}
-	arns := secret.ARNs{Partition: "aws", Region: set.region, Account: set.account}
-	return &api.Server{
-		Store:  store.New(engines.DynamoDB, table, arns),
-		Sealer: &envelope.Sealer{KMS: engines.KMS, DefaultKey: engines.DefaultKey, Keep: keepDataKeys},
-		ARNs:   arns,
-		Log:    log,
-
-		Retention:           set.retention,
-		MinRotationInterval: set.minRotation,
-
-		Policies:      policy.AllowAll(),
-		Resources:     policy.NewCache(rememberedPolicies),
-		AuditRequired: true,
-	}, nil
 }

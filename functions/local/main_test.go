@@ -238,7 +238,7 @@ func TestEnginesOfYourOwn(t *testing.T) {
 	if got := get(t, r.url, "s"); got != "v" {
 		t.Errorf("got %q, want v", got)
 	}
-	if _, err := engines.DynamoDB().DescribeTable(t.Context(), &dynamodb.DescribeTableInput{TableName: aws.String(table)}); err != nil {
+	if _, err := engines.DynamoDB().DescribeTable(t.Context(), &dynamodb.DescribeTableInput{TableName: aws.String("strongroom")}); err != nil {
 		t.Errorf("the table is not in the engine that was brought: %v", err)
 	}
 	if _, err := os.Stat(data); !errors.Is(err, fs.ErrNotExist) {

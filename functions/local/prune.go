@@ -17,9 +17,9 @@ import (
 
 // pruneNowAndThen does what is due, as the schedule does in the cloud, until the
 // context ends.
-func pruneNowAndThen(ctx context.Context, server *api.Server) <-chan struct{} {
+func pruneNowAndThen(ctx context.Context, server *api.Server) {
 	pruner := newPruner(server)
-	return nowAndThen(ctx, pruneEvery, func() {
+	nowAndThen(ctx, pruneEvery, nil, func() {
 		sum, _ := pruner.Run(ctx) // its errors are in the log
 		if sum.Versions > 0 || sum.Purged > 0 {
 			server.Log.Info("pruned", slog.Int("versions", sum.Versions), slog.Int("secrets", sum.Purged))
@@ -27,24 +27,20 @@ func pruneNowAndThen(ctx context.Context, server *api.Server) <-chan struct{} {
 	})
 }
 
-// nowAndThen does something at once and then again and again, until the context
-// ends. What it returns is closed when it has stopped.
-func nowAndThen(ctx context.Context, every time.Duration, do func()) <-chan struct{} {
-	stopped := make(chan struct{})
-	go func() {
-		defer close(stopped)
-		tick := time.NewTicker(every)
-		defer tick.Stop()
-		for {
-			do()
-			select {
-			case <-ctx.Done():
-				return
-			case <-tick.C:
-			}
+// nowAndThen does something at once and then again and again, and whenever it is woken,
+// until the context ends.
+func nowAndThen(ctx context.Context, every time.Duration, wake <-chan struct{}, do func()) {
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		do()
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		case <-wake:
 		}
-	}()
-	return stopped
+	}
 }
 
 func newPruner(server *api.Server) *prune.Pruner {
@@ -56,17 +52,28 @@ func pruneOnce(ctx context.Context, set settings, out io.Writer, log *slog.Logge
 	if err := checkDataFolder("--prune", set.engines); err != nil {
 		return err
 	}
-	engines, server, err := open(ctx, set, log)
+	regions, err := startRegions(ctx, set, log)
 	if err != nil {
 		return err
 	}
 	trail, err := openTrail(set.audit)
 	if err != nil {
-		return errors.Join(err, engines.Close())
+		return errors.Join(err, regions.close())
 	}
-	server.Trail = trail
-	err = show(ctx, newPruner(server), out, isTerminal(out))
-	return errors.Join(err, engines.Close(), trail.Close())
+	regions.trail = trail
+	err = pruneAll(ctx, regions, out)
+	return errors.Join(err, regions.close(), trail.Close())
+}
+
+func pruneAll(ctx context.Context, regions *regions, out io.Writer) error {
+	all, err := regions.found(ctx)
+	for _, d := range all {
+		err = errors.Join(err, show(ctx, newPruner(d.server), out, prefix(d, all), isTerminal(out)))
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return err
 }
 
 // checkDataFolder refuses a folder that does not exist or has no table, which local.Start
@@ -84,16 +91,15 @@ func checkDataFolder(flag string, engines local.Options) error {
 	return nil
 }
 
-// show runs the pruner and writes a line that says what was done; on a terminal it
-// also says so meanwhile.
-func show(ctx context.Context, pruner *prune.Pruner, out io.Writer, terminal bool) error {
-	back := ""
+// show runs the pruner and writes a line that says what was done, behind a prefix; on a
+// terminal it also says so meanwhile.
+func show(ctx context.Context, pruner *prune.Pruner, out io.Writer, prefix string, terminal bool) error {
 	if terminal {
-		back = "\r" // the line only grows, so each covers the one before
-		pruner.Progress = func(sum prune.Summary) { _, _ = fmt.Fprint(out, back+progress(sum)) }
+		prefix = "\r" + prefix // the line only grows, so each covers the one before
+		pruner.Progress = func(sum prune.Summary) { _, _ = fmt.Fprint(out, prefix+progress(sum)) }
 	}
 	sum, err := pruner.Run(ctx)
-	_, _ = fmt.Fprintln(out, back+progress(sum))
+	_, _ = fmt.Fprintln(out, prefix+progress(sum))
 	if ctx.Err() != nil {
 		return errors.New("interrupted; what is left is done by the next run")
 	}

@@ -161,7 +161,7 @@ func TestProgress(t *testing.T) {
 			t.Parallel()
 			server := memory(t)
 			var out bytes.Buffer
-			if err := show(t.Context(), newPruner(server), &out, terminal); err != nil {
+			if err := show(t.Context(), newPruner(server), &out, "", terminal); err != nil {
 				t.Fatal(err)
 			}
 			const last = "secrets looked at: 1, purged: 0; versions removed: 60"
@@ -197,7 +197,7 @@ func TestInterruptedProgress(t *testing.T) {
 	var out bytes.Buffer
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	err := show(ctx, newPruner(memory(t)), &out, false)
+	err := show(ctx, newPruner(memory(t)), &out, "", false)
 	if err == nil || err.Error() != "interrupted; what is left is done by the next run" {
 		t.Errorf("got %v, want that it was interrupted", err)
 	}
@@ -206,19 +206,21 @@ func TestInterruptedProgress(t *testing.T) {
 // memory is a server, in memory, that has 60 versions of a removed secret.
 func memory(t *testing.T) *api.Server {
 	t.Helper()
-	engines, err := local.Start(t.Context(), local.Options{})
+	set := settings{retention: secret.DefaultRetention, region: local.Region, account: local.Account}
+	regions, err := startRegions(t.Context(), set, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := engines.Close(); err != nil {
+		if err := regions.close(); err != nil {
 			t.Error(err)
 		}
 	})
-	server, err := newServer(t.Context(), engines, settings{retention: secret.DefaultRetention, region: local.Region, account: local.Account}, slog.New(slog.DiscardHandler))
+	home, err := regions.home(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
+	server := home.server
 	made := secret.New("s", server.ARNs.Of("s", "abcdef"), "", time.Now().UTC())
 	if _, err := server.Store.Create(t.Context(), secret.Change{Secret: made}); err != nil {
 		t.Fatal(err)

@@ -45,8 +45,8 @@ func newRotator(ctx context.Context, engines *local.Engines, server *api.Server)
 
 // rotateNowAndThen runs what is due, as the schedule does in the cloud, until the
 // context ends.
-func rotateNowAndThen(ctx context.Context, rotator *rotate.Background) <-chan struct{} {
-	return nowAndThen(ctx, rotateEvery, rotator.Sweep)
+func rotateNowAndThen(ctx context.Context, rotator *rotate.Background) {
+	nowAndThen(ctx, rotateEvery, nil, rotator.Sweep)
 }
 
 // nowhere is the Lambda of a server that was not told where rotation functions are.

@@ -8,16 +8,14 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
 
-	"github.com/strongroom/strongroom/pkg/api"
 	"github.com/strongroom/strongroom/pkg/bounds"
 	"github.com/strongroom/strongroom/pkg/local"
 	"github.com/strongroom/strongroom/pkg/loopback"
-	"github.com/strongroom/strongroom/pkg/policy"
-	"github.com/strongroom/strongroom/pkg/rotate"
 )
 
 const (
@@ -53,11 +51,11 @@ func serve(ctx context.Context, stop func(), set settings, out io.Writer, log *s
 		return cannotListen(set.addr, err)
 	}
 	defer func() { _ = listener.Close() }() // closed by the server before
-	s, err := startService(ctx, set, who.policies, log)
+	s, err := startService(ctx, set, log)
 	if err != nil {
 		return err
 	}
-	gate := newReloadingGate(s.server, who, set)
+	gate := newReloadingGate(s.regions, who, set, log)
 	go gate.reloadOnHangup(ctx, stop)
 	go stopWithParent(ctx, stop, set.parent, log)
 	// Only now is it certain that no other server has the address or the data, and
@@ -66,7 +64,11 @@ func serve(ctx context.Context, stop func(), set settings, out io.Writer, log *s
 	if err := file.claim(); err != nil {
 		return errors.Join(err, s.close())
 	}
-	if err := seed(ctx, s.server, set.seed, secrets, out); err != nil {
+	home, err := s.home(ctx)
+	if err == nil {
+		err = seed(ctx, home.server, set.seed, secrets, out)
+	}
+	if err != nil {
 		return errors.Join(err, s.close())
 	}
 	wait := s.background(ctx)
@@ -82,39 +84,60 @@ func serve(ctx context.Context, stop func(), set settings, out io.Writer, log *s
 
 // A service is what answers and works behind the listener.
 type service struct {
-	engines *local.Engines
-	server  *api.Server
+	*regions
 	trail   trail
-	rotator *rotate.Background
+	running sync.WaitGroup
 }
 
-func startService(ctx context.Context, set settings, policies *policy.Set, log *slog.Logger) (*service, error) {
-	engines, server, err := open(ctx, set, log)
+// startService opens the Region of --region and all others that have data.
+func startService(ctx context.Context, set settings, log *slog.Logger) (_ *service, err error) {
+	regions, err := startRegions(ctx, set, log)
 	if err != nil {
 		return nil, err
 	}
 	trail, err := openTrail(set.audit)
 	if err != nil {
-		return nil, errors.Join(err, engines.Close())
+		return nil, errors.Join(err, regions.close())
 	}
-	server.Trail, server.Policies = trail, policies
-	rotator := newRotator(ctx, engines, server)
-	server.Rotator = rotator
-	return &service{engines, server, trail, rotator}, nil
+	s := &service{regions: regions, trail: trail}
+	regions.trail = trail
+	regions.equip = func(d *deployment) {
+		d.rotator = newRotator(ctx, regions.engines, d.server)
+		d.server.Rotator = d.rotator
+	}
+	if _, err = s.home(ctx); err == nil {
+		_, err = s.found(ctx)
+	}
+	if err != nil {
+		return nil, errors.Join(err, s.close())
+	}
+	return s, nil
 }
 
-// background prunes and rotates until the context ends, and returns how to wait for
-// the end of both.
+// background prunes and rotates in each Region until the context ends, and returns how to
+// wait for the end of all.
 func (s *service) background(ctx context.Context) (wait func()) {
-	pruning, rotating := pruneNowAndThen(ctx, s.server), rotateNowAndThen(ctx, s.rotator)
+	s.opening.Lock()
+	defer s.opening.Unlock()
+	s.begin = func(d *deployment) {
+		s.running.Go(func() { pruneNowAndThen(ctx, d.server) })
+		s.running.Go(func() { rotateNowAndThen(ctx, d.rotator) })
+	}
+	for _, d := range s.all() {
+		s.begin(d)
+	}
 	return func() {
-		<-pruning
-		<-rotating
-		s.rotator.Wait()
+		s.opening.Lock()
+		s.begin = nil
+		s.opening.Unlock()
+		s.running.Wait()
+		for _, d := range s.all() {
+			d.rotator.Wait()
+		}
 	}
 }
 
-func (s *service) close() error { return errors.Join(s.engines.Close(), s.trail.Close()) }
+func (s *service) close() error { return errors.Join(s.regions.close(), s.trail.Close()) }
 
 // front is what a request meets first.
 func front(gate http.Handler, set settings) http.Handler {

@@ -118,18 +118,28 @@ func TestOnANetwork(t *testing.T) {
 	}
 }
 
-// ARNs are in the Region and the account of the user's choice.
+// A call is answered in the Region that it is signed for, and one that is not signed in
+// that of --region. All are in the account of the user's choice.
 func TestRegionAndAccount(t *testing.T) {
 	t.Parallel()
 	audit := filepath.Join(t.TempDir(), "audit.jsonl")
 	r := start(t, "--memory", "--audit", audit, "--region", "eu-central-1", "--account", "123456789012")
 	out, err := localtest.Client(r.url).CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{Name: aws.String("s")})
-	if err != nil || !strings.HasPrefix(aws.ToString(out.ARN), "arn:aws:secretsmanager:eu-central-1:123456789012:secret:s-") {
-		t.Errorf("got %s, %v", aws.ToString(out.ARN), err)
+	if err != nil || !strings.HasPrefix(aws.ToString(out.ARN), "arn:aws:secretsmanager:us-east-1:123456789012:secret:s-") {
+		t.Errorf("signed: got %s, %v", aws.ToString(out.ARN), err)
+	}
+	status, body, err := post(r.url, "CreateSecret", map[string]any{"Name": "s"})
+	if err != nil || status != http.StatusOK || !strings.Contains(body, "arn:aws:secretsmanager:eu-central-1:123456789012:secret:s-") {
+		t.Errorf("not signed: got %d %s, %v", status, body, err)
 	}
 	records, err := os.ReadFile(audit)
 	if err != nil || !strings.Contains(string(records), `"arn":"arn:aws:iam::123456789012:user/local"`) {
 		t.Errorf("got %s, %v", records, err)
+	}
+	for _, region := range []string{"us-east-1", "eu-central-1"} {
+		if !strings.Contains(string(records), `"awsRegion":"`+region+`"`) {
+			t.Errorf("no record is of %s: %s", region, records)
+		}
 	}
 }
 

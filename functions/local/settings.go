@@ -92,10 +92,7 @@ func readSettings(args []string, getenv func(string) string, out io.Writer, log 
 	return set, nil
 }
 
-var (
-	regionName = regexp.MustCompile(`^([a-z]+-)+[0-9]+$`)
-	accountID  = regexp.MustCompile(`^[0-9]{12}$`)
-)
+var accountID = regexp.MustCompile(`^[0-9]{12}$`)
 
 // signingNames are the services that clients sign for: as SDKs do by themselves, and
 // those of the front doors of a stack.
@@ -112,7 +109,7 @@ func (s settings) check(given map[string]bool) error {
 		return errors.New("--max-versions and --min-age must not be negative")
 	case s.minRotation < schedule.Shortest || s.minRotation > schedule.Least:
 		return fmt.Errorf("--min-rotation-interval must be from %s to %s", short(schedule.Shortest), short(schedule.Least))
-	case !regionName.MatchString(s.region):
+	case !local.IsRegion(s.region):
 		return fmt.Errorf("--region %q is not a Region such as eu-central-1", s.region)
 	case !accountID.MatchString(s.account):
 		return fmt.Errorf("--account %q is not the 12 digits of an AWS account", s.account)

@@ -14,27 +14,33 @@ import (
 	"github.com/strongroom/strongroom/pkg/verify"
 )
 
-// verifyOnce verifies the table, says what is wrong and how far it is on a terminal, and
+// verifyOnce verifies the tables of all Regions, says what is wrong and how far it is on a terminal, and
 // ends.
 func verifyOnce(ctx context.Context, set settings, out io.Writer, log *slog.Logger) error {
 	if err := checkDataFolder("--verify", set.engines); err != nil {
 		return err
 	}
-	engines, server, err := open(ctx, set, log)
+	regions, err := startRegions(ctx, set, log)
 	if err != nil {
 		return err
 	}
-	err = showVerified(ctx, newVerifier(server, set.repair), out, isTerminal(out))
-	return errors.Join(err, engines.Close())
+	all, err := regions.found(ctx)
+	for _, d := range all {
+		err = errors.Join(err, showVerified(ctx, newVerifier(d.server, set.repair), out, prefix(d, all), isTerminal(out)))
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return errors.Join(err, regions.close())
 }
 
 func newVerifier(server *api.Server, repair bool) *verify.Verifier {
 	return &verify.Verifier{Store: server.Store, Retention: server.Retention, Repair: repair}
 }
 
-// showVerified runs the verifier and writes a line for each finding, and one for all. It
-// fails when something is wrong still.
-func showVerified(ctx context.Context, v *verify.Verifier, out io.Writer, isTerminal bool) error {
+// showVerified runs the verifier and writes a line for each finding, and one for all, each
+// behind a prefix. It fails when something is wrong still.
+func showVerified(ctx context.Context, v *verify.Verifier, out io.Writer, prefix string, isTerminal bool) error {
 	b := &bar{out: out}
 	repairable := 0
 	v.Report = func(f verify.Finding) {
@@ -47,14 +53,14 @@ func showVerified(ctx context.Context, v *verify.Verifier, out io.Writer, isTerm
 			repairable++
 		}
 		b.clear()
-		_, _ = fmt.Fprintln(out, terminal.Printable(f.Secret+": "+f.What)+mark)
+		_, _ = fmt.Fprintln(out, prefix+terminal.Printable(f.Secret+": "+f.What)+mark)
 	}
 	if isTerminal {
 		v.Progress = b.show
 	}
 	sum, err := v.Run(ctx, "")
 	b.clear()
-	_, _ = fmt.Fprintf(out, "secrets examined: %d; findings: %d, repaired: %d\n", sum.Secrets, sum.Findings, sum.Repaired)
+	_, _ = fmt.Fprintf(out, "%ssecrets examined: %d; findings: %d, repaired: %d\n", prefix, sum.Secrets, sum.Findings, sum.Repaired)
 	switch {
 	case ctx.Err() != nil:
 		return errors.New("interrupted; not all was verified")

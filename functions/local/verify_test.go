@@ -21,7 +21,7 @@ import (
 func takeAway(t *testing.T, db *local.Engines, pk, sk string) {
 	t.Helper()
 	_, err := db.DynamoDB.TransactWriteItems(t.Context(), &dynamodb.TransactWriteItemsInput{TransactItems: []types.TransactWriteItem{{
-		Delete: &types.Delete{TableName: aws.String(table), Key: map[string]types.AttributeValue{
+		Delete: &types.Delete{TableName: aws.String("strongroom"), Key: map[string]types.AttributeValue{
 			"pk": &types.AttributeValueMemberS{Value: pk}, "sk": &types.AttributeValueMemberS{Value: sk},
 		}},
 	}}})
@@ -70,7 +70,7 @@ func TestVerifyOnTerminal(t *testing.T) {
 	t.Parallel()
 	server := memory(t) // has versions of a removed secret
 	var out bytes.Buffer
-	if err := showVerified(t.Context(), newVerifier(server, false), &out, true); err != nil {
+	if err := showVerified(t.Context(), newVerifier(server, false), &out, "", true); err != nil {
 		t.Error(err)
 	}
 	const done = "[====================] 1 of 1 secrets, findings: 0"
@@ -88,7 +88,7 @@ func TestVerifyOnTerminal(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := showVerified(ctx, newVerifier(server, false), &out, false); err == nil || err.Error() != "interrupted; not all was verified" {
+	if err := showVerified(ctx, newVerifier(server, false), &out, "", false); err == nil || err.Error() != "interrupted; not all was verified" {
 		t.Errorf("got %v, want that it was interrupted", err)
 	}
 }

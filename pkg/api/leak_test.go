@@ -545,8 +545,9 @@ func (s *spy) accessKeys() {
 	identify := must(local.ReadCredentials(path, local.Account))(s.t).Identify
 	gate := httptest.NewUnstartedServer(&local.Gate{
 		Bounds: local.NewBounds(api.MaxBody, s.Server.Log), Identify: identify, Log: s.Server.Log,
-		Answer: func(w http.ResponseWriter, r *http.Request, caller policy.Caller) {
-			s.Server.Answer(w, r, uuid.NewString(), caller)
+		Answer: func(w http.ResponseWriter, r *http.Request, by local.Identity) error {
+			s.Server.Answer(w, r, uuid.NewString(), by.Caller)
+			return nil
 		},
 	})
 	gate.Config.ErrorLog = log.New(&s.plainLog, "", 0)

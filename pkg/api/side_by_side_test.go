@@ -47,8 +47,6 @@ func BenchmarkSideBySide(b *testing.B) {
 	}
 }
 
-const sideBySideTable = "side-by-side"
-
 type sideBySide struct {
 	db     local.DynamoDB
 	server *api.Server
@@ -59,14 +57,15 @@ type sideBySide struct {
 
 func newSideBySide(b *testing.B, engines *local.Engines) *sideBySide {
 	b.Helper()
-	if err := store.CreateTable(b.Context(), engines.DynamoDB, sideBySideTable); err != nil {
+	at, err := engines.Open(b.Context(), local.Region)
+	if err != nil {
 		b.Fatal(err)
 	}
 	s := &sideBySide{db: engines.DynamoDB, value: strings.Repeat("x", 1024)}
 	recorder := &recorder{DynamoDB: s.db}
 	s.server = &api.Server{
-		Store:  store.New(recorder, sideBySideTable, localtest.ARNs),
-		Sealer: &envelope.Sealer{KMS: engines.KMS, DefaultKey: engines.DefaultKey, Keep: time.Hour},
+		Store:  store.New(recorder, at.Table, localtest.ARNs),
+		Sealer: &envelope.Sealer{KMS: at.KMS, DefaultKey: at.DefaultKey, Keep: time.Hour},
 		ARNs:   localtest.ARNs,
 
 		Policies:  policy.AllowAll(),
@@ -138,7 +137,7 @@ func (s *sideBySide) barePut(b *testing.B, client, _ int) {
 
 func (s *sideBySide) bareGet(b *testing.B, client, _ int) {
 	_, err := s.db.GetItem(context.Background(), &dynamodb.GetItemInput{
-		TableName: aws.String(sideBySideTable),
+		TableName: aws.String("strongroom"),
 		Key: map[string]types.AttributeValue{
 			"pk": &types.AttributeValueMemberS{Value: fmt.Sprintf("SECRET#client-%d", client)},
 			"sk": &types.AttributeValueMemberS{Value: "HEAD"},

@@ -18,7 +18,6 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/strongroom/strongroom/pkg/bounds"
-	"github.com/strongroom/strongroom/pkg/policy"
 	"github.com/strongroom/strongroom/pkg/secret"
 )
 
@@ -37,7 +36,7 @@ func servePiped(t *testing.T, answer http.HandlerFunc) *piped {
 	p := &piped{make(chan net.Conn), newTestBounds()}
 	server := &http.Server{ConnState: p.ConnState, ReadHeaderTimeout: time.Second, ReadTimeout: 2 * time.Second, IdleTimeout: time.Hour, Handler: &Gate{
 		Bounds: p.Bounds, Identify: Unverified(Account), Log: slog.New(slog.DiscardHandler),
-		Answer: func(w http.ResponseWriter, r *http.Request, _ policy.Caller) { answer(w, r) },
+		Answer: func(w http.ResponseWriter, r *http.Request, _ Identity) error { answer(w, r); return nil },
 	}}
 	go func() { _ = server.Serve(p) }()
 	t.Cleanup(func() { _ = server.Close() })
@@ -210,12 +209,13 @@ func TestLargeBody(t *testing.T) {
 		{maxBodyForTests + 1, -1, 413, tooLarge, maxBodyForTests + 1},
 		{1 << 40, -1, 413, tooLarge, maxBodyForTests + freeBody},
 	} {
-		gate := &Gate{Bounds: newTestBounds(), Identify: Unverified(Account), Log: slog.New(slog.DiscardHandler), Answer: func(w http.ResponseWriter, r *http.Request, _ policy.Caller) {
+		gate := &Gate{Bounds: newTestBounds(), Identify: Unverified(Account), Log: slog.New(slog.DiscardHandler), Answer: func(w http.ResponseWriter, r *http.Request, _ Identity) error {
 			n, err := io.Copy(io.Discard, r.Body)
 			if err != nil {
 				t.Error(err)
 			}
 			_, _ = fmt.Fprint(w, n)
+			return nil
 		}}
 		source := &io.LimitedReader{R: spaces{}, N: test.size}
 		r := httptest.NewRequest(http.MethodPost, "/", source)

@@ -23,19 +23,33 @@ func Caller(r *http.Request) policy.Caller { return callerIn(Account, r) }
 // account with that name. This proves nothing, anybody can use any access key; see
 // [Credentials] for callers who prove it.
 func Unverified(account string) Identify {
-	return func(r *http.Request, _ []byte) (policy.Caller, error) { return callerIn(account, r), nil }
+	return func(r *http.Request, _ []byte) (Identity, error) {
+		return Identity{callerIn(account, r), scopeOf(r).region}, nil
+	}
 }
 
 func callerIn(account string, r *http.Request) policy.Caller {
-	headers := r.Header.Values("Authorization")
-	if len(headers) != 1 {
-		return newCaller(r, account, anonymous, "")
-	}
-	key, _, _ := strings.Cut(signature.Credential(headers[0]), "/")
+	key := scopeOf(r).accessKey
 	if !userName.MatchString(key) {
 		return newCaller(r, account, anonymous, "")
 	}
 	return newCaller(r, account, key, key)
+}
+
+// A scope is what a request says it was signed with, and for which Region. Each is empty
+// where it is not said.
+type scope struct{ accessKey, region string }
+
+func scopeOf(r *http.Request) scope {
+	headers := r.Header.Values("Authorization")
+	if len(headers) != 1 {
+		return scope{}
+	}
+	parts := strings.SplitN(signature.Credential(headers[0]), "/", 6)
+	if len(parts) != 5 { // keyid/date/region/service/term
+		return scope{accessKey: parts[0]}
+	}
+	return scope{parts[0], parts[2]}
 }
 
 func newCaller(r *http.Request, account, user, accessKey string) policy.Caller {

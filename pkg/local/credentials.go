@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/strongroom/strongroom/pkg/local/private"
-	"github.com/strongroom/strongroom/pkg/policy"
 	"github.com/strongroom/strongroom/pkg/signature"
 )
 
@@ -63,10 +62,10 @@ func (c *Credentials) Format(f fmt.State, _ rune) {
 //
 // A request that is sent again while its signature is good is taken again, as
 // with AWS. A session token says nothing here, but must be signed.
-func (c *Credentials) Caller(r *http.Request, body []byte, now time.Time) (policy.Caller, error) {
+func (c *Credentials) Caller(r *http.Request, body []byte, now time.Time) (Identity, error) {
 	s, err := signature.Read(r, body, now, c.Services...)
 	if err != nil {
-		return policy.Caller{}, err
+		return Identity{}, err
 	}
 	// AWS tells who asks whether there is an access key. Nothing more is to be
 	// learned from how long the answer takes.
@@ -77,17 +76,17 @@ func (c *Credentials) Caller(r *http.Request, body []byte, now time.Time) (polic
 	signed, err := s.IsBy(key.secret, r, body)
 	switch {
 	case err != nil:
-		return policy.Caller{}, err
+		return Identity{}, err
 	case !known:
-		return policy.Caller{}, signature.Unrecognized
+		return Identity{}, signature.Unrecognized
 	case !signed:
-		return policy.Caller{}, signature.Wrong
+		return Identity{}, signature.Wrong
 	}
-	return newCaller(r, c.account, key.user, s.AccessKey), nil
+	return Identity{newCaller(r, c.account, key.user, s.AccessKey), s.Region}, nil
 }
 
 // Identify is Caller for a request that has just come in.
-func (c *Credentials) Identify(r *http.Request, body []byte) (policy.Caller, error) {
+func (c *Credentials) Identify(r *http.Request, body []byte) (Identity, error) {
 	return c.Caller(r, body, c.now())
 }
 

@@ -215,6 +215,7 @@ func TestCredentialsArePrintedWithoutSecrets(t *testing.T) {
 type gate struct {
 	url    string
 	caller policy.Caller
+	region string
 	body   string
 	calls  int
 }
@@ -222,14 +223,15 @@ type gate struct {
 func startGate(t *testing.T, identify Identify, limiter *Limiter) *gate {
 	t.Helper()
 	g := &gate{}
-	server := httptest.NewServer(&Gate{Bounds: newTestBounds(), Identify: identify, Limiter: limiter, Log: slog.New(slog.DiscardHandler), Answer: func(w http.ResponseWriter, r *http.Request, c policy.Caller) {
+	server := httptest.NewServer(&Gate{Bounds: newTestBounds(), Identify: identify, Limiter: limiter, Log: slog.New(slog.DiscardHandler), Answer: func(w http.ResponseWriter, r *http.Request, by Identity) error {
 		body, err := io.ReadAll(r.Body)
 		if err != nil {
 			t.Error(err)
 		}
-		g.caller, g.body = c, string(body)
+		g.caller, g.region, g.body = by.Caller, by.Region, string(body)
 		g.calls++
 		_, _ = io.WriteString(w, "{}")
+		return nil
 	}})
 	t.Cleanup(server.Close)
 	g.url = server.URL

@@ -13,9 +13,16 @@ import (
 	"github.com/strongroom/strongroom/pkg/secret"
 )
 
+// An Identity is who makes a request, and the Region that it is signed for: any text, and
+// empty for a request that does not say.
+type Identity struct {
+	policy.Caller
+	Region string
+}
+
 // Identify says who makes a request, whose body was read. Its error is a [secret.Error]
 // when it is for the caller.
-type Identify func(r *http.Request, body []byte) (policy.Caller, error)
+type Identify func(r *http.Request, body []byte) (Identity, error)
 
 // Codes of refusals, those of S3 and of the SDKs' lists of what to try again.
 const (
@@ -29,8 +36,10 @@ type Gate struct {
 	Bounds   *Bounds
 	Identify Identify // [Credentials.Identify] or that of [Unverified]
 	Limiter  *Limiter // nil for no limit
-	Answer   func(http.ResponseWriter, *http.Request, policy.Caller)
-	Log      *slog.Logger
+	// Answer answers, or returns an error instead, which is a [secret.Error] when it is
+	// for the caller.
+	Answer func(http.ResponseWriter, *http.Request, Identity) error
+	Log    *slog.Logger
 }
 
 // ServeHTTP counts a call only when it is known who makes it: nobody can use up
@@ -39,7 +48,7 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w = bounds.Prompt{ResponseWriter: w, Within: sendTime}
 	body, leave, err := g.Bounds.enter(w, r)
 	defer leave()
-	var caller policy.Caller
+	var caller Identity
 	if err == nil {
 		caller, err = g.Identify(r, body)
 	}
@@ -48,9 +57,14 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if err == nil {
 		r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
-		g.Answer(w, r, caller)
-		return
+		err = g.Answer(w, r, caller)
 	}
+	if err != nil {
+		g.refuse(w, r, caller.Caller, err)
+	}
+}
+
+func (g *Gate) refuse(w http.ResponseWriter, r *http.Request, caller policy.Caller, err error) {
 	refused, ok := errors.AsType[secret.Error](err)
 	if ok {
 		g.Log.LogAttrs(r.Context(), slog.LevelInfo, "refused", refusedAttrs(r, refused.Code, caller)...)
@@ -58,7 +72,7 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	status := http.StatusBadRequest // for a wrong signature, too, as the stack's gateway has it
 	switch {
 	case !ok:
-		g.Log.ErrorContext(r.Context(), "cannot tell who calls", "error", err)
+		g.Log.ErrorContext(r.Context(), "a call is not answered", "error", err)
 		status, refused = http.StatusInternalServerError, secret.Errorf(secret.InternalServiceError, "An error occurred on the server side.")
 	case refused.Code == secret.RequestEntityTooLarge:
 		status = http.StatusRequestEntityTooLarge

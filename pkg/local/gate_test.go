@@ -7,8 +7,6 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
-
-	"github.com/strongroom/strongroom/pkg/policy"
 )
 
 // A refused signature is in the log with the access key that it claims and where it
@@ -51,10 +49,11 @@ func TestThrottledCallerIsLogged(t *testing.T) {
 	var log bytes.Buffer
 	gate := &Gate{
 		Bounds: newTestBounds(), Identify: Unverified("111122223333"), Limiter: NewLimiter(1e-9, 1), Log: slog.New(slog.NewTextHandler(&log, nil)),
-		Answer: func(_ http.ResponseWriter, _ *http.Request, caller policy.Caller) {
+		Answer: func(_ http.ResponseWriter, _ *http.Request, caller Identity) error {
 			if caller.Account != "111122223333" {
 				t.Errorf("got account %s", caller.Account)
 			}
+			return nil
 		},
 	}
 	for range 2 {

@@ -15,7 +15,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/strongroom/strongroom/pkg/policy"
 	"github.com/strongroom/strongroom/pkg/secret"
 	"github.com/strongroom/strongroom/pkg/signature"
 )
@@ -143,7 +142,7 @@ func TestGateRefuses(t *testing.T) {
 		{secret.Errorf(secret.RequestEntityTooLarge, "Too large."), 413, `{"__type":"RequestEntityTooLargeException","message":"Too large."}`},
 		{errors.New("inner workings"), 500, `{"__type":"InternalServiceError","message":"An error occurred on the server side."}`},
 	} {
-		g := startGate(t, func(*http.Request, []byte) (policy.Caller, error) { return policy.Caller{}, test.err }, nil)
+		g := startGate(t, func(*http.Request, []byte) (Identity, error) { return Identity{}, test.err }, nil)
 		answer, err := http.Post(g.url, "application/json", strings.NewReader("{}"))
 		if err != nil {
 			t.Fatal(err)

@@ -7,12 +7,17 @@
 // Invariants: one process uses a data folder at a time. A key is on the disk, synced,
 // before anything is sealed under it. A data folder whose keys are lost is refused
 // rather than given new ones. The folder and all files in it are this user's alone.
+//
+// Each Region has a table of its own in the one DynamoDB, and a key file of its own. Those
+// of the Region that the folder was made with do not name it.
 package local
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -20,6 +25,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 
 	"github.com/strongroom/strongroom/pkg/envelope"
@@ -52,29 +58,35 @@ func HasTable(data string) bool {
 
 // Options says where the engines keep their data and which are brought by the user.
 type Options struct {
-	Data            string       // folder of the table, the keys and the lock; "" keeps everything in memory
-	Region, Account string       // of keys and secrets; they stay with the data
-	DynamoDB        string       // URL of another DynamoDB
-	KMS             string       // URL of another KMS
-	Lambda          string       // URL of what speaks Lambda's Invoke, for rotation functions; "" for none
-	Log             *slog.Logger // nil says nothing
+	Data     string       // folder of the table, the keys and the lock; "" keeps everything in memory
+	Region   string       // that a new folder is made with, and that Fill fills
+	Account  string       // of keys and secrets; it stays with the data
+	DynamoDB string       // URL of another DynamoDB
+	KMS      string       // URL of another KMS
+	Lambda   string       // URL of what speaks Lambda's Invoke, for rotation functions; "" for none
+	Log      *slog.Logger // nil says nothing
 }
 
-// DynamoDB is what a store needs, and what makes its table.
+// DynamoDB is what a store needs, what makes its table, and what finds the tables of all.
 type DynamoDB interface {
 	store.DynamoDB
 	store.Tables
+	ListTables(context.Context, *dynamodb.ListTablesInput, ...func(*dynamodb.Options)) (*dynamodb.ListTablesOutput, error)
 }
 
 // Engines are a DynamoDB and a KMS, ready to be called.
 type Engines struct {
 	DynamoDB DynamoDB
-	KMS      envelope.KMS
-	// DefaultKey is the ARN of the default key. Of a KMS that the user brought it is
-	// the alias: making a key there costs money, and is left to the user.
-	DefaultKey string
 	// Lambda invokes rotation functions; nil without one.
 	Lambda *lambda.Client
+
+	options Options
+	first   string       // the Region whose table and key file do not name it
+	keys    *kms.Keys    // of that Region; nil where the user brought a KMS
+	brought envelope.KMS // by the user, for all Regions
+
+	mu          sync.Mutex            // held while a deployment is opened
+	deployments map[string]Deployment // by Region
 
 	closers []func() error
 	close   func() error
@@ -89,8 +101,7 @@ func Start(ctx context.Context, o Options) (_ *Engines, err error) {
 	if err := errors.Join(checkURL(envDynamoDB, o.DynamoDB), checkURL(envKMS, o.KMS), checkURL(envLambda, o.Lambda)); err != nil {
 		return nil, err
 	}
-	e := &Engines{}
-	e.close = sync.OnceValue(e.stop)
+	e := newEngines(o)
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, e.Close())
@@ -117,6 +128,12 @@ func Start(ctx context.Context, o Options) (_ *Engines, err error) {
 	return e, nil
 }
 
+func newEngines(o Options) *Engines {
+	e := &Engines{options: o, deployments: map[string]Deployment{}}
+	e.close = sync.OnceValue(e.stop)
+	return e
+}
+
 // takeFolder prepares and locks the data folder.
 func (e *Engines) takeFolder(data string) error {
 	if err := private.Folder(data); err != nil {
@@ -133,44 +150,49 @@ func (e *Engines) takeFolder(data string) error {
 	return nil
 }
 
+// openKMS opens the keys of the Region that the folder was made with, which the key file
+// names. A KMS that the user brought does not: then it is the Region of the options.
 func (e *Engines) openKMS(ctx context.Context, o Options) (err error) {
 	if o.KMS != "" {
-		e.DefaultKey = kms.DefaultAlias
-		e.KMS, err = kmsAt(ctx, o.KMS, o.Log)
+		e.first = cmp.Or(o.Region, Region)
+		e.brought, err = kmsAt(ctx, o.KMS, o.Log)
 		return err
 	}
-	keys := kms.Memory(o.Region, o.Account)
-	if o.Data != "" {
-		sealed := filepath.Join(o.Data, tableFile)
-		if _, err := os.Lstat(sealed); err != nil {
-			sealed = ""
-		}
-		keys, err = kms.Open(kms.Options{Path: filepath.Join(o.Data, keyFile), Region: o.Region, Account: o.Account, Sealed: sealed})
-		if err != nil {
-			return err
-		}
+	if e.keys, err = firstKeys(o); err != nil {
+		return err
 	}
-	e.KMS = keys
-	e.DefaultKey, err = keys.DefaultKey(time.Now())
+	e.first = e.keys.Region()
+	_, err = e.keys.DefaultKey(time.Now()) // a key file with a key is there before the table
 	return err
 }
 
-// Fill makes the table of a data folder that has none, all of it or nothing: the table is
-// there once fill has returned without an error, and what a process that ended in between
-// left over is no table. Keys that are in the folder are used. Who fills it must create
-// the table, and only within fill may the engines be used.
-func Fill(ctx context.Context, o Options, fill func(*Engines) error) (err error) {
+func firstKeys(o Options) (*kms.Keys, error) {
+	if o.Data == "" {
+		return kms.Memory(o.Region, o.Account), nil
+	}
+	path, table := filepath.Join(o.Data, keyFile), filepath.Join(o.Data, tableFile)
+	of := kms.Options{Path: path, Account: o.Account}
+	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
+		of.Region = o.Region
+	}
+	if HasTable(o.Data) {
+		of.Sealed, of.GiveUp = "the secrets in "+table, "remove "+table
+	}
+	return kms.Open(of)
+}
+
+// Fill makes the table of a Region in a data folder where the Region has none, all of it or
+// nothing: the table is there once fill has returned without an error, and what a process
+// that ended in between left over is no table. Keys that are in the folder are used. Only
+// within fill may the engines be used.
+func Fill(ctx context.Context, o Options, fill func(*Engines, Deployment) error) (err error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	e := &Engines{}
-	e.close = sync.OnceValue(e.stop)
+	e := newEngines(o)
 	defer func() { err = errors.Join(err, e.Close()) }()
 	if err := e.takeFolder(o.Data); err != nil {
 		return err
-	}
-	if HasTable(o.Data) {
-		return fmt.Errorf("the data folder %s has a table already; use --data with another folder", o.Data)
 	}
 	if err := e.openKMS(ctx, o); err != nil {
 		return err
@@ -179,10 +201,17 @@ func Fill(ctx context.Context, o Options, fill func(*Engines) error) (err error)
 	if err := removeIfThere(path); err != nil {
 		return err
 	}
-	if err := e.openDynamoDB(ctx, o, fillFile); err != nil {
-		return err
+	if HasTable(o.Data) {
+		if err := copyFile(path, filepath.Join(o.Data, tableFile)); err != nil {
+			return errors.Join(err, removeIfThere(path))
+		}
+	} else if o.KMS == "" && o.Region != "" && e.first != o.Region {
+		return fmt.Errorf("the keys in %s are of the Region %s; say so with --region, or use --data with another folder", filepath.Join(o.Data, keyFile), e.first)
 	}
-	err = fill(e)
+	if err := e.openDynamoDB(ctx, o, fillFile); err != nil {
+		return errors.Join(err, removeIfThere(path))
+	}
+	err = e.fill(ctx, cmp.Or(o.Region, Region), fill)
 	db := len(e.closers) - 1 // the folder stays locked
 	err = errors.Join(err, e.closers[db]())
 	e.closers = e.closers[:db]
@@ -193,6 +222,35 @@ func Fill(ctx context.Context, o Options, fill func(*Engines) error) (err error)
 		return err
 	}
 	return private.Sync(o.Data)
+}
+
+func (e *Engines) fill(ctx context.Context, region string, fill func(*Engines, Deployment) error) error {
+	switch has, err := e.has(ctx, e.table(region)); {
+	case err != nil:
+		return err
+	case has:
+		return fmt.Errorf("%s has a table already in the data folder %s; use --data with another folder", region, e.options.Data)
+	}
+	d, err := e.Open(ctx, region)
+	if err != nil {
+		return err
+	}
+	return fill(e, d)
+}
+
+// copyFile copies a file of this user, which nobody changes meanwhile.
+func copyFile(to, from string) (err error) {
+	source, err := private.Read(from)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = source.Close() }() // it was read
+	target, err := private.Open(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(target, source)
+	return errors.Join(err, target.Sync(), target.Close())
 }
 
 func removeIfThere(path string) error {

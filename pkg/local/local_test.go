@@ -68,9 +68,18 @@ func item(id string) map[string]types.AttributeValue {
 	return map[string]types.AttributeValue{"pk": &types.AttributeValueMemberS{Value: id}, "sk": &types.AttributeValueMemberS{Value: id}}
 }
 
-func dataKey(t *testing.T, e *Engines) *kms.GenerateDataKeyOutput {
+func openRegion(t *testing.T, e *Engines, region string) Deployment {
 	t.Helper()
-	out, err := e.KMS.GenerateDataKey(t.Context(), &kms.GenerateDataKeyInput{KeyId: aws.String(e.DefaultKey), KeySpec: "AES_256"})
+	d, err := e.Open(t.Context(), region)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func dataKey(t *testing.T, d Deployment) *kms.GenerateDataKeyOutput {
+	t.Helper()
+	out, err := d.KMS.GenerateDataKey(t.Context(), &kms.GenerateDataKeyInput{KeyId: aws.String(d.DefaultKey), KeySpec: "AES_256"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,8 +91,8 @@ func TestStartInMemory(t *testing.T) {
 	e := start(t, Options{Region: "eu-central-1", Account: "123456789012"})
 	putItem(t, e, "a")
 	wantItem(t, e, "a")
-	if want := "arn:aws:kms:eu-central-1:123456789012:key/"; !strings.HasPrefix(e.DefaultKey, want) {
-		t.Errorf("default key: got %s, want %s…", e.DefaultKey, want)
+	if want := "arn:aws:kms:eu-central-1:123456789012:key/"; !strings.HasPrefix(openRegion(t, e, "eu-central-1").DefaultKey, want) {
+		t.Errorf("default key: got %s, want %s…", openRegion(t, e, "eu-central-1").DefaultKey, want)
 	}
 }
 
@@ -92,17 +101,19 @@ func TestWhatIsStoredSurvivesARestart(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "a", "data")
 	e := start(t, Options{Data: data})
 	putItem(t, e, "a")
-	made := dataKey(t, e)
+	first := openRegion(t, e, Region)
+	made := dataKey(t, first)
 	if err := e.Close(); err != nil {
 		t.Fatal(err)
 	}
 
 	again := start(t, Options{Data: data})
 	wantItem(t, again, "a")
-	if again.DefaultKey != e.DefaultKey {
-		t.Errorf("default key: got %s, want %s", again.DefaultKey, e.DefaultKey)
+	second := openRegion(t, again, Region)
+	if second.DefaultKey != first.DefaultKey {
+		t.Errorf("default key: got %s, want %s", second.DefaultKey, first.DefaultKey)
 	}
-	opened, err := again.KMS.Decrypt(t.Context(), &kms.DecryptInput{CiphertextBlob: made.CiphertextBlob})
+	opened, err := second.KMS.Decrypt(t.Context(), &kms.DecryptInput{CiphertextBlob: made.CiphertextBlob})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -269,19 +280,17 @@ func TestStartRefusals(t *testing.T) {
 	}
 }
 
-// The region and the account stay with the data: every sealed value names them.
-func TestAnotherRegionIsRefused(t *testing.T) {
+// The account stays with the data: every sealed value names it.
+func TestAnotherAccountIsRefused(t *testing.T) {
 	t.Parallel()
 	data := filepath.Join(t.TempDir(), "data")
 	if err := start(t, Options{Data: data, Region: "eu-west-1", Account: "123456789012"}).Close(); err != nil {
 		t.Fatal(err)
 	}
-	for _, o := range []Options{{Data: data, Region: "us-east-1", Account: "123456789012"}, {Data: data, Region: "eu-west-1", Account: "000000000000"}} {
-		if _, err := Start(t.Context(), o); err == nil || !strings.Contains(err.Error(), "region eu-west-1 and account 123456789012") {
-			t.Errorf("%s %s: got %v, want what the folder has", o.Region, o.Account, err)
-		}
+	o := Options{Data: data, Region: "eu-west-1", Account: "000000000000"}
+	if _, err := Start(t.Context(), o); err == nil || !strings.Contains(err.Error(), "region eu-west-1 and account 123456789012") {
+		t.Errorf("got %v, want what the folder has", err)
 	}
-	start(t, Options{Data: data, Region: "eu-west-1", Account: "123456789012"})
 }
 
 // Engines of the user get the user's configuration, and made-up credentials only if

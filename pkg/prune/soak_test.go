@@ -105,13 +105,13 @@ func (s *soak) begin(keep secret.Retention) {
 		s.t.Fatal(err)
 	}
 	s.t.Cleanup(func() { _ = engines.Close() })
-	const table = "soak"
-	if err := store.CreateTable(s.t.Context(), engines.DynamoDB, table); err != nil {
+	at, err := engines.Open(s.t.Context(), local.Region)
+	if err != nil {
 		s.t.Fatal(err)
 	}
 	s.server = &api.Server{
-		Store:  store.New(engines.DynamoDB, table, localtest.ARNs),
-		Sealer: &envelope.Sealer{KMS: engines.KMS, DefaultKey: engines.DefaultKey, Keep: time.Minute},
+		Store:  store.New(engines.DynamoDB, at.Table, localtest.ARNs),
+		Sealer: &envelope.Sealer{KMS: at.KMS, DefaultKey: at.DefaultKey, Keep: time.Minute},
 		ARNs:   localtest.ARNs, Retention: keep,
 		Policies: policy.AllowAll(), Resources: policy.NewCache(1),
 	}

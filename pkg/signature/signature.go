@@ -58,12 +58,13 @@ func refuse(code secret.Code, format string, args ...any) error {
 // Version 4. It fits the request and the time, and covers what decides what is
 // done; whether the secret was used that it should be, IsBy says.
 type Signature struct {
-	AccessKey       string // that the caller claims
-	region, service string
-	at              time.Time
-	headers         []string // that are signed: lower case, in order
-	payload         string   // hash of the body that was really read
-	value           string
+	AccessKey string // that the caller claims
+	Region    string // that the request is for; any text
+	service   string
+	at        time.Time
+	headers   []string // that are signed: lower case, in order
+	payload   string   // hash of the body that was really read
+	value     string
 }
 
 // Read reads the signature of a request for one of services. The
@@ -92,7 +93,7 @@ func Read(r *http.Request, body []byte, now time.Time, services ...string) (Sign
 	}
 	sum := sha256.Sum256(body)
 	s := Signature{
-		AccessKey: scope[0], region: scope[2], service: scope[3],
+		AccessKey: scope[0], Region: scope[2], service: scope[3],
 		at: at, headers: auth.headers, payload: hex.EncodeToString(sum[:]), value: auth.signature,
 	}
 	switch {
@@ -174,7 +175,7 @@ func (s Signature) IsBy(secretAccessKey string, r *http.Request, body []byte) (b
 	credential := aws.Credentials{AccessKeyID: s.AccessKey, SecretAccessKey: secretAccessKey}
 	// A signer remembers a key for each region and service: one that stays would
 	// grow with every region that a caller can think of.
-	err := v4.NewSigner().SignHTTP(r.Context(), credential, again, s.payload, s.service, s.region, s.at)
+	err := v4.NewSigner().SignHTTP(r.Context(), credential, again, s.payload, s.service, s.Region, s.at)
 	if err != nil {
 		return false, err
 	}

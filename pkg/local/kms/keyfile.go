@@ -24,9 +24,10 @@ type Options struct {
 	// is refused. Empty means those of the file, or the defaults in a new one.
 	Region, Account string
 
-	// Sealed is the path of what was sealed under the keys, such as the
-	// database, or "" if there is nothing yet. Only then may the file be missing.
-	Sealed string
+	// Sealed says what was sealed under the keys, such as "the secrets in table.db",
+	// or is "" if there is nothing yet. Only then may the file be missing. GiveUp says
+	// how to go on without what was sealed, such as "remove table.db".
+	Sealed, GiveUp string
 }
 
 // The key file:
@@ -60,8 +61,8 @@ func load(o Options) (*ring, error) {
 	case errors.Is(err, fs.ErrNotExist) && o.Sealed == "":
 		return newRing(o.Region, o.Account), nil
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, fmt.Errorf("the key file %s is missing, and the secrets in %s are sealed under its keys: "+
-			"put the key file back from a backup; or, to give those secrets up, remove %s", o.Path, o.Sealed, o.Sealed)
+		return nil, fmt.Errorf("the key file %s is missing, and %s are sealed under its keys: "+
+			"put the key file back from a backup; or, to give those secrets up, %s", o.Path, o.Sealed, o.GiveUp)
 	case err != nil:
 		return nil, fmt.Errorf("cannot use the key file: %w", err)
 	}

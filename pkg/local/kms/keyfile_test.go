@@ -241,7 +241,7 @@ func TestDamagedKeyFileIsRefused(t *testing.T) {
 func TestKeyFileMissing(t *testing.T) {
 	t.Parallel()
 	path := keyPath(t)
-	_, err := Open(Options{Path: path, Sealed: "data.db"})
+	_, err := Open(Options{Path: path, Sealed: "the secrets in data.db", GiveUp: "remove data.db"})
 	wantText(t, "missing", err, "the key file "+path+" is missing", "the secrets in data.db are sealed under its keys", "backup", "remove data.db")
 	if _, err := os.Stat(path); err == nil {
 		t.Error("a fresh key file was made")
@@ -250,7 +250,7 @@ func TestKeyFileMissing(t *testing.T) {
 		t.Errorf("with nothing sealed: %v", err)
 	}
 	inFile(t, path)
-	if _, err := Open(Options{Path: path, Sealed: "data.db"}); err != nil {
+	if _, err := Open(Options{Path: path, Sealed: "the secrets in data.db", GiveUp: "remove data.db"}); err != nil {
 		t.Errorf("with a key file: %v", err)
 	}
 }
