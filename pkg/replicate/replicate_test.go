@@ -1,6 +1,7 @@
 package replicate_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -13,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/strongroom/strongroom/pkg/local/localtest"
 	"github.com/strongroom/strongroom/pkg/prune"
@@ -445,6 +447,80 @@ func TestReplicaIsPruned(t *testing.T) {
 	}
 	p.wantSame(t)
 	move(t, p.here, "AWSCURRENT", "p5", "v1") // which is gone there
+	p.run(t)
+	p.wantSame(t)
+}
+
+// A secret with many versions is in sync as soon as one with few: what is copied has a
+// label.
+func TestManyVersions(t *testing.T) {
+	t.Parallel()
+	costs := map[int]string{}
+	for _, versions := range []int{2, 500} {
+		p := open(t)
+		must(p.here.SDK.CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{Name: theSecret}))(t)
+		for i := range versions {
+			put(t, p.here, fmt.Sprint("p", i))
+		}
+		must(p.here.SDK.ReplicateSecretToRegions(t.Context(), &secretsmanager.ReplicateSecretToRegionsInput{SecretId: theSecret, AddReplicaRegions: to(there)}))(t)
+		from, to := p.here.Another(t), p.there.Another(t)
+		must(p.over(from, to).Run(t.Context()))(t)
+		mine, _, _ := from.Wire.Took()
+		theirs, _, _ := to.Wire.Took()
+		costs[versions] = mine + ", " + theirs
+		p.wantSame(t)
+		if got := must(p.there.SDK.ListSecretVersionIds(t.Context(), &secretsmanager.ListSecretVersionIdsInput{SecretId: theSecret, IncludeDeprecated: aws.Bool(true)}))(t).Versions; len(got) != 2 {
+			t.Errorf("got %d versions there, want 2", len(got))
+		}
+	}
+	if costs[2] != costs[500] {
+		t.Errorf("got calls %s with 500 versions, want %s as with 2", costs[500], costs[2])
+	}
+}
+
+// Runners beside each other, and beside changes, bring a replica to the same end. A reader
+// there sees no label without its version, and none that goes back.
+func TestRunnersBesideEachOther(t *testing.T) {
+	t.Parallel()
+	p := open(t)
+	p.create(t)
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	var running errgroup.Group
+	for range 3 {
+		r := p.replicator(t, p.here, p.there)
+		running.Go(func() error {
+			for ctx.Err() == nil {
+				if _, err := r.Run(t.Context()); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	reader := p.there.Another(t)
+	running.Go(func() error {
+		for seen := ""; ctx.Err() == nil; {
+			out, err := reader.SDK.GetSecretValue(t.Context(), &secretsmanager.GetSecretValueInput{SecretId: theSecret})
+			if err != nil {
+				return err
+			}
+			if got := aws.ToString(out.SecretString); got < seen {
+				return fmt.Errorf("%s was seen after %s", got, seen)
+			} else {
+				seen = got
+			}
+		}
+		return nil
+	})
+	for i := range 100 {
+		put(t, p.here, fmt.Sprintf("v2%03d", i))
+	}
+	stop()
+	if err := running.Wait(); err != nil {
+		t.Error(err)
+	}
+	p.now = p.now.Add(time.Hour)
 	p.run(t)
 	p.wantSame(t)
 }
