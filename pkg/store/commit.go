@@ -171,7 +171,7 @@ func (c *commit) head() (step, error) {
 		condition = isRoomy
 		attributes["quota"] = num(c.change.Quota + len(c.seen.Stages.Versions()))
 	}
-	attributes["seen"], attributes["added"], attributes["once"] = num(c.seen.Revision), num(added), num(once)
+	attributes["seen"], attributes["added"], attributes["once"] = num(c.seen.Revision), num(added), num(once) // the copy is as it was
 	// The schedule has to look at the secret soon when it has too many versions, when
 	// it was said anew which to keep, or when a deletion was taken back; and when the
 	// recovery window ends.
@@ -187,6 +187,11 @@ func (c *commit) head() (step, error) {
 	}
 	attributes["shard"], attributes["due"] = str(Prunings.shardOf(c.next.Name)), str(stamp(due).String())
 	return c.update(head.key, set, condition, attributes, c.overtaken), nil
+}
+
+// seenOf are the values of [isSeen].
+func seenOf(sec secret.Secret) item {
+	return item{"seen": num(sec.Revision), "suffix": str(sec.Suffix()), "copy": num(sec.Copy)}
 }
 
 // overtaken reads from the head that stands in the way whose commit it was.
@@ -207,7 +212,7 @@ func (c *commit) overtaken(old item) error {
 	case sec.Committed(c.next.Commit):
 		c.next = sec
 		return errCommitted
-	case sec.ARN == c.next.ARN && sec.Revision == c.seen.Revision:
+	case sec.ARN == c.next.ARN && sec.Copy == c.seen.Copy && sec.Revision == c.seen.Revision:
 		return secret.QuotaExceeded // it is as it was seen, so the other half of the condition failed
 	}
 	return &rival{sec, true}
@@ -271,9 +276,8 @@ func (c *commit) rotation(l *list) {
 // under that name again has another suffix.
 func (c *commit) removal() ([]step, error) {
 	sec := c.seen
-	attributes := item{"seen": num(sec.Revision), "suffix": str(sec.Suffix())}
 	var l list
-	l.add(c.deleteIf(headKey(sec.Name), isSeen, attributes, c.overtaken), nil)
+	l.add(c.deleteIf(headKey(sec.Name), isSeen, seenOf(sec), c.overtaken), nil)
 	for _, row := range directory(sec) {
 		l.add(c.delete(row.key), nil)
 	}

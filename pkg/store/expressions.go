@@ -11,7 +11,10 @@ import (
 const (
 	isNew  = "attribute_not_exists(#pk)"
 	exists = "attribute_exists(#pk)"
-	isSeen = "#revision = :seen AND #suffix = :suffix"
+	isSeen = "#revision = :seen AND #suffix = :suffix" + ofSameCopy
+	// ofSameCopy tells copies of a secret from each other: revisions of a replica are those of
+	// its primary, so another copy may have one that the secret had here before.
+	ofSameCopy = " AND (#copy = :copy OR attribute_not_exists(#copy))" // a head of before there were any has none
 
 	// wasCommitted is a head that nobody has written since it was read, though it cannot
 	// be read; wasNotCommitted is one that lacks the name of its commit.

@@ -248,11 +248,11 @@ func attributesOf(t reflect.Type) []string {
 
 func TestPlaceholders(t *testing.T) {
 	t.Parallel()
-	attributes := item{"suffix": str("a"), "seen": str("b"), "other": str("c")}
-	if got, want := namesIn(isNew, isSeen), map[string]string{"#pk": "pk", "#revision": "revision", "#suffix": "suffix"}; !reflect.DeepEqual(got, want) {
+	attributes := item{"suffix": str("a"), "seen": str("b"), "copy": str("d"), "other": str("c")}
+	if got, want := namesIn(isNew, isSeen), map[string]string{"#pk": "pk", "#revision": "revision", "#suffix": "suffix", "#copy": "copy"}; !reflect.DeepEqual(got, want) {
 		t.Errorf("names = %v, want %v", got, want)
 	}
-	if got, want := valuesIn(attributes, isSeen), (item{":suffix": str("a"), ":seen": str("b")}); !reflect.DeepEqual(got, want) {
+	if got, want := valuesIn(attributes, isSeen), (item{":suffix": str("a"), ":seen": str("b"), ":copy": str("d")}); !reflect.DeepEqual(got, want) {
 		t.Errorf("values = %v, want %v", got, want)
 	}
 	var none map[string]types.AttributeValue

@@ -62,7 +62,20 @@ func (e *examination) guard() step {
 	if !e.head.there {
 		return e.check(headKey(e.name), isNew, ErrMoved)
 	}
-	return e.checkIf(headKey(e.name), isSeen, item{"seen": num(e.revision), "suffix": str(e.head.Suffix)}, ErrMoved)
+	return e.checkIf(headKey(e.name), isSeen, e.seen(), ErrMoved)
+}
+
+// seen are the values of [isSeen] for the head that was read last.
+func (e *examination) seen() item {
+	sec := e.head.secret
+	sec.Revision = e.revision
+	return seenOf(sec)
+}
+
+// with is an item with the attributes of another, too.
+func with(it, more item) item {
+	maps.Copy(it, more)
+	return it
 }
 
 // addToHead notes a fault that is repaired in the head itself.
@@ -175,9 +188,9 @@ func (e *examination) checkVersions() {
 		e.add(what)
 	}
 	if of.counted != sec.Versions {
-		e.addToHead(fmt.Sprintf("it counts %d versions, and has %d", sec.Versions, of.counted), e.update(headKey(e.name), addCount, isUncounted, item{
-			"seen": num(e.revision), "suffix": str(e.head.Suffix), "prunings": num(e.head.Prunings), "added": num(of.counted - sec.Versions),
-		}, moved))
+		e.addToHead(fmt.Sprintf("it counts %d versions, and has %d", sec.Versions, of.counted), e.update(headKey(e.name), addCount, isUncounted, with(e.seen(), item{
+			"prunings": num(e.head.Prunings), "added": num(of.counted - sec.Versions),
+		}), moved))
 	}
 }
 
@@ -208,10 +221,9 @@ func (e *examination) checkDue() {
 	if want.IsZero() {
 		set = removeDue
 	}
-	e.addToHead(what, e.update(headKey(e.name), set, isUncounted, item{
-		"seen": num(e.revision), "suffix": str(e.head.Suffix), "prunings": num(e.head.Prunings),
-		"shard": str(shard), "due": str(stamp(want).String()),
-	}, moved))
+	e.addToHead(what, e.update(headKey(e.name), set, isUncounted, with(e.seen(), item{
+		"prunings": num(e.head.Prunings), "shard": str(shard), "due": str(stamp(want).String()),
+	}), moved))
 }
 
 func (e *examination) checkRotation() {

@@ -89,8 +89,7 @@ func (c *commit) copied(e secret.Effect) (step, error) {
 // replacement puts a replica in the place of the secret that was seen, whose versions are
 // left over, and takes away what is listed of that.
 func (c *commit) replacement(l *list) {
-	seen := item{"seen": num(c.seen.Revision), "suffix": str(c.seen.Suffix())}
-	l.add(c.putIf(headOf(c.next), isSeen, seen, c.overtaken))
+	l.add(c.putIf(headOf(c.next), isSeen, seenOf(c.seen), c.overtaken))
 	kept := directory(c.next)
 	for _, row := range directory(c.seen) {
 		if !slices.ContainsFunc(kept, func(k directoryItem) bool { return k.key == row.key }) {

@@ -110,7 +110,8 @@ func (e *Exists) Error() string { return fmt.Sprintf("secret %s exists", e.Secre
 
 // remember keeps the newest of what was seen of a secret.
 func (s *Store) remember(sec secret.Secret) {
-	if old, ok := s.heads.peek(sec.Name); ok && old.ARN == sec.ARN && old.Revision > sec.Revision {
+	// Of two copies of a replica, which have the same ARN, the later may have the smaller revision.
+	if old, ok := s.heads.peek(sec.Name); ok && old.ARN == sec.ARN && old.Copy == sec.Copy && old.Revision > sec.Revision {
 		return
 	}
 	s.heads.add(sec.Name, sec)
