@@ -57,6 +57,9 @@ const (
 	noteEnd      = "SET #failure = :failure REMOVE #shard, #due, #since, #attempts"
 	isDelivered  = "#revision <= :synced AND #copy = :copy"
 	isSameWanted = "#revision = :revision AND #copy = :copy"
+	// isUndone holds unless another runner has delivered the same meanwhile: what failed here is
+	// not to be said of that, since nobody would try it again.
+	isUndone = isSameWanted + " AND attribute_exists(#shard)"
 
 	// What pruning does to a head, beside its revisions.
 	pruned      = "ADD #versions :added, #prunings :once"

@@ -243,7 +243,7 @@ func (s *Store) Settled(ctx context.Context, r Replication, revision int64) (boo
 // Failed notes why a delivery failed, and when it is tried again: since is when the first
 // attempt was. It returns false when there is another to make by now.
 func (s *Store) Failed(ctx context.Context, r Replication, why string, since, again time.Time) (bool, error) {
-	return s.settle(ctx, r, noteFailure, isSameWanted, item{
+	return s.settle(ctx, r, noteFailure, isUndone, item{
 		"failure": str(why), "attempts": num(r.note.Attempts + 1), "due": str(stamp(again).String()), "since": str(stamp(since).String()),
 		"revision": num(r.note.Revision), "copy": num(r.note.Copy),
 	})
@@ -251,11 +251,14 @@ func (s *Store) Failed(ctx context.Context, r Replication, why string, since, ag
 
 // Ended notes why nothing is delivered any more, until the secret changes again.
 func (s *Store) Ended(ctx context.Context, r Replication, why string) (bool, error) {
-	return s.settle(ctx, r, noteEnd, isSameWanted, item{"failure": str(why), "revision": num(r.note.Revision), "copy": num(r.note.Copy)})
+	return s.settle(ctx, r, noteEnd, isUndone, item{"failure": str(why), "revision": num(r.note.Revision), "copy": num(r.note.Copy)})
 }
 
 func (s *Store) settle(ctx context.Context, r Replication, update, condition string, attributes item) (bool, error) {
 	settled, err := s.touch(ctx, r.note.key, update, condition, attributes)
+	if apiCode(err) == "TransactionConflictException" {
+		return false, nil // a change is just being committed, or was tried: the next look tells
+	}
 	if err != nil {
 		return false, fmt.Errorf("note the replica of %s in %s: %w", r.ID.Name, r.Region, err)
 	}

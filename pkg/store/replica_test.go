@@ -3,17 +3,17 @@ package store_test
 import (
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/strongroom/strongroom/pkg/local/localtest"
 	"github.com/strongroom/strongroom/pkg/secret"
+	"github.com/strongroom/strongroom/pkg/store"
 )
-
-const primaryRegion = "eu-west-1"
 
 // replica is secret s as a primary of eu-west-1 delivers it to the Region of the tests.
 func replica(suffix string, copied, revision int64, stages secret.Stages) secret.Secret {
 	sec := fresh("s", suffix)
-	sec.Token, sec.Primary, sec.Copy, sec.Revision, sec.Stages = "", primaryRegion, copied, revision, stages
+	sec.Token, sec.Primary, sec.Copy, sec.Revision, sec.Stages = "", replicaRegion, copied, revision, stages
 	return sec
 }
 
@@ -100,4 +100,76 @@ func TestAnotherCopyIsRemembered(t *testing.T) {
 		t.Errorf("got revision %d of copy %d, want 6 of 5", sec.Revision, sec.Copy)
 	}
 	wantCalls(t, caller, commitCall)
+}
+
+const replicaRegion = "eu-west-1"
+
+// replicating decides on a replica in eu-west-1.
+func replicating(sec secret.Secret) (secret.Change, error) {
+	return sec.Replicate([]secret.Replica{{Region: replicaRegion}}, noon)
+}
+
+// noted is what the note of the replica of s asks for.
+func noted(t testing.TB, room *localtest.Room, suffix string) store.Replication {
+	t.Helper()
+	r, err := room.Store.Replication(t.Context(), store.Task{ID: secret.ID{Name: "s", Suffix: suffix}, Region: replicaRegion})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func wantStatus(t testing.TB, room *localtest.Room, want store.ReplicaStatus) {
+	t.Helper()
+	want.Region = replicaRegion
+	got, err := room.Store.Replicas(t.Context(), get(t, room))
+	if err != nil || len(got) != 1 || got[0] != want {
+		t.Errorf("got %+v, %v, want %+v", got, err, want)
+	}
+}
+
+// Of two runners that deliver the same, the one that fails does not take back that the other
+// has not: what nobody tries again would say so for ever.
+func TestLateFailure(t *testing.T) {
+	t.Parallel()
+	for name, fail := range map[string]func(*store.Store, store.Replication) (bool, error){
+		"failed": func(s *store.Store, r store.Replication) (bool, error) {
+			return s.Failed(t.Context(), r, "why", noon, noon.Add(time.Minute))
+		},
+		"ended": func(s *store.Store, r store.Replication) (bool, error) { return s.Ended(t.Context(), r, "why") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			room := localtest.New(t)
+			create(t, room, "aaaaaa")
+			update(t, room, replicating)
+			one, other := noted(t, room, "aaaaaa"), noted(t, room, "aaaaaa")
+			if settled, err := room.Store.Settled(t.Context(), one, 2); err != nil || !settled {
+				t.Fatalf("got %t, %v, want it settled", settled, err)
+			}
+			if settled, err := fail(room.Store, other); err != nil || settled {
+				t.Errorf("got %t, %v, want another look", settled, err)
+			}
+			wantStatus(t, room, store.ReplicaStatus{InSync: true})
+		})
+	}
+}
+
+// A change that is being committed is in the way of how an attempt ended: there is more to do.
+func TestSettledDuringACommit(t *testing.T) {
+	t.Parallel()
+	room := localtest.New(t)
+	create(t, room, "aaaaaa")
+	update(t, room, replicating)
+	r := noted(t, room, "aaaaaa")
+	for name, settle := range map[string]func() (bool, error){
+		"settled": func() (bool, error) { return room.Store.Settled(t.Context(), r, 2) },
+		"failed":  func() (bool, error) { return room.Store.Failed(t.Context(), r, "why", noon, noon) },
+		"ended":   func() (bool, error) { return room.Store.Ended(t.Context(), r, "why") },
+	} {
+		room.Wire.Break("UpdateItem", localtest.Refuse(400, "TransactionConflictException"))
+		if settled, err := settle(); err != nil || settled {
+			t.Errorf("%s: got %t, %v, want another look", name, settled, err)
+		}
+	}
 }
