@@ -86,6 +86,9 @@ func TestEvents(t *testing.T) {
 		{"scheduled.json", answer{
 			Failure: "this function answers events of an API Gateway REST API, or of a function URL with IAM, and the event it was given is none",
 		}},
+		{"stream.json", answer{ // for functions/replicate
+			Failure: "this function answers events of an API Gateway REST API, or of a function URL with IAM, and the event it was given is none",
+		}},
 		{"verify.json", answer{ // for functions/prune
 			Failure: "this function answers events of an API Gateway REST API, or of a function URL with IAM, and the event it was given is none",
 		}},

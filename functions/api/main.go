@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -59,6 +61,10 @@ func build(getenv func(string) string, log *slog.Logger) (*api.Server, error) {
 		Trail:         audit.Lines(os.Stdout),
 		AuditRequired: o.AuditRequired,
 	}
+	if o.ReplicaRegions != "" {
+		regions := strings.Split(o.ReplicaRegions, ",")
+		server.Replicates = func(region string) bool { return slices.Contains(regions, region) }
+	}
 	if o.RotateFunction != "" {
 		if server.Rotator, err = order.New(context.Background(), cfg, o.RotateFunction); err != nil {
 			return nil, err
@@ -91,6 +97,7 @@ type options struct {
 	RotateFunction      string        // ROTATE_FUNCTION, empty to leave rotations to its schedule
 	MinRotationInterval time.Duration // MIN_ROTATION_INTERVAL
 	AuditRequired       bool          // AUDIT_REQUIRED
+	ReplicaRegions      string        // REPLICA_REGIONS, with commas between them; empty for none
 }
 
 // An alias could be moved to another key under the secrets' feet.
@@ -99,6 +106,7 @@ var keyID = regexp.MustCompile(`^(arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/)?[A-
 var (
 	fileName       = regexp.MustCompile(`^[A-Za-z0-9_.-]+$`)
 	rotateFunction = regexp.MustCompile(`^[A-Za-z0-9:_-]+$`)
+	replicaRegions = regexp.MustCompile(`^[a-z]+(-[a-z]+)+-[0-9]+(,[a-z]+(-[a-z]+)+-[0-9]+)*$`)
 )
 
 func readOptions(getenv func(string) string) (options, error) {
@@ -115,6 +123,7 @@ func readOptions(getenv func(string) string) (options, error) {
 		RotateFunction:      r.Optional("ROTATE_FUNCTION", rotateFunction, "the ARN or the name of a Lambda function"),
 		MinRotationInterval: r.Between("MIN_ROTATION_INTERVAL", schedule.Least, schedule.Shortest, schedule.Least),
 		AuditRequired:       r.Yes("AUDIT_REQUIRED", true),
+		ReplicaRegions:      r.Optional("REPLICA_REGIONS", replicaRegions, "Regions with commas between them, such as eu-west-1,eu-west-3"),
 	}
 	err := r.Err()
 	if err == nil && o.VersionQuota > 0 && o.VersionQuota <= o.Retention.MaxVersions {

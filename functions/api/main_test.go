@@ -54,11 +54,11 @@ func TestSettings(t *testing.T) {
 			"rotation, audit and policies",
 			map[string]string{
 				"ROTATE_FUNCTION": "arn:aws:lambda:eu-central-1:111122223333:function:rotate", "MIN_ROTATION_INTERVAL": "1m",
-				"AUDIT_REQUIRED": "false", "POLICIES": "who.json",
+				"AUDIT_REQUIRED": "false", "POLICIES": "who.json", "REPLICA_REGIONS": "eu-west-1,eu-west-3",
 			},
 			func(s *options) {
 				s.RotateFunction, s.MinRotationInterval = "arn:aws:lambda:eu-central-1:111122223333:function:rotate", time.Minute
-				s.AuditRequired, s.Policies = false, "who.json"
+				s.AuditRequired, s.Policies, s.ReplicaRegions = false, "who.json", "eu-west-1,eu-west-3"
 			},
 		},
 		{
@@ -92,6 +92,8 @@ func TestWrongSettings(t *testing.T) {
 		{"ROTATE_FUNCTION", "rotate!", `ROTATE_FUNCTION is "rotate!", and must be the ARN or the name of a Lambda function`},
 		{"MIN_ROTATION_INTERVAL", "5h", `MIN_ROTATION_INTERVAL is "5h", and must be a duration from 1m0s to 4h0m0s`},
 		{"MIN_ROTATION_INTERVAL", "59s", `MIN_ROTATION_INTERVAL is "59s", and must be a duration from 1m0s to 4h0m0s`},
+		{"REPLICA_REGIONS", "eu-west-1,", `REPLICA_REGIONS is "eu-west-1,", and must be Regions with commas between them, such as eu-west-1,eu-west-3`},
+		{"REPLICA_REGIONS", "eu west 1", `REPLICA_REGIONS is "eu west 1", and must be Regions with commas between them, such as eu-west-1,eu-west-3`},
 		{"AUDIT_REQUIRED", "yes", `AUDIT_REQUIRED is "yes", and must be true or false`},
 		{"TABLE_NAME", "", `TABLE_NAME is not set, and must be the name of a DynamoDB table`},
 		{"TABLE_NAME", "my table", `TABLE_NAME is "my table", and must be the name of a DynamoDB table`},

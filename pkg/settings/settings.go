@@ -3,10 +3,12 @@
 package settings
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"regexp"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/strongroom/strongroom/pkg/secret"
@@ -105,6 +107,17 @@ func (r *Reader) Optional(name string, like *regexp.Regexp, what string) string 
 		return ""
 	}
 	return r.Text(name, "", like, what)
+}
+
+// Object is a JSON object that v points to a place for. It is refused when it has members
+// that v has not, or valid says no.
+func (r *Reader) Object(name string, v any, valid func() bool, what string) {
+	text := r.Get(name)
+	d := json.NewDecoder(strings.NewReader(text))
+	d.DisallowUnknownFields()
+	if d.Decode(v) != nil || d.More() || !valid() {
+		r.refuse(name, text, what)
+	}
 }
 
 // Between is a duration within limits.

@@ -24,6 +24,21 @@ func TestDuration(t *testing.T) {
 	}
 }
 
+func TestObject(t *testing.T) {
+	t.Parallel()
+	type thing struct{ Size int }
+	for text, ok := range map[string]bool{
+		`{"a":{"Size":1}}`: true, `{}`: false, ``: false, `null`: false, `[]`: false, `{"a":{"Size":1}}{}`: false, `{"a":{"Sizes":1}}`: false, `{"a":{"Size":-1}}`: false,
+	} {
+		r := Reader{Get: func(string) string { return text }}
+		var things map[string]thing
+		r.Object("THINGS", &things, func() bool { return len(things) > 0 && things["a"].Size > 0 }, "things")
+		if err := r.Err(); (err == nil) != ok || err != nil && !strings.Contains(err.Error(), "THINGS is ") {
+			t.Errorf("%s: got %v, want it taken: %t", text, err, ok)
+		}
+	}
+}
+
 // A failed start names every wrong setting at once, each with its limits, which are
 // themselves allowed.
 func TestLimits(t *testing.T) {
