@@ -65,6 +65,7 @@ build: ## build the functions for Lambda into bin/
 	$(LAMBDA) -o bin/api/bootstrap ./functions/api
 	$(LAMBDA) -o bin/prune/bootstrap ./functions/prune
 	$(LAMBDA) -o bin/rotate/bootstrap ./functions/rotate
+	$(LAMBDA) -o bin/replicate/bootstrap ./functions/replicate
 	$(LAMBDA) -o bin/agent-layer/arm64/extensions/strongroom-agent ./functions/agent
 	$(subst GOARCH=arm64,GOARCH=amd64,$(LAMBDA)) -o bin/agent-layer/x86_64/extensions/strongroom-agent ./functions/agent
 
@@ -192,7 +193,7 @@ licenses-check:
 
 .PHONY: sbom
 sbom: build agent ## write an SBOM beside each program in bin/, as CycloneDX
-	@for program in bin/api/bootstrap bin/prune/bootstrap bin/rotate/bootstrap bin/agent-layer/*/extensions/strongroom-agent bin/strongroom-agent; do \
+	@for program in bin/api/bootstrap bin/prune/bootstrap bin/rotate/bootstrap bin/replicate/bootstrap bin/agent-layer/*/extensions/strongroom-agent bin/strongroom-agent; do \
 		out=bin/sbom/$$(echo "$${program#bin/}" | tr / -).cdx.json; \
 		mkdir -p bin/sbom; echo "$$out"; \
 		$(SBOM) -output "$$out" "$$program" || exit 1; \
@@ -226,7 +227,7 @@ deploy: build node_modules ## deploy to the AWS account of your credentials, and
 	$(CDK) deploy --require-approval $$approval --outputs-file cdk.out/outputs.json $(ARGS)
 	@go run ./infra/paste cdk.out/outputs.json
 
-PACKAGED := bin/api/bootstrap bin/prune/bootstrap bin/rotate/bootstrap bin/agent-layer/*/extensions/strongroom-agent bin/agent/*/strongroom-agent*
+PACKAGED := bin/api/bootstrap bin/prune/bootstrap bin/rotate/bootstrap bin/replicate/bootstrap bin/agent-layer/*/extensions/strongroom-agent bin/agent/*/strongroom-agent*
 
 # Synthesized into a folder of its own, since cdk.out keeps what other settings left there.
 .PHONY: package
@@ -248,21 +249,22 @@ reproducible-package: node_modules ## make the package twice, in two folders, an
 .PHONY: rights rights-check
 rights: ## record which rights the functions use over their tests, in infra/testdata/rights.txt
 	@rm -f .local/rights; mkdir -p .local
-	STRONGROOM_RIGHTS=$(CURDIR)/.local/rights go test -count=1 ./pkg/api ./pkg/prune ./pkg/rotate ./pkg/verify
+	STRONGROOM_RIGHTS=$(CURDIR)/.local/rights go test -count=1 ./pkg/api ./pkg/prune ./pkg/rotate ./pkg/replicate ./pkg/verify
 	@LC_ALL=C sort -u .local/rights > infra/testdata/rights.txt
 
 rights-check: rights
 	@git diff --exit-code infra/testdata/rights.txt || { echo "The functions call something else than before: compare their roles."; exit 1; }
 
-# cdk-nag holds the template in review to rules of AWS's solutions and of serverless ones.
+# cdk-nag holds the template in review, with all that it can have, to rules of AWS's
+# solutions and of serverless ones.
 NAG := .local/nag/node_modules/cdk-nag
 
 .PHONY: nag
 nag: $(NAG) ## hold the template to cdk-nag, and to cfn-lint where that is installed
 	@NODE_PATH=.local/nag/node_modules JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION=18,20,22,24 \
-		node infra/nag/nag.js infra/testdata/template.json infra/nag/acknowledged.json
+		node infra/nag/nag.js infra/testdata/whole.json infra/nag/acknowledged.json
 	@if command -v cfn-lint >/dev/null; then \
-		cfn-lint --ignore-checks W3005 --template infra/testdata/template.json && echo "cfn-lint: no findings"; \
+		cfn-lint --ignore-checks W3005 --template infra/testdata/whole.json && echo "cfn-lint: no findings"; \
 	else echo "cfn-lint is not installed (pip install cfn-lint): the template is not held to it."; fi
 
 $(NAG):

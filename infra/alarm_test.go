@@ -10,13 +10,14 @@ import (
 
 	"github.com/strongroom/strongroom/pkg/metrics"
 	"github.com/strongroom/strongroom/pkg/prune"
+	"github.com/strongroom/strongroom/pkg/replicate"
 	"github.com/strongroom/strongroom/pkg/rotate"
 )
 
 func TestAlarms(t *testing.T) {
 	t.Parallel()
-	table := []object{{"Name": "Table", "Value": "${" + stack(t).one(t, "AWS::DynamoDB::Table").ID + "}"}}
-	server := []object{{"Name": "FunctionName", "Value": "${" + stack(t).function(t, apiName).ID + "}"}}
+	table := []object{{"Name": "Table", "Value": "${" + whole(t).one(t, "AWS::DynamoDB::Table").ID + "}"}}
+	server := []object{{"Name": "FunctionName", "Value": "${" + whole(t).function(t, apiName).ID + "}"}}
 	stage := []object{{"Name": "ApiName", "Value": "Vault"}, {"Name": "Stage", "Value": "v1"}}
 	stored := []object{{"Name": "TableName", "Value": table[0]["Value"]}}
 	soon := func(namespace, metric, statistic string, of []object, threshold, windows int) object {
@@ -42,6 +43,8 @@ func TestAlarms(t *testing.T) {
 		"RotationsFailed":  failed("RotationsFailed"),
 		"RotationsGivenUp": failed("RotationsGivenUp"),
 
+		"ReplicationsFailed": failed("ReplicationsFailed"),
+
 		"Api5xx":              soon("AWS/ApiGateway", "5XXError", "Sum", stage, 0, 1),
 		"ApiSlow":             soon("AWS/ApiGateway", "Latency", "p99", stage, 1500, 3),
 		"ApiFunctionErrors":   soon("AWS/Lambda", "Errors", "Sum", server, 0, 1),
@@ -54,8 +57,8 @@ func TestAlarms(t *testing.T) {
 		"RecordsLost":         soon("Strongroom/Vault", "LostRecords", "Sum", []object{}, 0, 1),
 	}
 	for name, job := range timings {
-		function := []object{{"Name": "FunctionName", "Value": "${" + stack(t).function(t, name).ID + "}"}}
-		queue := []object{{"Name": "QueueName", "Value": "${" + stack(t).failures(t, name).ID + ".QueueName}"}}
+		function := []object{{"Name": "FunctionName", "Value": "${" + whole(t).function(t, name).ID + "}"}}
+		queue := []object{{"Name": "QueueName", "Value": "${" + whole(t).failures(t, name).ID + ".QueueName}"}}
 		maps.Copy(want, map[string]object{
 			job.id + "Failed": {
 				"Namespace": "AWS/Lambda", "MetricName": "Errors", "Dimensions": function, "Statistic": "Sum",
@@ -79,13 +82,13 @@ func TestAlarms(t *testing.T) {
 			},
 		})
 	}
-	for _, alarm := range stack(t).all("AWS::CloudWatch::Alarm") {
+	for _, alarm := range whole(t).all("AWS::CloudWatch::Alarm") {
 		got := maps.Clone(alarm.Properties)
 		if got["AlarmDescription"] == nil {
 			t.Errorf("%s does not say what is wrong", alarm.ID)
 		}
 		for _, actions := range []string{"AlarmActions", "OKActions"} {
-			same(t, alarm.ID+" "+actions, got[actions], []string{stack(t).ref(t, "AWS::SNS::Topic")})
+			same(t, alarm.ID+" "+actions, got[actions], []string{whole(t).ref(t, "AWS::SNS::Topic")})
 			delete(got, actions)
 		}
 		delete(got, "AlarmDescription")
@@ -103,8 +106,12 @@ func TestMetricsAreWhatIsWritten(t *testing.T) {
 	due := now.Add(-time.Minute)
 	pruned := prune.Metrics("secrets", prune.Summary{OldestDue: due}, now)
 	rotated := rotate.Metrics("secrets", rotate.Summary{OldestDue: due, Outcomes: map[rotate.Outcome]int{rotate.GivenUp: 1}}, now)
-	lines := map[string][]slog.Attr{"PruneBehind": pruned, "RotateBehind": rotated, "RotationsFailed": rotated, "RotationsGivenUp": rotated}
-	for _, alarm := range stack(t).all("AWS::CloudWatch::Alarm") {
+	replicated := replicate.Metrics("secrets", replicate.Summary{Oldest: due, Outcomes: map[replicate.Outcome]int{replicate.Failed: 1}}, now)
+	lines := map[string][]slog.Attr{
+		"PruneBehind": pruned, "RotateBehind": rotated, "RotationsFailed": rotated, "RotationsGivenUp": rotated,
+		"ReplicateBehind": replicated, "ReplicationsFailed": replicated,
+	}
+	for _, alarm := range whole(t).all("AWS::CloudWatch::Alarm") {
 		if alarm.Properties["Namespace"] == metrics.Namespace {
 			isWritten(t, alarm, lines[alarm.ID])
 		}
@@ -115,7 +122,10 @@ func TestMetricsAreWhatIsWritten(t *testing.T) {
 func TestNoMetricIsWrittenForNothing(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
-	for _, attr := range slices.Concat(prune.Metrics("secrets", prune.Summary{Secrets: 1}, now), rotate.Metrics("secrets", rotate.Summary{Secrets: 1}, now)) {
+	for _, attr := range slices.Concat(
+		prune.Metrics("secrets", prune.Summary{Secrets: 1}, now), rotate.Metrics("secrets", rotate.Summary{Secrets: 1}, now),
+		replicate.Metrics("secrets", replicate.Summary{Notes: 1}, now),
+	) {
 		if attr.Key == "_aws" {
 			t.Errorf("a run that left nothing writes %v", attr.Value)
 		}

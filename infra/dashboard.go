@@ -11,6 +11,7 @@ import (
 	"github.com/strongroom/strongroom/pkg/audit"
 	"github.com/strongroom/strongroom/pkg/metrics"
 	"github.com/strongroom/strongroom/pkg/prune"
+	"github.com/strongroom/strongroom/pkg/replicate"
 	"github.com/strongroom/strongroom/pkg/rotate"
 )
 
@@ -21,11 +22,11 @@ type widget map[string]any
 // newDashboard shows what to look at before the logs. What services count themselves is
 // there for nothing; by operation there are queries of the records, which cost what they
 // read, and only while somebody looks.
-func newDashboard(b base, f front, server, pruner, rotator deployed) {
+func newDashboard(b base, f front, all []deployed) {
 	if !b.set.dashboard {
 		return
 	}
-	d := dashboard{b: b}
+	d, server := dashboard{b: b}, all[0]
 	d.rows(
 		d.query("Calls by operation", `stats count(*) as calls, count(errorCode) as refused by eventName | sort calls desc`, onlyRecords, "table"),
 		d.query("Calls by operation over time", `stats count(*) by bin(5m), eventName`, onlyRecords, "timeSeries"),
@@ -47,17 +48,17 @@ func newDashboard(b base, f front, server, pruner, rotator deployed) {
 		d.graph("Units of the table", "Sum",
 			d.of("AWS/DynamoDB", "ConsumedReadCapacityUnits", "TableName", *b.table.TableName()),
 			d.of("AWS/DynamoDB", "ConsumedWriteCapacityUnits", "TableName", *b.table.TableName())),
-		d.graph("Backlog in seconds", "Maximum",
-			d.of(metrics.Namespace, prune.OldestDue, metrics.Dimension, *b.table.TableName()),
-			d.of(metrics.Namespace, rotate.OldestDue, metrics.Dimension, *b.table.TableName())),
+		d.graph("Backlog in seconds", "Maximum", d.backlogs()...),
 		d.graph("Rotations that failed", "Sum",
 			d.of(metrics.Namespace, rotate.FailedMetric, metrics.Dimension, *b.table.TableName()),
 			d.of(metrics.Namespace, rotate.GivenUpMetric, metrics.Dimension, *b.table.TableName())),
-		d.graph("Runs of the schedules that failed", "Sum",
-			d.of("AWS/Lambda", "Errors", "FunctionName", *pruner.function.FunctionName()),
-			d.of("AWS/Lambda", "Errors", "FunctionName", *rotator.function.FunctionName())),
+		d.graph("Runs of the schedules that failed", "Sum", d.failures(all[1:])...),
 		d.cost(f, server),
 	)
+	if b.set.replicates() {
+		d.rows(d.graph("Replications that failed", "Sum",
+			d.of(metrics.Namespace, replicate.FailedMetric, metrics.Dimension, *b.table.TableName())))
+	}
 	awscloudwatch.NewCfnDashboard(b.stack, jsii.String("Dashboard"), &awscloudwatch.CfnDashboardProps{
 		// Names of dashboards are those of the account, in all of its Regions.
 		DashboardName: jsii.String(b.set.stackName + "-" + *b.stack.Region()),
@@ -102,6 +103,27 @@ func (d *dashboard) graph(title, statistic string, all ...[]any) widget {
 
 // of is a metric: namespace, name, and the names and values of its dimensions.
 func (d *dashboard) of(text ...any) []any { return text }
+
+// backlogs are for how long the oldest has been due of what each job left.
+func (d *dashboard) backlogs() [][]any {
+	names := []string{prune.OldestDue, rotate.OldestDue}
+	if d.b.set.replicates() {
+		names = append(names, replicate.OldestDue)
+	}
+	var all [][]any
+	for _, name := range names {
+		all = append(all, d.of(metrics.Namespace, name, metrics.Dimension, *d.b.table.TableName()))
+	}
+	return all
+}
+
+func (d *dashboard) failures(jobs []deployed) [][]any {
+	var all [][]any
+	for _, one := range jobs {
+		all = append(all, d.of("AWS/Lambda", "Errors", "FunctionName", *one.function.FunctionName()))
+	}
+	return all
+}
 
 // calls is a metric of the front door.
 func (d *dashboard) calls(f front, server deployed, rest, url string, more ...any) []any {

@@ -4,6 +4,7 @@ import (
 	"os"
 	"regexp"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/strongroom/strongroom/pkg/settings/documented"
@@ -32,10 +33,39 @@ func TestCostPage(t *testing.T) {
 func TestAlarmsInDocs(t *testing.T) {
 	t.Parallel()
 	var known []string
-	for _, r := range stack(t).Resources {
+	for _, r := range whole(t).Resources {
 		if r.Type == "AWS::CloudWatch::Alarm" {
 			known = append(known, r.ID)
 		}
 	}
 	documented.Same(t, "../docs/operate.md", "## Alarms", known)
+}
+
+// sentences are the texts in Go's source that say why a replica is not in sync, up to
+// the end of their first part.
+var sentences = regexp.MustCompile(`"((?:This deployment|A value|What is stored|The table|The deployment|Secret with|The replica|A replica|An earlier)[^".:]*)`)
+
+// docs/operate.md says of each status of a replica what to do.
+func TestReplicaStatusesInDocs(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../docs/operate.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	for _, file := range []string{"../pkg/replicate/reason.go", "../pkg/secret/replica.go", "../pkg/store/replica.go"} {
+		source, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, sentence := range sentences.FindAllSubmatch(source, -1) {
+			row := "| *" + strings.ReplaceAll(string(sentence[1]), "%s", "…")
+			if found++; !strings.Contains(string(page), row) {
+				t.Errorf("docs/operate.md has no row that begins with %s", row)
+			}
+		}
+	}
+	if found < 13 {
+		t.Errorf("found %d sentences, want all 13 at least", found)
+	}
 }

@@ -172,7 +172,7 @@ func quote(s string) string {
 // A logNameSet names the stack's log groups: those of the functions, with the audit
 // trail in them; the API's access log; and the log of what went wrong in the API
 // itself, whose name API Gateway gives. A function URL has neither of the last two.
-type logNameSet struct{ api, prune, rotate, access, execution string }
+type logNameSet struct{ api, prune, rotate, replicate, access, execution string }
 
 // logNames name the groups after the API or, for a function URL, the end of the stack's
 // ID. Both are new for every stack: a stack made again finds none of these in its way.
@@ -188,6 +188,9 @@ func (f front) logNames() logNameSet {
 		prune:  "/strongroom/" + id + "/" + pruneName,
 		rotate: "/strongroom/" + id + "/" + rotateName,
 	}
+	if f.set.replicates() {
+		names.replicate = "/strongroom/" + id + "/" + replicateName
+	}
 	if f.api != nil {
 		names.access = "/strongroom/" + id + "/access"
 		names.execution = "API-Gateway-Execution-Logs_" + id + "/" + stageName
@@ -198,7 +201,7 @@ func (f front) logNames() logNameSet {
 // arns are those of the groups that there are.
 func (n logNameSet) arns(stack awscdk.Stack) []string {
 	var arns []string
-	for _, name := range []string{n.api, n.prune, n.rotate, n.access, n.execution} {
+	for _, name := range []string{n.api, n.prune, n.rotate, n.replicate, n.access, n.execution} {
 		if name != "" {
 			arns = append(arns, logARN(stack, name))
 		}
@@ -215,7 +218,7 @@ func logARN(stack awscdk.Stack, name string) string {
 	})
 }
 
-type logGroups struct{ api, prune, rotate, access, execution awslogs.LogGroup }
+type logGroups struct{ api, prune, rotate, replicate, access, execution awslogs.LogGroup }
 
 func newLogGroups(stack awscdk.Stack, key awskms.IKey, names logNameSet, set settings) logGroups {
 	group := func(id, name string, days int) awslogs.LogGroup {
@@ -234,6 +237,7 @@ func newLogGroups(stack awscdk.Stack, key awskms.IKey, names logNameSet, set set
 		api:       group("ApiLogs", names.api, set.auditRetentionDays),
 		prune:     group("PruneLogs", names.prune, set.auditRetentionDays),
 		rotate:    group("RotateLogs", names.rotate, set.auditRetentionDays),
+		replicate: group("ReplicateLogs", names.replicate, set.auditRetentionDays),
 		access:    group("AccessLogs", names.access, set.logRetentionDays),
 		execution: group("ExecutionLogs", names.execution, set.logRetentionDays),
 	}

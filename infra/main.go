@@ -31,9 +31,10 @@ const (
 // assets are the functions, as their folders are called, and what is deployed of
 // each; and the layers of the agent.
 var assets = map[string][]string{
-	apiName:    {binary, policies},
-	pruneName:  {binary},
-	rotateName: {binary},
+	apiName:       {binary, policies},
+	pruneName:     {binary},
+	rotateName:    {binary},
+	replicateName: {binary},
 
 	filepath.Join(agentFolder, "arm64"):                {"extensions"},
 	filepath.Join(agentFolder, "arm64", "extensions"):  {agentBinary},
@@ -95,7 +96,25 @@ func summary(set settings) string {
 	if set.keyArn != "" {
 		lines = append(lines, "strongroom: the policy of keyArn stays as it is: see to it that its statement ValuesStaySealed names the output ApiRole")
 	}
-	return strings.Join(lines, "\n")
+	return strings.Join(append(lines, replicationSummary(set)...), "\n")
+}
+
+// replicationSummary says what replication still needs after this deployment.
+func replicationSummary(set settings) []string {
+	var lines []string
+	for _, region := range set.peerRegions() {
+		if set.replicaRegions[region].RoleArn == "" {
+			lines = append(lines, "strongroom: replicaRegions has no roleArn for "+region+
+				": until it is the output ReplicateRole of that deployment, nothing of "+region+" is replicated to here")
+		}
+	}
+	if set.replicates() && set.keyArn != "" {
+		lines = append(lines, "strongroom: the policy of keyArn must also let the output ReplicateRole decrypt, and each roleArn of replicaRegions make data keys")
+	}
+	if set.replicates() && set.tableName != "" {
+		lines = append(lines, "strongroom: the stream of tableName is not used: replicas follow within a minute or two")
+	}
+	return lines
 }
 
 // deployPolicies puts the file of principal policies beside the program of functions/api.

@@ -42,6 +42,7 @@ func (r *reader) checkPlaces(set settings, current place) {
 	for name, arns := range own {
 		r.checkPlace(name, arns, here)
 	}
+	r.checkPeers(set, here)
 	for _, account := range set.callerAccounts {
 		r.check(account != here.account, "callerAccounts: %s is this account, whose own policies decide already", account)
 	}

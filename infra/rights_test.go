@@ -20,8 +20,8 @@ import (
 func TestRightsAreTheCalls(t *testing.T) {
 	t.Parallel()
 	writes := transactionWrites(t)
-	for _, name := range []string{apiName, pruneName, rotateName} {
-		calls, rights := callsOf(t, name, writes), stack(t).rightsOf(t, name)
+	for _, name := range []string{apiName, pruneName, rotateName, replicateName} {
+		calls, rights := callsOf(t, name, writes), whole(t).rightsOf(t, name)
 		for _, difference := range differences(name, rights, calls) {
 			t.Error(difference)
 		}
@@ -54,9 +54,9 @@ func differences(name string, rights, calls []string) []string {
 }
 
 // usedByAWS are the statements for what AWS does with a role, by their Sid: Lambda writes
-// logs, traces and dead letters with it, and DynamoDB opens the table. The function makes
+// logs, traces and dead letters with it and reads the stream, and DynamoDB opens tables. The function makes
 // none of these calls; the tests of each role have them in full.
-var usedByAWS = []string{"WriteLogs", "EncryptLogs", "DescribeLogsKey", "Trace", "NoteFailure", "OpenTable"}
+var usedByAWS = []string{"WriteLogs", "EncryptLogs", "DescribeLogsKey", "Trace", "NoteFailure", "OpenTable", "OpenReplicaTables", "ReadStream"}
 
 // rightsOf are the actions that the role of a function allows it to call.
 func (m template) rightsOf(t *testing.T, name string) []string {

@@ -72,13 +72,20 @@ func openTable(stack awscdk.Stack, key awskms.IKey, table awsdynamodb.ITable) aw
 // of this region and account: with other context, or more of it, the function
 // may not use the key, so it cannot open the table's key or a log.
 func sealValues(stack awscdk.Stack, key awskms.IKey, others []string) awsiam.PolicyStatement {
+	return allow("SealValues", sealedFor(stack, *stack.Region()), jsii.Strings(append([]string{*key.KeyArn()}, others...)...),
+		"kms:GenerateDataKey", "kms:Decrypt", "kms:ReEncryptFrom", "kms:ReEncryptTo")
+}
+
+// sealedFor binds the use of a key to versions of secrets of a Region and this account.
+func sealedFor(stack awscdk.Stack, region string) conditions {
 	secrets := stack.FormatArn(&awscdk.ArnComponents{
 		Service:      jsii.String("secretsmanager"),
+		Region:       &region,
 		Resource:     jsii.String("secret"),
 		ResourceName: jsii.String("*"),
 		ArnFormat:    awscdk.ArnFormat_COLON_RESOURCE_NAME,
 	})
-	return allow("SealValues", conditions{
+	return conditions{
 		"StringLike": conditions{"kms:EncryptionContext:SecretARN": secrets},
 		"Null":       conditions{"kms:EncryptionContext:SecretVersionId": "false"},
 		// Alone this would let calls without any context through: it asks about
@@ -86,8 +93,7 @@ func sealValues(stack awscdk.Stack, key awskms.IKey, others []string) awsiam.Pol
 		"ForAllValues:StringEquals": conditions{
 			"kms:EncryptionContextKeys": jsii.Strings("SecretARN", "SecretVersionId"),
 		},
-	}, jsii.Strings(append([]string{*key.KeyArn()}, others...)...),
-		"kms:GenerateDataKey", "kms:Decrypt", "kms:ReEncryptFrom", "kms:ReEncryptTo")
+	}
 }
 
 // writeLogs is what Lambda needs to keep what a function prints, audit records among
@@ -123,7 +129,11 @@ func encryptLogs(b base, groups ...string) []awsiam.PolicyStatement {
 
 // serviceHost is the name of a Region's service, which in China ends in amazonaws.com.cn.
 func serviceHost(stack awscdk.Stack, service string) string {
-	return service + "." + *stack.Region() + "." + *stack.UrlSuffix()
+	return serviceHostIn(stack, *stack.Region(), service)
+}
+
+func serviceHostIn(stack awscdk.Stack, region, service string) string {
+	return service + "." + region + "." + *stack.UrlSuffix()
 }
 
 // newAccount gives API Gateway a role to write logs with. That is a setting of

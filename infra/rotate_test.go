@@ -78,10 +78,10 @@ func TestRotateMay(t *testing.T) {
 func TestRotateKeepsOff(t *testing.T) {
 	t.Parallel()
 	var own []string
-	for _, function := range stack(t).all("AWS::Lambda::Function") {
+	for _, function := range whole(t).all("AWS::Lambda::Function") {
 		own = append(own, "${"+function.ID+".Arn}", "${"+function.ID+".Arn}:*")
 	}
-	policy, role := stack(t).keepsOff(t), stack(t).of(t, stack(t).function(t, rotateName).Properties["Role"])
+	policy, role := whole(t).keepsOff(t), whole(t).of(t, whole(t).function(t, rotateName).Properties["Role"])
 	same(t, "roles", policy.Properties["Roles"], []string{"${" + role.ID + "}"})
 	denied := policy.statements()
 	if len(denied) != 1 {

@@ -16,6 +16,8 @@ type timing struct {
 var timings = map[string]timing{
 	pruneName:  {"Prune", "rate(20 minutes)", 20, 25, 3, 40, "OldestDueSeconds"},
 	rotateName: {"Rotate", "rate(1 minute)", 5, 20, 1, 15, "OldestRotationDueSeconds"},
+
+	replicateName: {"Replicate", "rate(1 minute)", 5, 20, 1, 10, "OldestReplicationDueSeconds"},
 }
 
 // failures is the dead-letter queue of a function.
@@ -31,11 +33,11 @@ func (m template) failures(t *testing.T, name string) resource {
 func TestRetries(t *testing.T) {
 	t.Parallel()
 	for name, want := range timings {
-		function := stack(t).function(t, name)
+		function := whole(t).function(t, name)
 		same(t, name+" reserved", function.Properties["ReservedConcurrentExecutions"], nil)
-		same(t, name+" retries", stack(t).with(t, "AWS::Lambda::EventInvokeConfig", "FunctionName", "${"+function.ID+"}").Properties, object{
+		same(t, name+" retries", whole(t).with(t, "AWS::Lambda::EventInvokeConfig", "FunctionName", "${"+function.ID+"}").Properties, object{
 			"FunctionName":             "${" + function.ID + "}",
-			"Qualifier":                "part 7 of " + stack(t).live(t, name) + " by :", // of the alias's ARN: its name
+			"Qualifier":                "part 7 of " + whole(t).live(t, name) + " by :", // of the alias's ARN: its name
 			"MaximumEventAgeInSeconds": 60 * want.patience,
 			"MaximumRetryAttempts":     1,
 		})
@@ -45,14 +47,14 @@ func TestRetries(t *testing.T) {
 func TestSchedules(t *testing.T) {
 	t.Parallel()
 	for name, want := range timings {
-		function, queue := stack(t).live(t, name), "${"+stack(t).failures(t, name).ID+".Arn}"
-		schedule := maps.Clone(stack(t).Resources[want.id+"Schedule"].Properties)
-		role := stack(t).of(t, schedule["Target"].(object)["RoleArn"])
+		function, queue := whole(t).live(t, name), "${"+whole(t).failures(t, name).ID+".Arn}"
+		schedule := maps.Clone(whole(t).Resources[want.id+"Schedule"].Properties)
+		role := whole(t).of(t, schedule["Target"].(object)["RoleArn"])
 		delete(schedule, "Description")
 		same(t, name+" schedule, its state", schedule["State"], "ENABLED")
 		delete(schedule, "State")
 		same(t, name+" schedule", schedule, object{
-			"GroupName":          stack(t).ref(t, "AWS::Scheduler::ScheduleGroup"),
+			"GroupName":          whole(t).ref(t, "AWS::Scheduler::ScheduleGroup"),
 			"ScheduleExpression": want.rate,
 			"FlexibleTimeWindow": object{"Mode": "OFF"},
 			"Target": object{
@@ -70,7 +72,7 @@ func TestSchedules(t *testing.T) {
 				"Principal": object{"Service": "scheduler.amazonaws.com"},
 				"Condition": object{"StringEquals": object{
 					"aws:SourceAccount": "${AWS::AccountId}",
-					"aws:SourceArn":     stack(t).arn(t, "AWS::Scheduler::ScheduleGroup"),
+					"aws:SourceArn":     whole(t).arn(t, "AWS::Scheduler::ScheduleGroup"),
 				}},
 			},
 			{"Sid": "Start", "Effect": "Allow", "Action": "lambda:InvokeFunction", "Resource": function},
@@ -82,9 +84,9 @@ func TestSchedules(t *testing.T) {
 func TestFailures(t *testing.T) {
 	t.Parallel()
 	for name := range timings {
-		queue := stack(t).failures(t, name)
+		queue := whole(t).failures(t, name)
 		same(t, name+" queue", queue.Properties, object{"SqsManagedSseEnabled": true, "MessageRetentionPeriod": 14 * 24 * 3600})
-		policy := stack(t).with(t, "AWS::SQS::QueuePolicy", "Queues", []any{"${" + queue.ID + "}"})
+		policy := whole(t).with(t, "AWS::SQS::QueuePolicy", "Queues", []any{"${" + queue.ID + "}"})
 		same(t, name+" policy", policy.statements(), []object{{
 			"Effect":    "Deny",
 			"Action":    "sqs:*",

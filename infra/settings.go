@@ -51,6 +51,8 @@ type settings struct {
 	backupRetentionDays int    // how long AWS Backup keeps a copy of each day; 0 for no copies
 	backupVaultLock     string // who may remove copies earlier: none, governance or compliance
 
+	replicaRegions map[string]peer // the deployments of other Regions that secrets may be replicated to
+
 	minRotationInterval  time.Duration // the shortest interval between rotations that a secret may ask for
 	rotationStepSeconds  int           // how long one call of a rotation function may take
 	rotationsAtOnce      int           // how many rotations one run has under way
@@ -155,6 +157,8 @@ func readSettings(lookup func(name string) any, names []string, current place) (
 		keyArn:              r.text("keyArn"),
 		backupRetentionDays: r.number("backupRetentionDays", 0, 36_500),
 		backupVaultLock:     r.text("backupVaultLock"),
+
+		replicaRegions: r.peers("replicaRegions"),
 
 		minRotationInterval:  r.duration("minRotationInterval"),
 		rotationStepSeconds:  r.number("rotationStepSeconds", 1, mostStepSeconds),

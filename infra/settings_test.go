@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -54,6 +55,7 @@ func TestSettingsByHand(t *testing.T) {
 		"maxVersions": "3", "minAge": "90m", "versionQuota": "4", "pruneEveryMinutes": "5", "schedules": "false", "alarmTopicArn": topic,
 		"slowMilliseconds": "100", "concurrencyAlarm": "5", "dashboard": "false",
 		"tableName": "old", "keyArn": one, "backupRetentionDays": "35", "backupVaultLock": "governance",
+		"replicaRegions":      `{"eu-west-1": {"table": "there", "keyArn": "` + irelandKey + `"}}`,
 		"minRotationInterval": "1m", "rotationStepSeconds": "200", "rotationsAtOnce": "1", "rotationFunctionArns": mysql + "," + abroad,
 		"auditRetentionDays": "3653", "auditRequired": "true", "auditSubscriptionArn": stream, "auditSubscriptionRoleArn": writer,
 	})
@@ -69,6 +71,7 @@ func TestSettingsByHand(t *testing.T) {
 		maxVersions: 3, minAge: 90 * time.Minute, versionQuota: 4,
 		pruneEveryMinutes: 5, alarmTopicArn: topic, slowMilliseconds: 100, concurrencyAlarm: 5,
 		tableName: "old", keyArn: one, backupRetentionDays: 35, backupVaultLock: "governance",
+		replicaRegions:      map[string]peer{"eu-west-1": {Table: "there", KeyArn: irelandKey}},
 		minRotationInterval: time.Minute, rotationStepSeconds: 200, rotationsAtOnce: 1, rotationFunctionArns: []string{mysql, abroad},
 		auditRetentionDays: 3653, auditRequired: true, auditSubscriptionArn: stream, auditSubscriptionRoleArn: writer,
 	}
@@ -118,10 +121,23 @@ func TestWrongSettings(t *testing.T) {
 		"keyArn":                 {nil, "old", topic},
 		"backupRetentionDays":    {nil, -1, "always"},
 		"backupVaultLock":        {nil, "", "forever", "governance"},
-		"slowMilliseconds":       {nil, 0, "2s", 30_000},
-		"concurrencyAlarm":       {nil, 0},
-		"dashboard":              {nil, 1},
-		"schedules":              {nil, "off"},
+		"replicaRegions": {
+			nil, true, "eu-west-1", `{"eu-west-1": {}}`, `{"eu-west-1": {"table": "there"}}`,
+			[]any{"eu-west-1"},
+			`{"eu-west-1": {"table": "there", "keyArn": "` + irelandKey + `"}} {}`,
+			object{"Ireland": object{"table": "there", "keyArn": irelandKey}},
+			object{"eu-west-1": object{"table": "th", "keyArn": irelandKey}},
+			object{"eu-west-1": object{"table": "there", "keyArn": "arn:aws:kms:eu-west-1:111122223333:alias/there"}},
+			object{"eu-west-1": object{"table": "there", "keyArn": irelandKey, "endpoint": "https://there"}},
+			object{"eu-west-1": object{"table": "there", "keyArn": irelandKey, "roleArn": "there"}},
+			object{"eu-west-1": object{"table": "there", "keyArn": irelandKey, "kmsKeyArns": []any{"there"}}},
+			object{"us-east-1": object{"table": "there", "keyArn": irelandKey}},
+			peersOf(mostPeers+1, 0), peersOf(1, mostKeysOfReplicas+1),
+		},
+		"slowMilliseconds": {nil, 0, "2s", 30_000},
+		"concurrencyAlarm": {nil, 0},
+		"dashboard":        {nil, 1},
+		"schedules":        {nil, "off"},
 
 		"kmsKeyArns":         {nil, true, many(61, "arn:aws:kms:eu-central-1:111122223333:key/%d"), "alias/other", "arn:aws:kms:eu-central-1:111122223333:alias/other", []any{"*"}, []any{1}},
 		"apiGatewayLogsRole": {nil, "", "yes", 1},
@@ -198,6 +214,12 @@ func TestPlaces(t *testing.T) {
 		{"permissionsBoundaryArn", "arn:aws:iam::aws:policy/PowerUserAccess", own, true},
 		{"auditSubscriptionArn", strings.Replace(mysql, "eu-central-1", "us-east-1", 1), own, false},
 		{"callerAccounts", "111122223333", own, false},
+		{"replicaRegions", peerText(irelandKey, ""), own, true},
+		{"replicaRegions", peerText(irelandKey, ""), place{"444455556666", "eu-central-1"}, false},
+		{"replicaRegions", peerText(irelandKey, ""), place{"111122223333", "eu-west-1"}, false},
+		{"replicaRegions", peerText("arn:aws:kms:eu-central-1:111122223333:key/1a", ""), own, false},
+		{"replicaRegions", peerText(irelandKey, "arn:aws:iam::111122223333:role/there"), own, true},
+		{"replicaRegions", peerText(irelandKey, "arn:aws:iam::444455556666:role/there"), own, false},
 		{"callerAccounts", "444455556666", own, true},
 	} {
 		set := maps.Clone(plain)
@@ -272,6 +294,20 @@ func TestSubscriptions(t *testing.T) {
 	}
 }
 
+// TestPeersOfFile has what -c names, since JSON is awkward on a command line.
+func TestPeersOfFile(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "frankfurt.json")
+	write(t, file, peerText(irelandKey, irelandRole))
+	set := maps.Clone(plain)
+	set["replicaRegions"] = file
+	got, err := read(set)
+	if err != nil {
+		t.Fatal(err)
+	}
+	same(t, "deployments", got.replicaRegions, map[string]peer{"eu-west-1": {Table: "there", KeyArn: irelandKey, RoleArn: irelandRole}})
+}
+
 // TestLargeNumbers are whole also when JSON made floats of them.
 func TestLargeNumbers(t *testing.T) {
 	t.Parallel()
@@ -289,6 +325,29 @@ const (
 	stream = "arn:aws:kinesis:eu-central-1:111122223333:stream/audit"
 	writer = "arn:aws:iam::111122223333:role/logs/writer"
 )
+
+func peerText(key, role string) string {
+	return fmt.Sprintf(`{"eu-west-1": {"table": "there", "keyArn": %q, "roleArn": %q}}`, key, role)
+}
+
+// peersOf are so many Regions, the first with so many further keys, and with names as long
+// as they may be.
+func peersOf(n, keys int) object {
+	all := object{}
+	for i := range n {
+		region := fmt.Sprintf("us-gov-west-%d", i+2)
+		p := object{
+			"table":   strings.Repeat("t", 255),
+			"keyArn":  "arn:aws-us-gov:kms:" + region + ":111122223333:key/mrk-0123456789abcdef0123456789abcdef",
+			"roleArn": "arn:aws-us-gov:iam::111122223333:role/" + strings.Repeat("r", 64),
+		}
+		if i == 0 {
+			p["kmsKeyArns"] = many(keys, "arn:aws-us-gov:kms:"+region+":111122223333:key/mrk-0123456789abcdef0123456789abcd%02d")
+		}
+		all[region] = p
+	}
+	return all
+}
 
 // read reads settings where the credentials say nothing.
 func read(set object) (settings, error) { return readAt(set, place{}) }

@@ -9,17 +9,23 @@ import (
 	"testing"
 )
 
-var update = flag.Bool("update", false, "write testdata/template.json")
+var update = flag.Bool("update", false, "write testdata/template.json and whole.json")
 
 // What changes with what is built, or with the CDK's hash of a resource's properties.
 var hashes = regexp.MustCompile(`[0-9a-f]{64}|(CurrentVersion|GatewayDeployment)[0-9A-F]{8}[0-9a-f]{32}`)
 
 // TestSnapshot has every change of the template in review, whatever a library brings.
-// "go test ./infra -update" writes it anew.
+// "go test ./infra -update" writes it anew. The second has what plain settings leave out.
 func TestSnapshot(t *testing.T) {
 	t.Parallel()
+	compare(t, stack(t), "template.json")
+	compare(t, whole(t), "whole.json")
+}
+
+func compare(t *testing.T, made template, name string) {
+	t.Helper()
 	var text []byte
-	indented, err := json.MarshalIndent(stack(t).raw, "", "  ")
+	indented, err := json.MarshalIndent(made.raw, "", "  ")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,7 +35,7 @@ func TestSnapshot(t *testing.T) {
 		}
 		return []byte("hash")
 	}), '\n')
-	file := filepath.Join("testdata", "template.json")
+	file := filepath.Join("testdata", name)
 	if *update {
 		write(t, file, string(text))
 	}

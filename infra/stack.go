@@ -4,6 +4,7 @@ import (
 	"maps"
 	"path/filepath"
 	"strconv"
+	"strings"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsdynamodb"
@@ -29,8 +30,8 @@ func newStack(app awscdk.App, set settings, from sources) {
 	// groups' names before the key because its policy names them.
 	front := newFront(stack, set)
 	names := front.logNames()
-	role := newRole(stack, "ApiRole", apiName)
-	key, logsKey := newKeys(stack, set, names, role)
+	role, replicateRole := newRole(stack, "ApiRole", apiName), newReplicateRole(stack, set)
+	key, logsKey := newKeys(stack, set, names, keyRoles{role, replicateRole})
 	b := base{
 		stack:     stack,
 		set:       set,
@@ -46,12 +47,17 @@ func newStack(app awscdk.App, set settings, from sources) {
 	server := newServer(b, role, rotator)
 	at := front.serve(b, server)
 	pruner := newPrune(b)
-	keepOff(b, rotateRole, server, pruner, rotator)
+	all := []deployed{server, pruner, rotator}
+	replicator, replicates := newReplicate(b, replicateRole)
+	if replicates {
+		all = append(all, replicator)
+	}
+	keepOff(b, rotateRole, all...)
 	newQueries(b)
 	newSubscriptions(b)
 	watchServer(b, front, server)
 	watchKey(b)
-	newDashboard(b, front, server, pruner, rotator)
+	newDashboard(b, front, all)
 	newBackup(b)
 	layer := newSigningLayer(b)
 	newAgentLayers(b)
@@ -113,7 +119,7 @@ func newServer(b base, role awsiam.Role, rotator deployed) deployed {
 		seconds:     29, // what API Gateway waits
 		logs:        b.logs.api,
 		role:        role,
-		environment: joined(retentionOf(b.set), map[string]*string{
+		environment: joined(retentionOf(b.set), replicasOf(b.set), map[string]*string{
 			"KMS_KEY_ID":            b.key.KeyArn(),
 			"DATA_KEY_SECONDS":      number(b.set.dataKeySeconds),
 			"VERSION_QUOTA":         number(b.set.versionQuota),
@@ -140,9 +146,10 @@ type base struct {
 
 // The functions, as their folders are called.
 const (
-	apiName    = "api"
-	pruneName  = "prune"
-	rotateName = "rotate"
+	apiName       = "api"
+	pruneName     = "prune"
+	rotateName    = "rotate"
+	replicateName = "replicate" // only with replicaRegions
 )
 
 // A function is what one function has that others have not.
@@ -211,6 +218,14 @@ func retentionOf(set settings) map[string]*string {
 		"MAX_VERSIONS": number(set.maxVersions),
 		"MIN_AGE":      jsii.String(set.minAge.String()),
 	}
+}
+
+// replicasOf tells functions/api which Regions secrets may be replicated to.
+func replicasOf(set settings) map[string]*string {
+	if !set.replicates() {
+		return nil
+	}
+	return map[string]*string{"REPLICA_REGIONS": jsii.String(strings.Join(set.peerRegions(), ","))}
 }
 
 func joined(all ...map[string]*string) map[string]*string {

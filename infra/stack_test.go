@@ -60,7 +60,7 @@ func TestInventory(t *testing.T) {
 func TestWhatIsStoredOutlivesTheStack(t *testing.T) {
 	t.Parallel()
 	for _, kind := range []string{"AWS::DynamoDB::Table", "AWS::KMS::Key", "AWS::Logs::LogGroup", "AWS::Lambda::LayerVersion", "AWS::Lambda::Version"} {
-		for _, r := range stack(t).all(kind) {
+		for _, r := range whole(t).all(kind) {
 			want := "RetainExceptOnCreate"
 			if kind == "AWS::DynamoDB::Table" {
 				want = "Retain" // its deletion protection would fail a rollback
@@ -225,7 +225,7 @@ func TestAPIMay(t *testing.T) {
 // would not object to it, or would miss it.
 func TestFunctionsReadTheirSettings(t *testing.T) {
 	t.Parallel()
-	for name, function := range stack(t).functions {
+	for name, function := range whole(t).functions {
 		told := maps.Clone(function.Properties["Environment"].(object)["Variables"].(object))
 		nonsense := []string{"AWS_REGION=?"}
 		for variable := range told {
@@ -268,7 +268,7 @@ func refusedBy(t *testing.T, name string, environment []string) []string {
 // TestPoliciesAreNarrow is about every policy there is, and those still to come.
 func TestPoliciesAreNarrow(t *testing.T) {
 	t.Parallel()
-	for _, r := range stack(t).Resources {
+	for _, r := range whole(t).Resources {
 		if r.Type == "AWS::IAM::ManagedPolicy" || r.Properties["ManagedPolicyArns"] != nil {
 			t.Errorf("%s has a managed policy", r.ID)
 		}

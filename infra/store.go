@@ -31,10 +31,20 @@ func newTable(stack awscdk.Stack, set settings, key awskms.IKey) awsdynamodb.ITa
 		PointInTimeRecoverySpecification: &awsdynamodb.PointInTimeRecoverySpecification{
 			PointInTimeRecoveryEnabled: jsii.Bool(true),
 		},
+		Stream: streamOf(set),
 	})
 	addIndex(table, "age", "secret", "created")
 	addIndex(table, "due", "shard", "due")
 	return table
+}
+
+// streamOf has the keys of changed items alone: what starts functions/replicate need not
+// know more, and sealed values lie in no stream.
+func streamOf(set settings) awsdynamodb.StreamViewType {
+	if set.replicates() {
+		return awsdynamodb.StreamViewType_KEYS_ONLY
+	}
+	return ""
 }
 
 func addIndex(table awsdynamodb.Table, name, hash, rng string) {

@@ -66,6 +66,7 @@ var plain = object{
 	"keyArn":              "",
 	"backupRetentionDays": 0,
 	"backupVaultLock":     "none",
+	"replicaRegions":      object{},
 	"slowMilliseconds":    1500,
 	"concurrencyAlarm":    70,
 	"dashboard":           true,
@@ -110,6 +111,38 @@ func stack(t *testing.T) template {
 }
 
 var synthesizeOnce = sync.OnceValues(func() (template, error) { return synthesize(nil) })
+
+// whole is the template with what plain settings leave out: the second Region, and what
+// replicates to it.
+func whole(t *testing.T) template {
+	t.Helper()
+	stack(t)
+	made, err := synthesizeWhole()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return made
+}
+
+var synthesizeWhole = sync.OnceValues(func() (template, error) {
+	synthesizing.Lock()
+	defer synthesizing.Unlock()
+	return synthesize(object{"replicaRegions": twoRegions, "kmsKeyArns": []string{ownFurther}})
+})
+
+const (
+	ownFurther  = "arn:aws:kms:eu-central-1:111122223333:key/1234abcd"
+	irelandKey  = "arn:aws:kms:eu-west-1:111122223333:key/5678efab"
+	irelandMore = "arn:aws:kms:eu-west-1:111122223333:key/90ab12cd"
+	irelandRole = "arn:aws:iam::111122223333:role/Vault-ReplicateRole1234ABCD-a1b2c3"
+	parisKey    = "arn:aws:kms:eu-west-3:111122223333:key/3456cdef"
+)
+
+// twoRegions are deployments that replicas are made in. One may make some here, too.
+var twoRegions = object{
+	"eu-west-1": object{"table": "ireland", "keyArn": irelandKey, "kmsKeyArns": []any{irelandMore}, "roleArn": irelandRole},
+	"eu-west-3": object{"table": "paris", "keyArn": parisKey},
+}
 
 var synthesizing sync.Mutex
 

@@ -101,6 +101,7 @@ var contents = map[string][]string{
 	"api":        {"bootstrap", "policies.json"},
 	"prune":      {"bootstrap"},
 	"rotate":     {"bootstrap"},
+	"replicate":  {"bootstrap"},
 	"agentarm64": {"extensions/strongroom-agent"},
 	"agentx86":   {"extensions/strongroom-agent"},
 	"signing":    {"strongroom/models/secretsmanager/2017-10-17/service-2.sdk-extras.json"},

@@ -14,7 +14,7 @@ import (
 
 type object = map[string]any
 
-const reviewed = "../testdata/template.json"
+const reviewed = "../testdata/whole.json"
 
 // review is a synthesized stack of the template in review, whose code is there.
 func review(t *testing.T) (folder string) {
@@ -76,6 +76,7 @@ func TestReviewed(t *testing.T) {
 		"Api":        {"bootstrap -rwxr-xr-x", "policies.json -rw-r--r--"},
 		"Prune":      {"bootstrap -rwxr-xr-x"},
 		"Rotate":     {"bootstrap -rwxr-xr-x"},
+		"Replicate":  {"bootstrap -rwxr-xr-x"},
 		"AgentArm64": {"extensions/strongroom-agent -rwxr-xr-x"},
 		"AgentX86":   {"extensions/strongroom-agent -rwxr-xr-x"},
 		"Signing":    {"strongroom/models/secretsmanager/2017-10-17/service-2.sdk-extras.json -rw-r--r--"},

@@ -78,6 +78,7 @@ func (p *pair) replicator(t *testing.T, from, to *localtest.Room) *replicate.Rep
 }
 
 func (p *pair) over(from, to *localtest.Room) *replicate.Replicator {
+	to.Wire.Elsewhere()
 	return &replicate.Replicator{
 		Region: regionOf(from),
 		Open: func(_ context.Context, region string) (replicate.Region, error) {

@@ -26,7 +26,7 @@ var _ store.DynamoDB = line{}
 
 // call counts a call and makes it, through the SDK's client when it is to break.
 func call[In, Out, Option any](ctx context.Context, w *Wire, operation string, in In, direct, client func(context.Context, In, ...func(*Option)) (Out, error)) (out Out, counted bool, err error) {
-	note(in)
+	note(in, w.elsewhere)
 	w.mu.Lock()
 	breaks := len(w.faults[operation]) > 0
 	if !breaks {

@@ -13,13 +13,14 @@ import (
 )
 
 // rightsFile is where make rights has the tests write which rights each function used:
-// lines such as "api dynamodb:Query index/due". Empty but then.
+// lines such as "api dynamodb:Query index/due", and with "elsewhere" at the end for the
+// table or key of another Region. Empty but then.
 var rightsFile = os.Getenv("STRONGROOM_RIGHTS")
 
 var written sync.Map
 
 // note writes down the rights that a call needs, once for each function and test binary.
-func note(in any) {
+func note(in any, elsewhere bool) {
 	if rightsFile == "" {
 		return
 	}
@@ -28,6 +29,9 @@ func note(in any) {
 		return // the test itself
 	}
 	for _, right := range rights(in) {
+		if elsewhere {
+			right += " elsewhere"
+		}
 		line := function + " " + right + "\n"
 		if _, known := written.LoadOrStore(line, true); known {
 			continue
@@ -45,6 +49,7 @@ func note(in any) {
 // functions are the packages of which each function consists.
 var functions = map[string]string{
 	"pkg/api.": "api", "pkg/prune.": "prune", "pkg/verify.": "prune", "pkg/rotate.": "rotate",
+	"pkg/replicate.": "replicate",
 }
 
 // functionOf is the one whose package is nearest to a call; a package's test is none.

@@ -24,7 +24,13 @@ type Wire struct {
 	faults map[string][]Fault
 	cloud  Cloud
 	checks int
+
+	elsewhere bool // whether the table and key are another Region's than the function that calls
 }
+
+// Elsewhere says that what is called from now on is in another Region than the function
+// that calls.
+func (w *Wire) Elsewhere() { w.elsewhere = true }
 
 // A Cloud is what a DynamoDB in the cloud may do and a local one does not.
 type Cloud struct {
