@@ -21,7 +21,13 @@ func TestCostPage(t *testing.T) {
 	for _, r := range stack(t).Resources {
 		want[r.Type]++
 	}
-	for row, kind := range map[string]string{"alarms": "AWS::CloudWatch::Alarm", "dashboards": "AWS::CloudWatch::Dashboard"} {
+	for _, r := range whole(t).Resources {
+		want["more "+r.Type]++
+	}
+	want["more AWS::CloudWatch::Alarm"] -= want["AWS::CloudWatch::Alarm"]
+	for row, kind := range map[string]string{
+		"alarms": "AWS::CloudWatch::Alarm", "dashboards": "AWS::CloudWatch::Dashboard", "alarms of replication, in each Region": "more AWS::CloudWatch::Alarm",
+	} {
 		found := regexp.MustCompile(`(?m)^\| ` + row + ` \| ([0-9]+) \|`).FindSubmatch(page)
 		if found == nil || string(found[1]) != strconv.Itoa(want[kind]) {
 			t.Errorf("docs/cost.md says %q, want %d %s: set the number in bench/cost/months.go and run make costs", found, want[kind], row)

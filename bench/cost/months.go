@@ -7,6 +7,8 @@ const (
 	// callSeconds is how long a call takes in Lambda, and runSeconds a run that finds
 	// nothing to do.
 	callSeconds, runSeconds = 0.05, 0.2
+	// deliverySeconds is how long it takes to bring a change to another Region.
+	deliverySeconds = 0.5
 	// platformLog is what Lambda prints for a call by itself, accessLog the line of API
 	// Gateway's access log, and runLog the line of a run, in bytes.
 	platformLog, accessLog, runLog = 400, 700, 500
@@ -33,6 +35,8 @@ const (
 const (
 	alarmCount     = 20
 	dashboardCount = 1
+	// replicaAlarms are there only with replicaRegions.
+	replicaAlarms = 5
 )
 
 // A door is what stands before functions/api.
@@ -71,13 +75,25 @@ func printed(bytes, months float64) bill {
 
 // idle is a month in which nobody calls.
 func idle(at door) bill {
-	run := func(o operation, perHour float64) bill {
-		one := o.work(at).plus(printed(runLog+platformLog, at.months)).plus(bill{starts: 1, lambdaRequests: 1, lambdaTime: memory * runSeconds})
-		return one.times(perHour * hours)
-	}
-	return run(rotateRun, 60).plus(run(pruneRun, 4)).plus(bill{
+	return minuteRuns(rotateRun, at).plus(pruneRun.run(at).times(4 * hours)).plus(bill{
 		key: 1, alarms: alarmCount, dashboards: dashboardCount, kmsCalls: openings,
 	})
+}
+
+// minuteRuns are a month of runs that a schedule starts each minute and that find nothing.
+func minuteRuns(o operation, at door) bill { return o.run(at).times(60 * hours) }
+
+// run is the bill of one run on a schedule.
+func (o operation) run(at door) bill {
+	return o.work(at).plus(printed(runLog+platformLog, at.months)).plus(bill{starts: 1, lambdaRequests: 1, lambdaTime: memory * runSeconds})
+}
+
+// delivery is what a change costs besides its call, for one replica: a start of
+// functions/replicate that delivers it, and one for the note that this was done.
+func delivery(at door) bill {
+	started := bill{lambdaRequests: 2, lambdaTime: memory * (deliverySeconds + callSeconds)}.plus(printed(2*(runLog+platformLog), at.months))
+	noted := bill{writeUnits: putReplicated.writes - putWarm.writes}
+	return noted.plus(replicateHere.work(at)).plus(replicateThere.work(at)).plus(replicateAgain.work(at)).plus(started)
 }
 
 // A month is what is stored, and what callers do in a month.

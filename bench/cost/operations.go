@@ -36,6 +36,17 @@ var (
 	rotateOne = operation{"a rotation, besides what its function calls", strings.Repeat("GetItem ", 5) + "TransactWriteItems TransactWriteItems", 5, 11, 2200}
 )
 
+// What a replica adds, of which a change is brought to one Region. The update of its note
+// starts functions/replicate once more.
+var (
+	putReplicated      = operation{"PutSecretValue, warm, with one replica", "GenerateDataKey TransactWriteItems", 0, 10, 1600}
+	describeReplicated = operation{"DescribeSecret, with one replica", "GetItem Query", 2, 0, 1300}
+	replicateRun       = operation{"a run of functions/replicate, nothing to do", strings.Repeat("Query ", 7) + "Query", 4, 0, 0}
+	replicateHere      = operation{"a change brought to one replica, in its primary's Region", "BatchGetItem BatchGetItem Decrypt UpdateItem", 3, 2, 0}
+	replicateThere     = operation{"a change brought to one replica, in the replica's Region", "GenerateDataKey TransactWriteItems", 0, 7, 0}
+	replicateAgain     = operation{"a start of functions/replicate, nothing due", "BatchGetItem", 2, 0, 0}
+)
+
 // kms is how many of the calls go to KMS.
 func (o operation) kms() float64 {
 	return float64(strings.Count(o.calls, "GenerateDataKey") + strings.Count(o.calls, "Decrypt"))

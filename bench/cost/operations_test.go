@@ -17,12 +17,15 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	smtypes "github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 
 	"github.com/strongroom/strongroom/pkg/audit"
 	"github.com/strongroom/strongroom/pkg/local/localtest"
 	"github.com/strongroom/strongroom/pkg/prune"
+	"github.com/strongroom/strongroom/pkg/replicate"
 	"github.com/strongroom/strongroom/pkg/rotate"
 	"github.com/strongroom/strongroom/pkg/secret"
+	"github.com/strongroom/strongroom/pkg/store"
 )
 
 // A process is the service whose remote calls are counted, and what it prints.
@@ -209,6 +212,57 @@ func TestRotating(t *testing.T) {
 		t.Fatal(outcome, err)
 	}
 	other.took(t, rotateOne)
+}
+
+func TestReplicating(t *testing.T) {
+	t.Parallel()
+	const region = "eu-west-1"
+	p, there := made(t), begin(localtest.In(t, region))
+	task := store.Task{ID: secret.ID{Name: tenant}, Region: region}
+	out, err := p.SDK.ReplicateSecretToRegions(t.Context(), &secretsmanager.ReplicateSecretToRegionsInput{
+		SecretId: aws.String(tenant), AddReplicaRegions: []smtypes.ReplicaRegionType{{Region: aws.String(region)}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	task.ID.Suffix = aws.ToString(out.ARN)[len(aws.ToString(out.ARN))-6:]
+	p.Wire.Took()
+	p.out.Reset()
+	other := p.another(t)
+	replicator := replicate.Replicator{
+		Region: regionOf(other),
+		Open:   func(context.Context, string) (replicate.Region, error) { return regionOf(there), nil },
+		Log:    other.Server.Log,
+	}
+	replicated := func(want replicate.Outcome) {
+		t.Helper()
+		if outcome, err := replicator.Replicate(t.Context(), task); err != nil || outcome != want {
+			t.Fatal(outcome, err)
+		}
+	}
+	replicated(replicate.Delivered)
+	other.Wire.Took()
+	there.Wire.Took()
+
+	p.put(t)
+	p.took(t, putReplicated)
+	replicated(replicate.Delivered)
+	other.took(t, replicateHere)
+	there.took(t, replicateThere)
+	replicated(replicate.NotDue)
+	other.took(t, replicateAgain)
+	if _, err := replicator.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	other.took(t, replicateRun)
+	if _, err := p.SDK.DescribeSecret(t.Context(), &secretsmanager.DescribeSecretInput{SecretId: aws.String(tenant)}); err != nil {
+		t.Fatal(err)
+	}
+	p.took(t, describeReplicated)
+}
+
+func regionOf(p *process) replicate.Region {
+	return replicate.Region{Store: p.Store, Sealer: p.Server.Sealer, ARNs: p.ARNs}
 }
 
 // A version's size is the read units of so many versions that a query takes, which are 1

@@ -30,6 +30,7 @@ var tables = map[string]func() [][]string{
 	"operations": operationsTable,
 	"idle":       idleTable,
 	"cheaper":    cheaperTable,
+	"replicas":   replicasTable,
 	"prices":     pricesTable,
 }
 
@@ -156,7 +157,8 @@ func callsTable() [][]string {
 
 func operationsTable() [][]string {
 	rows := [][]string{{"operation", "read units", "write units", "KMS calls", "bytes printed"}}
-	for _, o := range []operation{create, putWarm, put, getWarm, get, getFirst, describe, pruneRun, pruneOne, rotateRun, rotateOne} {
+	for _, o := range []operation{create, putWarm, put, getWarm, get, getFirst, describe, pruneRun, pruneOne, rotateRun, rotateOne,
+		putReplicated, describeReplicated, replicateHere, replicateThere, replicateAgain, replicateRun} {
 		rows = append(rows, []string{o.name, number(o.reads), number(o.writes), number(o.kms()), thousands(o.logged)})
 	}
 	return rows
@@ -180,6 +182,28 @@ func idleTable() [][]string {
 		rows = append(rows, []string{line.what, line.much, usd(b.dollars(line.items...))})
 	}
 	return append(rows, []string{"**all**", "", "**" + usd(b.dollars()) + "**"})
+}
+
+// replicasTable is what replication costs in a Region, and what a change costs besides its
+// call.
+func replicasTable() [][]string {
+	runs, each := minuteRuns(replicateRun, restDoor), delivery(restDoor).times(million)
+	rows := [][]string{
+		{"replication", "how much", "cost"},
+		{"alarms of replication, in each Region", number(replicaAlarms), usd(bill{alarms: replicaAlarms}.dollars())},
+		{"runs of functions/replicate, in each Region, a month", thousands(runs[starts]), usd(runs.dollars())},
+	}
+	one := delivery(restDoor)
+	much := map[string]string{
+		"Lambda":   number(one[lambdaRequests]) + " starts each",
+		"DynamoDB": number(one[readUnits]) + " read and " + number(one[writeUnits]) + " write units each",
+		"KMS":      number(one[kmsCalls]) + " calls each",
+		"logs":     fmt.Sprintf("%.0f bytes each", one[logsIn]*gb),
+	}
+	for _, part := range parts[1 : len(parts)-1] {
+		rows = append(rows, []string{"a million changes, each to one replica: " + part.name, much[part.name], usd(each.dollars(part.items...))})
+	}
+	return append(rows, []string{"**a million changes, each to one replica**", "", "**" + usd(each.dollars()) + "**"})
 }
 
 // cheaperTable changes one thing at a time in the largest month.
