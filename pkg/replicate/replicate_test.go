@@ -524,3 +524,28 @@ func TestRunnersBesideEachOther(t *testing.T) {
 	p.run(t)
 	p.wantSame(t)
 }
+
+// That a secret may be overwritten is not said of what becomes of the replica itself: one that
+// is promoted before its first delivery is noted stays as it is.
+func TestPromotedBeforeItIsNoted(t *testing.T) {
+	t.Parallel()
+	p := open(t)
+	must(p.here.SDK.CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{
+		Name: theSecret, ClientRequestToken: token("v1"), SecretString: aws.String(valueMark + "v1"),
+		AddReplicaRegions: to(there), ForceOverwriteReplicaSecret: true,
+	}))(t)
+	from := p.here.Another(t)
+	from.Wire.Break("UpdateItem", slices.Repeat([]localtest.Fault{localtest.Cut}, 20)...)
+	if _, err := p.over(from, p.there.Another(t)).Run(t.Context()); err == nil {
+		t.Fatal("the delivery was noted")
+	}
+	must(p.there.SDK.StopReplicationToReplica(t.Context(), &secretsmanager.StopReplicationToReplicaInput{SecretId: theSecret}))(t)
+	put(t, p.there, "w2")
+	if _, err := p.forth.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	p.wantStatus(t, types.StatusTypeFailed, secret.ErrPromoted.Message)
+	if got := read(t, p.there, "AWSCURRENT"); got != valueMark+"w2" {
+		t.Errorf("got %q there, want w2", got)
+	}
+}

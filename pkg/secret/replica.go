@@ -233,7 +233,8 @@ func (s Secret) Receive(delivered Secret, overwrite bool, now time.Time) (Change
 		}
 	case s.IsReplica():
 		return Change{}, ErrForeign
-	case !overwrite && same && s.Copy > 0:
+	case same && s.Copy > 0 && (!overwrite || s.Copy >= delivered.Copy):
+		// What may be overwritten is what was there before the copy, not what became of it.
 		return Change{}, ErrPromoted
 	case !overwrite:
 		return Change{}, ErrNameTaken
