@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"errors"
+	"net/http"
 	"testing"
 	"time"
 
@@ -171,5 +172,31 @@ func TestSettledDuringACommit(t *testing.T) {
 		if settled, err := settle(); err != nil || settled {
 			t.Errorf("%s: got %t, %v, want another look", name, settled, err)
 		}
+	}
+}
+
+// A delivery that takes the place of another secret meets a conflict, and is tried again: the
+// secret that has the name until then is the one it was decided on.
+func TestReplacementMeetsAConflict(t *testing.T) {
+	t.Parallel()
+	for name, fault := range map[string]localtest.Fault{
+		"not made": localtest.Cancel("TransactionConflict"),
+		"made": func(call *http.Request, do func() (*http.Response, error)) (*http.Response, error) {
+			if answer, err := do(); err != nil || answer.Body.Close() != nil {
+				return answer, err
+			}
+			return localtest.Cancel("TransactionConflict")(call, nil)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			room := localtest.New(t)
+			create(t, room, "bbbbbb")
+			room.Wire.Break(commitCall, fault)
+			sec := update(t, room, receiving(replica("aaaaaa", 2, 3, secret.Stages{secret.Current: "w1"}), "w1"))
+			if got := get(t, room.Another(t)); !got.IsReplica() || got.ARN != sec.ARN || got.Revision != 3 {
+				t.Errorf("got %+v, want the replica", got)
+			}
+		})
 	}
 }

@@ -76,7 +76,7 @@ func (s *Store) Update(ctx context.Context, id secret.ID, decide func(secret.Sec
 			switch {
 			case r.removing && (errors.Is(err, secret.NotFound) || err == nil && sec.ARN != r.secret.ARN):
 				return r.secret, nil // and another secret that has the name by now stays
-			case r.committing() && (errors.Is(err, secret.NotFound) || err == nil && sec.ARN != r.secret.ARN):
+			case r.committing() && (errors.Is(err, secret.NotFound) || err == nil && sec.ARN != r.secret.ARN && sec.ARN != r.replaced):
 				// What was in the way may have been an earlier attempt of the client at the
 				// same transaction. Then it happened, and the secret was removed since; it is
 				// not for this change to change another one that has the name by now.
@@ -130,6 +130,9 @@ type result struct {
 	secret   secret.Secret
 	err      error
 	removing bool // what was tried removes the secret
+	// replaced is the ARN of the secret whose place another takes in what was tried; it has
+	// the name until then.
+	replaced string
 }
 
 // committing says that the commit of a try met a conflict.
@@ -168,7 +171,11 @@ func (s *Store) try(ctx context.Context, sec secret.Secret, id secret.ID, decide
 	case errors.Is(err, errConflict):
 		gone := change.Secret
 		gone.Revision++
-		return result{outcome: conflict, secret: gone, removing: change.Outcome == secret.Removed}
+		met := result{outcome: conflict, secret: gone, removing: change.Outcome == secret.Removed}
+		if change.Outcome == secret.Replaced {
+			met.replaced = sec.ARN
+		}
+		return met
 	}
 	return result{outcome: done, secret: next, err: err}
 }
