@@ -51,10 +51,10 @@ func TestAlarmsInDocs(t *testing.T) {
 // the end of their first part.
 var sentences = regexp.MustCompile(`"((?:This deployment|A value|What is stored|The table|The deployment|Secret with|The replica|A replica|An earlier)[^".:]*)`)
 
-// docs/operate.md says of each status of a replica what to do.
+// docs/replication.md says of each status of a replica what to do.
 func TestReplicaStatusesInDocs(t *testing.T) {
 	t.Parallel()
-	page, err := os.ReadFile("../docs/operate.md")
+	page, err := os.ReadFile("../docs/replication.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +67,7 @@ func TestReplicaStatusesInDocs(t *testing.T) {
 		for _, sentence := range sentences.FindAllSubmatch(source, -1) {
 			row := "| *" + strings.ReplaceAll(string(sentence[1]), "%s", "…")
 			if found++; !strings.Contains(string(page), row) {
-				t.Errorf("docs/operate.md has no row that begins with %s", row)
+				t.Errorf("docs/replication.md has no row that begins with %s", row)
 			}
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/strongroom/strongroom/pkg/endpoint"
 )
@@ -27,20 +28,38 @@ func run(args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	var stacks map[string]struct{ Endpoint, Alarms string }
+	var stacks map[string]outputs
 	if err := json.Unmarshal(text, &stacks); err != nil {
 		return fmt.Errorf("%s: %w", args[0], err)
 	}
-	for _, outputs := range stacks {
-		at, err := endpoint.Parse(outputs.Endpoint)
+	for _, o := range stacks {
+		at, err := endpoint.Parse(o.Endpoint)
 		if err != nil {
 			return err
 		}
-		if _, err := fmt.Fprintf(out, lines, outputs.Endpoint, signingName(at), outputs.Alarms); err != nil {
+		if _, err := fmt.Fprintf(out, lines, o.Endpoint, signingName(at), o.Alarms); err != nil {
+			return err
+		}
+		if _, err := io.WriteString(out, o.peer()); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// outputs are those of the stack that are shown.
+type outputs struct{ Endpoint, Alarms, Table, Key, ReplicateRole string }
+
+// peer is what other Regions' deployments say of this one, where it replicates.
+func (o outputs) peer() string {
+	arn := strings.Split(o.Key, ":") // arn:partition:kms:region:…
+	if o.ReplicateRole == "" || len(arn) < 4 {
+		return ""
+	}
+	entry, _ := json.Marshal(map[string]any{arn[3]: map[string]string{ // texts always can
+		"table": o.Table, "keyArn": o.Key, "roleArn": o.ReplicateRole,
+	}})
+	return "For the replicaRegions of the other Regions' deployments:\n\n    " + string(entry) + "\n\n"
 }
 
 const lines = `

@@ -31,6 +31,23 @@ func TestLines(t *testing.T) {
 	}
 }
 
+// What replicates also shows what the other Regions have to say of it.
+func TestPeer(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "outputs.json")
+	const own = `"Endpoint": "https://secrets.example.com", "Table": "here", "Key": "arn:aws:kms:eu-central-1:111122223333:key/1a"`
+	const want = `{"eu-central-1":{"keyArn":"arn:aws:kms:eu-central-1:111122223333:key/1a","roleArn":"arn:aws:iam::111122223333:role/r","table":"here"}}`
+	for outputs, there := range map[string]bool{own: false, own + `, "ReplicateRole": "arn:aws:iam::111122223333:role/r"`: true} {
+		if err := os.WriteFile(file, []byte(`{"Strongroom": {`+outputs+`}}`), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		var out strings.Builder
+		if err := run([]string{file}, &out); err != nil || strings.Contains(out.String(), want) != there {
+			t.Errorf("got %s, %v, want %s in it: %t", out.String(), err, want, there)
+		}
+	}
+}
+
 func TestWrongFile(t *testing.T) {
 	t.Parallel()
 	if err := run(nil, &strings.Builder{}); err == nil {
