@@ -54,6 +54,9 @@ func headCost(name string, s secret.Secret) int {
 	for _, t := range s.Tags {
 		cost += 32 + len(t.Key) + len(t.Value)
 	}
+	for _, r := range s.Replicas {
+		cost += 64 + len(r.Region) + len(r.KMSKey)
+	}
 	return cost
 }
 

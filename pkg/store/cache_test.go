@@ -41,7 +41,7 @@ func TestCacheIsBoundedByBytes(t *testing.T) {
 	}
 }
 
-// However long the tags of secrets are, what is remembered of them stays within its bytes.
+// However long the tags and replicas of secrets are, what is remembered of them stays within its bytes.
 func TestHeadsAreBoundedByBytes(t *testing.T) {
 	t.Parallel()
 	s := New(nil, "", secret.ARNs{})
@@ -55,6 +55,16 @@ func TestHeadsAreBoundedByBytes(t *testing.T) {
 	}
 	if n := s.heads.lru.Len(); n < 90 || n > 110 {
 		t.Errorf("%d secrets with tags of 77 kB are remembered in 8 MiB, want about 100", n)
+	}
+	replicas := make([]secret.Replica, secret.MaxReplicas)
+	for i := range replicas {
+		replicas[i] = secret.Replica{Region: fmt.Sprint("eu-west-", i), KMSKey: long + long}
+	}
+	for i := range 2_000 {
+		s.remember(secret.Secret{Name: fmt.Sprint("replicated", i), Replicas: replicas})
+	}
+	if n := s.heads.lru.Len(); n < 70 || n > 90 {
+		t.Errorf("%d secrets with replicas of 107 kB are remembered in 8 MiB, want about 80", n)
 	}
 	for i := range 10_000 {
 		s.remember(secret.Secret{Name: fmt.Sprint("small", i), Stages: secret.Stages{secret.Current: fmt.Sprint(i)}})

@@ -79,9 +79,10 @@ func (s *Store) Version(ctx context.Context, sec secret.Secret, id string) (secr
 // versionName is what a version is remembered under. The revision that changed the
 // KMS key last is part of it: data keys were wrapped anew with it. (The key itself
 // would not do, since it may come back, and the data keys that were under it do not.)
-// So is how often versions were removed: an ID may have been used again since.
+// So is how often versions were removed: an ID may have been used again since. Copies of a
+// replica have their versions sealed anew, and count their revisions anew.
 func versionName(sec secret.Secret, id string) string {
-	return fmt.Sprintf("%s\x00%s\x00%d\x00%d", sec.ARN, id, sec.Keyed, sec.Prunings)
+	return fmt.Sprintf("%s\x00%s\x00%d\x00%d\x00%d", sec.ARN, id, sec.Copy, sec.Keyed, sec.Prunings)
 }
 
 // Policy reads the text of the resource policy of a secret that was just read;

@@ -200,3 +200,57 @@ func TestReplacementMeetsAConflict(t *testing.T) {
 		})
 	}
 }
+
+// A version that a process remembers of a copy is not taken for that of another copy, though
+// all that tells versions under one ID apart has the same numbers there.
+func TestVersionOfAnotherCopy(t *testing.T) {
+	t.Parallel()
+	runner := localtest.New(t)
+	deliver(t, runner, replica("aaaaaa", 2, 3, secret.Stages{secret.Current: "v1"}), "v1")
+	caller := runner.Another(t)
+	update(t, caller, promoting)
+	keyed := update(t, caller, func(sec secret.Secret) (secret.Change, error) {
+		sec.KMSKey = "alias/another"
+		return secret.Change{Secret: sec}, nil
+	})
+	version := func() string {
+		t.Helper()
+		v, found, err := caller.Store.Version(t.Context(), get(t, caller), "v1")
+		if err != nil || !found {
+			t.Fatal(found, err)
+		}
+		return string(v.Sealed.Data)
+	}
+	version()
+	update(t, runner, func(sec secret.Secret) (secret.Change, error) {
+		change, err := receiving(replica("aaaaaa", keyed.Revision, keyed.Revision, secret.Stages{secret.Current: "v1"}), "v1")(sec)
+		change.Effects[0].Version.Sealed.Data = []byte("sealed anew")
+		return change, err
+	})
+	if got := version(); got != "sealed anew" {
+		t.Errorf("got %q, want what was sealed anew", got)
+	}
+}
+
+// A copy that was removed before it came is not made, and not said to be, also when an
+// attempt met a conflict first.
+func TestRemovedCopyIsNotMade(t *testing.T) {
+	t.Parallel()
+	for name, faults := range map[string][]localtest.Fault{
+		"at once":          nil,
+		"after a conflict": {localtest.Cancel("TransactionConflict")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			room := localtest.New(t)
+			if err := room.Store.Fence(t.Context(), secret.ID{Name: "s", Suffix: "aaaaaa"}, 2, noon); err != nil {
+				t.Fatal(err)
+			}
+			room.Wire.Break(commitCall, faults...)
+			change := carrying(secret.First(replica("aaaaaa", 2, 3, secret.Stages{secret.Current: "v1"}), noon), 3, "v1")
+			if _, err := room.Store.Create(t.Context(), change); !errors.Is(err, store.ErrRemovedCopy) {
+				t.Errorf("got %v, want %v", err, store.ErrRemovedCopy)
+			}
+		})
+	}
+}

@@ -19,7 +19,9 @@ func (s *Store) Create(ctx context.Context, change secret.Change) (secret.Secret
 	var made secret.Secret
 	name, again := s.commitName(), false
 	err := s.retry(ctx, func() (err error) {
-		if again { // what was in the way may have been an earlier attempt at the same transaction
+		// What was in the way may have been an earlier attempt at the same transaction. That of a
+		// replica asks itself whether the copy was removed.
+		if again && change.Secret.Copy == 0 {
 			if removed, err := s.isRemoved(ctx, change.Secret); removed || err != nil {
 				made = change.Secret
 				return err
