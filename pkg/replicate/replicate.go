@@ -162,7 +162,10 @@ func (r *Replicator) deliver(ctx context.Context, n store.Replication, replica s
 		sealed: map[string]secret.Version{}, taken: map[string]bool{},
 	}
 	d.secret = n.Secret.As(replica, there.ARNs.Of(n.ID.Name, n.ID.Suffix))
-	err := d.run(ctx)
+	err := r.tellFormer(ctx, n, there)
+	if err == nil {
+		err = d.run(ctx)
+	}
 	switch {
 	case errors.Is(err, errMoved), errors.Is(err, secret.ErrAhead) && r.isLate(ctx, n):
 		return Unknown, false, nil
@@ -171,6 +174,21 @@ func (r *Replicator) deliver(ctx context.Context, n store.Replication, replica s
 	}
 	settled, err := r.Store.Settled(ctx, n, n.Secret.Revision)
 	return Delivered, settled, err
+}
+
+// tellFormer tells another Region that a secret here is not its replica any more, before the
+// first copy of it is delivered there: its note has taken the place of that of the promotion.
+func (r *Replicator) tellFormer(ctx context.Context, n store.Replication, there Region) error {
+	if n.Secret.Copy == 0 || !n.IsFirst() {
+		return nil
+	}
+	_, err := there.Store.Update(ctx, secret.ID{Name: n.ID.Name}, func(sec secret.Secret) (secret.Change, error) {
+		return sec.Disown(r.ARNs.Region, n.ID.Suffix, n.Secret.Copy, r.now()), nil
+	})
+	if errors.Is(err, secret.NotFound) {
+		return nil
+	}
+	return err
 }
 
 // isLate says whether the secret has changed since it was read.

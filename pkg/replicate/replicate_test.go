@@ -549,3 +549,27 @@ func TestPromotedBeforeItIsNoted(t *testing.T) {
 		t.Errorf("got %q there, want w2", got)
 	}
 }
+
+// A promoted secret that is replicated back before its primary was told takes that one's
+// place all the same: the primary has no replica that it would know of.
+func TestBackBeforePrimaryIsTold(t *testing.T) {
+	t.Parallel()
+	for _, overwrite := range []bool{false, true} {
+		p := open(t)
+		p.create(t)
+		must(p.there.SDK.StopReplicationToReplica(t.Context(), &secretsmanager.StopReplicationToReplicaInput{SecretId: theSecret}))(t)
+		must(p.there.SDK.ReplicateSecretToRegions(t.Context(), &secretsmanager.ReplicateSecretToRegionsInput{
+			SecretId: theSecret, AddReplicaRegions: to(here), ForceOverwriteReplicaSecret: overwrite,
+		}))(t)
+		put(t, p.there, "w2")
+		p.run(t)
+		if got := describe(t, p.here).ReplicationStatus; len(got) != 0 {
+			t.Errorf("got replicas %v of what was the primary, want none", got)
+		}
+		want := map[bool]string{false: valueMark + "v1", true: valueMark + "w2"}[overwrite]
+		if got := read(t, p.here, "AWSCURRENT"); got != want {
+			t.Errorf("got %q here, want %q", got, want)
+		}
+		p.wantSound(t)
+	}
+}
