@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/feature/dynamodb/attributevalue"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"github.com/strongroom/strongroom/pkg/secret"
@@ -92,6 +93,11 @@ func (d rawHead) removal(s *Store, now time.Time) ([]step, error) {
 			family += "." + v.Value
 		}
 		l.add(s.set(noteItem{key: leftoverKey(d.name, family), Schema: schema, due: due{Prunings.shardOf(d.name), stamp(now)}}))
+		var replicas []replicaItem
+		_ = attributevalue.Unmarshal(d.item["replicas"], &replicas) // as far as they can be read
+		for _, r := range replicas {
+			l.add(s.replicate(replicaKey(d.name, suffix, r.Region), r.Copy, r.Copy, now), nil)
+		}
 		if hash := d.text("policy_hash"); hash != "" {
 			l.add(s.delete(key{partition + d.name, "POLICY#" + suffix + "#" + hash}), nil)
 		}

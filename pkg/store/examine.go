@@ -152,7 +152,7 @@ func (h headFound) stands(now headFound) bool {
 	if !h.there || h.damaged != nil {
 		return h.there == now.there && (h.damaged == nil) == (now.damaged == nil)
 	}
-	return now.there && now.damaged == nil && h.Suffix == now.Suffix && h.Moves == now.Moves && h.Prunings == now.Prunings &&
+	return now.there && now.damaged == nil && h.Suffix == now.Suffix && h.Copy == now.Copy && slices.Equal(h.Replicas, now.Replicas) && h.Moves == now.Moves && h.Prunings == now.Prunings &&
 		h.PolicyHash == now.PolicyHash && h.due == now.due && h.Deletion == now.Deletion && h.secret.RotationDue().Equal(now.secret.RotationDue())
 }
 

@@ -44,6 +44,7 @@ func (e *examination) faults() ([]Fault, error) {
 		e.checkGone()
 	}
 	e.checkFormer()
+	e.checkFormerReplicas()
 	for _, what := range e.unread {
 		e.add(what)
 	}
@@ -278,21 +279,40 @@ func (e *examination) isOfHead(family string) bool {
 }
 
 // checkReplicas checks that each Region that the secret is replicated to has its note. One
-// that was lost is written anew, and the Region is looked at. Notes of other Regions are
-// of what is still to be removed there.
+// that was lost is written anew, and the Region is looked at.
 func (e *examination) checkReplicas() {
 	for _, r := range e.head.secret.Replicas {
 		k := replicaKey(e.name, e.head.Suffix, r.Region)
 		note, there := e.replicas[k]
 		switch {
-		case there && note.Copy == r.Copy && (note.Shard == "" && note.Synced > 0 || note.Shard == Replications.shardOf(e.name) || note.Failure != ""):
+		case there && note.Copy == r.Copy && note.Revision <= e.revision && (note.isQueued() || note.isDone() || note.isEnded()):
 		case !e.isUnread(k):
-			e.add(fmt.Sprintf("the note of its replica in %s is missing or wrong", r.Region), e.setting(replicaNote{
-				key: k, Schema: replicatedSchema, due: due{Replications.shardOf(e.name), stamp(e.now)},
-				Revision: e.revision, Copy: r.Copy, Synced: note.Synced,
-			}))
+			note.key, note.Copy, note.Revision = k, r.Copy, e.revision
+			e.add(fmt.Sprintf("the note of its replica in %s is missing or wrong", r.Region), e.queueing(note))
 		}
 	}
+}
+
+// checkFormerReplicas checks that what is left of replication to a Region that is not listed
+// is noted to be done: the replica there would stay for ever.
+func (e *examination) checkFormerReplicas() {
+	for _, k := range sortedKeys(e.replicas) {
+		note, task := e.replicas[k], taskOf(k)
+		_, listed := e.head.secret.ReplicaIn(task.Region)
+		if note.isQueued() || listed && e.head.Suffix == task.ID.Suffix {
+			continue
+		}
+		note.key = k
+		e.add(fmt.Sprintf("it is not replicated to %s any more, and its replica there is not noted to be removed", task.Region), e.queueing(note))
+	}
+}
+
+// queueing writes a note of a replica anew, for a runner to look at now.
+func (e *examination) queueing(note replicaNote) step {
+	return e.setting(replicaNote{
+		key: note.key, Schema: replicatedSchema, due: due{Replications.shardOf(e.name), stamp(e.now)},
+		Revision: note.Revision, Copy: note.Copy, Synced: note.Synced,
+	})
 }
 
 // note notes that versions of a removed secret are to be removed.

@@ -67,9 +67,14 @@ func (c *commit) replication(l *list) {
 }
 
 func (c *commit) noteReplica(region string, copied int64) step {
-	return c.upsert(replicaKey(c.next.Name, c.next.Suffix(), region), noteReplica, item{
-		"schema": num(replicatedSchema), "revision": num(c.next.Revision), "copy": num(copied),
-		"shard": str(Replications.shardOf(c.next.Name)), "due": str(stamp(c.next.Changed).String()),
+	return c.replicate(replicaKey(c.next.Name, c.next.Suffix(), region), c.next.Revision, copied, c.next.Changed)
+}
+
+// replicate has a note say that there is something to do.
+func (s *Store) replicate(k key, revision, copied int64, at time.Time) step {
+	return s.upsert(k, noteReplica, item{
+		"schema": num(replicatedSchema), "revision": num(revision), "copy": num(copied),
+		"shard": str(Replications.shardOf(nameIn(k.PK))), "due": str(stamp(at).String()),
 	})
 }
 
@@ -148,6 +153,14 @@ func (s *Store) Replicas(ctx context.Context, sec secret.Secret) ([]ReplicaStatu
 }
 
 func (n replicaNote) isDone() bool { return n.Shard == "" && n.Synced >= n.Revision }
+
+// isEnded says that nothing is delivered until the secret changes, since it would be refused.
+func (n replicaNote) isEnded() bool { return n.Shard == "" && n.Failure != "" }
+
+// isQueued says that the note is in the index of what is due, where it should be.
+func (n replicaNote) isQueued() bool {
+	return n.Shard == Replications.shardOf(nameIn(n.PK)) && !time.Time(n.Due).IsZero()
+}
 
 // A Replication is what the note of a replica asks for, and the secret that it is about.
 type Replication struct {

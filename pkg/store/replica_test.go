@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
 	"github.com/strongroom/strongroom/pkg/local/localtest"
 	"github.com/strongroom/strongroom/pkg/secret"
 	"github.com/strongroom/strongroom/pkg/store"
@@ -252,5 +254,23 @@ func TestRemovedCopyIsNotMade(t *testing.T) {
 				t.Errorf("got %v, want %v", err, store.ErrRemovedCopy)
 			}
 		})
+	}
+}
+
+// What is removed though it cannot be read has its replicas removed, too.
+func TestRemoveDamagedWithReplicas(t *testing.T) {
+	t.Parallel()
+	room := localtest.New(t)
+	create(t, room, "aaaaaa")
+	update(t, room, replicating)
+	if settled, err := room.Store.Settled(t.Context(), noted(t, room, "aaaaaa"), 2); err != nil || !settled {
+		t.Fatal(settled, err)
+	}
+	spoil(t, room, "SECRET#s HEAD", "changed", &types.AttributeValueMemberS{Value: "yesterday"})
+	if _, err := room.Another(t).Store.RemoveDamaged(t.Context(), byName, noon); err != nil {
+		t.Fatal(err)
+	}
+	if r := noted(t, room, "aaaaaa"); !r.IsDue(noon) || r.Copy() != 2 || r.Secret.ARN != "" {
+		t.Errorf("got %+v, want copy 2 of a secret that is gone, due", r)
 	}
 }

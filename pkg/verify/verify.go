@@ -242,7 +242,7 @@ var never = time.Date(9999, time.January, 1, 0, 0, 0, 0, time.UTC)
 
 // noted examines what the schedules have to look at and the directory does not list.
 func (r *run) noted(ctx context.Context) error {
-	for _, queue := range []store.Queue{store.Prunings, store.Rotations} {
+	for _, queue := range []store.Queue{store.Prunings, store.Rotations, store.Replications} {
 		for part := range store.Shards {
 			var from store.Cursor
 			for {

@@ -687,6 +687,24 @@ func TestChangesMeanwhile(t *testing.T) {
 			t.Helper()
 			w.Break("Query", before(func() { update(t, r, "plain", rotating("r1", false)) }))
 		}},
+		{"replicated", func(t *testing.T, r *localtest.Room, w *localtest.Wire) {
+			t.Helper()
+			w.Break("Query", before(func() { update(t, r, "plain", replicating) }))
+		}},
+		{"replicated again", func(t *testing.T, r *localtest.Room, w *localtest.Wire) {
+			t.Helper()
+			update(t, r, "plain", replicating)
+			w.Break("Query", before(func() { update(t, r, "plain", replicating) }))
+		}},
+		{"replicated no more", func(t *testing.T, r *localtest.Room, w *localtest.Wire) {
+			t.Helper()
+			update(t, r, "plain", replicating)
+			w.Break("Query", before(func() {
+				update(t, r, "plain", func(sec secret.Secret) (secret.Change, error) {
+					return sec.RemoveReplicas([]string{"eu-west-1"}, noon)
+				})
+			}))
+		}},
 		{"removed and made again", func(t *testing.T, r *localtest.Room, w *localtest.Wire) {
 			t.Helper()
 			w.Break("BatchGetItem", before(func() {
@@ -719,5 +737,89 @@ func TestReportedOnce(t *testing.T) {
 	spoil(t, room, created, "schema", num(99)) // found by name and by creation
 	if found, _ := verified(t, room, false); len(found) != 1 {
 		t.Errorf("found %q, want one", texts(found))
+	}
+}
+
+func replicating(sec secret.Secret) (secret.Change, error) {
+	return sec.Replicate([]secret.Replica{{Region: "eu-west-1"}}, noon)
+}
+
+// A note of a replica that says what is not so, or that no runner would find, is found and
+// written anew: a replica would be stale for ever, or stay where it should go.
+func TestReplicas(t *testing.T) {
+	t.Parallel()
+	const (
+		note      = "SECRET#plain REPLICA#bbbbbb#eu-west-1"
+		wrong     = "plain: the note of its replica in eu-west-1 is missing or wrong *"
+		left      = "plain: it is not replicated to eu-west-1 any more, and its replica there is not noted to be removed *"
+		plainHead = "SECRET#plain HEAD"
+	)
+	for _, c := range []struct {
+		name string
+		do   func(*testing.T, *localtest.Room)
+		want []string
+	}{
+		{"in sync", func(*testing.T, *localtest.Room) {}, nil},
+		{"to be delivered", func(t *testing.T, r *localtest.Room) { t.Helper(); update(t, r, "plain", putting("v2")) }, nil},
+		{"to be removed", func(t *testing.T, r *localtest.Room) {
+			t.Helper()
+			update(t, r, "plain", func(sec secret.Secret) (secret.Change, error) { return sec.RemoveReplicas([]string{"eu-west-1"}, noon) })
+		}, nil},
+		{"no note", func(t *testing.T, r *localtest.Room) { t.Helper(); drop(t, r, note) }, []string{wrong}},
+		{"of another copy", func(t *testing.T, r *localtest.Room) { t.Helper(); spoil(t, r, note, "copy", num(1)) }, []string{wrong}},
+		{"in no queue", func(t *testing.T, r *localtest.Room) { t.Helper(); spoil(t, r, note, "synced", num(1)) }, []string{wrong}},
+		{"in another queue", func(t *testing.T, r *localtest.Room) {
+			t.Helper()
+			update(t, r, "plain", putting("v2"))
+			spoil(t, r, note, "shard", str("REPLICATE#99"))
+		}, []string{wrong}},
+		{"in a queue without a time", func(t *testing.T, r *localtest.Room) {
+			t.Helper()
+			update(t, r, "plain", putting("v2"))
+			spoil(t, r, note, "due", nil)
+		}, []string{wrong}},
+		{"of a later state than the secret was restored to", func(t *testing.T, r *localtest.Room) {
+			t.Helper()
+			spoil(t, r, note, "revision", num(9))
+			spoil(t, r, note, "synced", num(9))
+		}, []string{wrong}},
+		{"of a Region that is not listed", func(t *testing.T, r *localtest.Room) {
+			t.Helper()
+			spoil(t, r, plainHead, "replicas", &types.AttributeValueMemberL{})
+		}, []string{left}},
+		{"of a secret that is gone", func(t *testing.T, r *localtest.Room) {
+			t.Helper()
+			for _, key := range slices.Collect(maps.Keys(items(t, r))) {
+				if strings.HasPrefix(key, "SECRET#plain ") && key != note {
+					drop(t, r, key)
+				}
+			}
+		}, []string{
+			"plain: it is not replicated to eu-west-1 any more, and its replica there is not noted to be removed *",
+			`plain: the directory by creation lists it with suffix "bbbbbb", and it is not there *`,
+			`plain: the directory by name lists it with suffix "bbbbbb", and it is not there *`,
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			room := table(t)
+			update(t, room, "plain", replicating)
+			task := store.Task{ID: secret.ID{Name: "plain", Suffix: "bbbbbb"}, Region: "eu-west-1"}
+			r, err := room.Store.Replication(t.Context(), task)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if settled, err := room.Store.Settled(t.Context(), r, r.Secret.Revision); err != nil || !settled {
+				t.Fatal(settled, err)
+			}
+			c.do(t, room)
+			if found, _ := verified(t, room, true); !slices.Equal(texts(found), c.want) {
+				t.Errorf("found %q, want %q", texts(found), c.want)
+			}
+			wantWhole(t, room)
+			if r, err := room.Store.Replication(t.Context(), task); err != nil || len(c.want) > 0 && !r.IsDue(noon) {
+				t.Errorf("got %+v, %v, want it due", r, err)
+			}
+		})
 	}
 }
