@@ -18,6 +18,7 @@ import (
 
 	"github.com/strongroom/strongroom/pkg/local/localtest"
 	"github.com/strongroom/strongroom/pkg/prune"
+	"github.com/strongroom/strongroom/pkg/replicate"
 	"github.com/strongroom/strongroom/pkg/secret"
 	"github.com/strongroom/strongroom/pkg/store"
 	"github.com/strongroom/strongroom/pkg/verify"
@@ -571,5 +572,53 @@ func TestBackBeforePrimaryIsTold(t *testing.T) {
 			t.Errorf("got %q here, want %q", got, want)
 		}
 		p.wantSound(t)
+	}
+}
+
+// What is done in each Region takes these calls, in processes that have seen nothing.
+func TestCalls(t *testing.T) {
+	t.Parallel()
+	removal := func(t *testing.T, p *pair) { t.Helper(); p.remove(t) }
+	for _, c := range []struct {
+		name        string
+		do          func(*testing.T, *pair)
+		back        bool
+		here, there string
+	}{
+		{"a put", func(t *testing.T, p *pair) { t.Helper(); put(t, p.here, "v2") }, false, "BatchGetItem BatchGetItem Decrypt UpdateItem", "GetItem GenerateDataKey TransactWriteItems"},
+		{"a label", func(t *testing.T, p *pair) { t.Helper(); move(t, p.here, "mine", "", "v1") }, false, "BatchGetItem UpdateItem", "GetItem TransactWriteItems"},
+		{"another copy", func(t *testing.T, p *pair) { t.Helper(); p.again(t) }, false, "BatchGetItem BatchGetItem Decrypt UpdateItem", "GetItem GenerateDataKey TransactWriteItems"},
+		{"a removal", removal, false, "BatchGetItem TransactWriteItems", "GetItem TransactWriteItems"},
+		{"a removal of what is not there", func(t *testing.T, p *pair) {
+			t.Helper()
+			must(p.there.SDK.StopReplicationToReplica(t.Context(), &secretsmanager.StopReplicationToReplicaInput{SecretId: theSecret}))(t)
+			must(p.there.SDK.DeleteSecret(t.Context(), &secretsmanager.DeleteSecretInput{SecretId: theSecret, ForceDeleteWithoutRecovery: aws.Bool(true)}))(t)
+			removal(t, p)
+		}, false, "BatchGetItem TransactWriteItems", "GetItem TransactWriteItems"},
+		{"a promotion", func(t *testing.T, p *pair) {
+			t.Helper()
+			must(p.there.SDK.StopReplicationToReplica(t.Context(), &secretsmanager.StopReplicationToReplicaInput{SecretId: theSecret}))(t)
+		}, true, "GetItem TransactWriteItems", "BatchGetItem TransactWriteItems"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			p := open(t)
+			p.create(t)
+			c.do(t, p)
+			here, there := p.here.Another(t), p.there.Another(t)
+			id := secret.ID{Name: "s", Suffix: must(p.here.Store.Get(t.Context(), secret.ID{Name: "s"}))(t).Suffix()}
+			r, task := p.over(here, there), store.Task{ID: id, Region: there.ARNs.Region}
+			if c.back {
+				r, task.Region = p.over(there, here), here.ARNs.Region
+			}
+			if outcome, err := r.Replicate(t.Context(), task); err != nil || outcome != replicate.Delivered && outcome != replicate.Removed {
+				t.Fatalf("got %s, %v", outcome, err)
+			}
+			for room, want := range map[*localtest.Room]string{here: c.here, there: c.there} {
+				if got, _, _ := room.Wire.Took(); got != want {
+					t.Errorf("got calls %q in %s, want %q", got, room.ARNs.Region, want)
+				}
+			}
+		})
 	}
 }
