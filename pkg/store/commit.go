@@ -26,12 +26,14 @@ type commit struct {
 	*Store
 	seen, next secret.Secret
 	change     secret.Change
+	// again says that an earlier try may have made the secret, which may be removed since.
+	again bool
 }
 
 // commit makes a change durable that was decided on seen. The name is that of all
 // tries together and stays on the head: a try that finds it there was preceded by one
 // that did happen.
-func (s *Store) commit(ctx context.Context, seen secret.Secret, change secret.Change, name string) (secret.Secret, error) {
+func (s *Store) commit(ctx context.Context, seen secret.Secret, change secret.Change, name string, again bool) (secret.Secret, error) {
 	next := change.Secret
 	next.Revision, next.Commit, next.Past = cmp.Or(change.Revision, seen.Revision+1), name, seen.Past.And(name)
 	next.Rotation.Abandoned = ""
@@ -41,7 +43,7 @@ func (s *Store) commit(ctx context.Context, seen secret.Secret, change secret.Ch
 	if next.KMSKey != seen.KMSKey || len(change.IDs(secret.Copy))+len(change.IDs(secret.Overwrite)) > 0 {
 		next.Keyed = next.Revision
 	}
-	c := &commit{s, seen, next, change}
+	c := &commit{s, seen, next, change, again}
 	steps, err := c.steps()
 	if err == nil {
 		err = ctx.Err() // nothing is sent after the deadline, so nothing is uncertain
@@ -122,7 +124,7 @@ func (c *commit) steps() ([]step, error) {
 		for _, row := range directory(c.next) {
 			l.add(c.set(row)) // over a row that a restore left without its head
 		}
-		if c.next.Copy > 0 {
+		if c.again || c.next.Copy > 0 {
 			l.add(c.check(leftoverKey(c.next.Name, c.next.Family()), isNew, ErrRemovedCopy), nil)
 		}
 	}

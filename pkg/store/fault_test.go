@@ -543,6 +543,19 @@ func TestRemovedBetweenOwnAttempts(t *testing.T) {
 			t.Errorf("it is there again: %v", err)
 		}
 	})
+	t.Run("create, and the removal comes before the client tries again", func(t *testing.T) {
+		t.Parallel()
+		room := localtest.New(t)
+		// The second attempt is refused for the first, and its answer is lost. What the
+		// client sends once more is not what was refused, but what may be made now.
+		room.Wire.Break(commitCall, localtest.LoseAnswer, localtest.Cancel("TransactionConflict"), after(func() { remove(room) }, localtest.Cut))
+		if sec := create(t, room, "aaaaaa"); sec.Suffix() != "aaaaaa" {
+			t.Errorf("made %+v", sec)
+		}
+		if _, err := room.Store.Get(t.Context(), byName); !errors.Is(err, secret.NotFound) {
+			t.Errorf("it is there again: %v", err)
+		}
+	})
 	t.Run("remove", func(t *testing.T) {
 		t.Parallel()
 		room := localtest.New(t)

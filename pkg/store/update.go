@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"time"
 
@@ -19,33 +18,21 @@ func (s *Store) Create(ctx context.Context, change secret.Change) (secret.Secret
 	var made secret.Secret
 	name, again := s.commitName(), false
 	err := s.retry(ctx, func() (err error) {
-		// What was in the way may have been an earlier attempt at the same transaction. That of a
-		// replica asks itself whether the copy was removed.
-		if again && change.Secret.Copy == 0 {
-			if removed, err := s.isRemoved(ctx, change.Secret); removed || err != nil {
-				made = change.Secret
-				return err
-			}
+		made, err = s.commit(ctx, secret.Secret{}, change, name, again)
+		// What was in the way may have been an earlier attempt at the same transaction, and
+		// the secret was removed since. To create it again, under the suffix that it had,
+		// would join it with what is left of it.
+		if again && change.Secret.Copy == 0 && errors.Is(err, ErrRemovedCopy) {
+			made = change.Secret
+			return nil
 		}
 		again = true
-		made, err = s.commit(ctx, secret.Secret{}, change, name)
 		if r, ok := errors.AsType[*rival](err); ok && r.found {
 			return &Exists{r.secret}
 		}
 		return err
 	})
 	return made, err
-}
-
-// isRemoved says whether a secret was there and was removed by a caller, within the
-// last ten minutes. To create it again, under the suffix that it had, would join it with
-// what is left of it.
-func (s *Store) isRemoved(ctx context.Context, sec secret.Secret) (bool, error) {
-	it, err := s.get(ctx, leftoverKey(sec.Name, sec.Family()))
-	if err != nil {
-		return false, fmt.Errorf("read what is left of %s: %w", sec.Name, err)
-	}
-	return len(it) > 0, nil
 }
 
 // Update changes a secret: decide is given the secret as it stands and says what
@@ -163,7 +150,7 @@ func (s *Store) try(ctx context.Context, sec secret.Secret, id secret.ID, decide
 	case err != nil:
 		return result{outcome: done, err: err}
 	}
-	next, err := s.commit(ctx, sec, change, name)
+	next, err := s.commit(ctx, sec, change, name, false)
 	r, isRival := errors.AsType[*rival](err)
 	switch {
 	case isRival && r.found:
