@@ -27,6 +27,7 @@ type deployment struct {
 	local.Deployment
 	server  *api.Server
 	rotator *rotate.Background // nil in a process that does one thing and ends
+	noted   chan struct{}      // receives when the note of a replica is written
 }
 
 // regions are the deployments of this process: one for each Region that has data, or that
@@ -82,9 +83,10 @@ func (r *regions) of(ctx context.Context, region string) (*deployment, error) {
 
 func (r *regions) newDeployment(at local.Deployment) *deployment {
 	arns := secret.ARNs{Partition: "aws", Region: at.Region, Account: r.set.account}
-	d := &deployment{Deployment: at, server: &api.Server{
-		ARNs: arns,
-		Log:  r.log,
+	d := &deployment{Deployment: at, noted: make(chan struct{}, 1), server: &api.Server{
+		ARNs:       arns,
+		Log:        r.log,
+		Replicates: r.replicatesTo,
 
 		Retention:           r.set.retention,
 		MinRotationInterval: r.set.minRotation,
@@ -97,12 +99,13 @@ func (r *regions) newDeployment(at local.Deployment) *deployment {
 	if at.Region != r.set.region {
 		d.server.Log = r.log.With(slog.String("region", at.Region))
 	}
+	db := stream{r.engines.DynamoDB, d.noted}
 	if r.like == nil {
 		r.like = d
-		d.server.Store = store.New(r.engines.DynamoDB, at.Table, arns)
+		d.server.Store = store.New(db, at.Table, arns)
 		d.server.Sealer = &envelope.Sealer{KMS: at.KMS, DefaultKey: at.DefaultKey, Keep: keepDataKeys}
 	} else {
-		d.server.Store = r.like.server.Store.Beside(r.engines.DynamoDB, at.Table, arns)
+		d.server.Store = r.like.server.Store.Beside(db, at.Table, arns)
 		d.server.Sealer = r.like.server.Sealer.Beside(at.KMS, at.DefaultKey)
 	}
 	return d

@@ -114,7 +114,7 @@ func startService(ctx context.Context, set settings, log *slog.Logger) (_ *servi
 	return s, nil
 }
 
-// background prunes and rotates in each Region until the context ends, and returns how to
+// background prunes, rotates and replicates in each Region until the context ends, and returns how to
 // wait for the end of all.
 func (s *service) background(ctx context.Context) (wait func()) {
 	s.opening.Lock()
@@ -122,6 +122,7 @@ func (s *service) background(ctx context.Context) (wait func()) {
 	s.begin = func(d *deployment) {
 		s.running.Go(func() { pruneNowAndThen(ctx, d.server) })
 		s.running.Go(func() { rotateNowAndThen(ctx, d.rotator) })
+		s.running.Go(func() { s.replicateNowAndThen(ctx, d) })
 	}
 	for _, d := range s.all() {
 		s.begin(d)

@@ -85,7 +85,7 @@ func (e *Engines) Open(ctx context.Context, region string) (Deployment, error) {
 		return d, err
 	}
 	if !has && len(e.deployments) > 0 {
-		if err := e.checkRoom(ctx, region); err != nil {
+		if err := e.CheckRoom(ctx, region); err != nil {
 			return d, err
 		}
 	}
@@ -175,9 +175,9 @@ func (e *Engines) regionOf(table string) (region string, ok bool) {
 	return region, ok && IsRegion(region) && region != e.first
 }
 
-// checkRoom refuses a new Region where there are as many as may be. One counts whose table
-// could not be made after its key file was.
-func (e *Engines) checkRoom(ctx context.Context, region string) error {
+// CheckRoom refuses a Region that would be one too many, with a [secret.Error]. One counts
+// whose table could not be made after its key file was.
+func (e *Engines) CheckRoom(ctx context.Context, region string) error {
 	regions, err := e.Regions(ctx)
 	if err != nil {
 		return err
