@@ -26,6 +26,8 @@ const (
 	attackers = 64
 	// mostMemory is what SECURITY.md promises, in bytes of resident memory.
 	mostMemory = 128 << 20
+
+	attackedRegions = 40
 )
 
 // However bad the requests of many clients are, the server keeps within its memory, and
@@ -63,9 +65,15 @@ func TestMemoryUnderAttack(t *testing.T) {
 		{"large secrets", "ListSecrets", `{"Filters":[{"Key":"name","Values":["tagged-"]}]}`},
 	} {
 		began := time.Now()
-		attackWith(r.url, attack.operation, attack.body)
+		attackWith(r.url, attack.operation, attack.body, "")
 		t.Logf("%-28s %6d bytes each: %5d ms, %3d MB", attack.name, len(attack.body), time.Since(began).Milliseconds(), loadtest.PeakMemory(t, r.Process.Pid)>>20)
 	}
+	began := time.Now()
+	for range 2 {
+		attackWith(r.url, "BatchGetSecretValue", `{"Filters":[{"Key":"name","Values":["large-"]}]}`, "eu-west-#")
+		attackWith(r.url, "GetSecretValue", `{"SecretId":"large-1"}`, "eu-west-#")
+	}
+	t.Logf("%-28s %6d Regions: %5d ms, %3d MB", "large values of all Regions", attackedRegions, time.Since(began).Milliseconds(), loadtest.PeakMemory(t, r.Process.Pid)>>20)
 	address := strings.TrimPrefix(r.url, "http://")
 	const head = "POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/x-amz-json-1.1\r\nX-Amz-Target: secretsmanager.ListSecrets\r\n"
 	for _, attack := range []struct {
@@ -105,6 +113,9 @@ func TestMemoryUnderAttack(t *testing.T) {
 func fill(t *testing.T, url string) {
 	t.Helper()
 	client := localtest.Client(url)
+	for i := range attackedRegions {
+		createIn(t, url, fmt.Sprint("eu-west-", i), "large-1", strings.Repeat("\x01", secret.MaxValue))
+	}
 	var tags []types.Tag
 	for i := range secret.MaxTags {
 		tags = append(tags, types.Tag{Key: aws.String(fmt.Sprintf("%03d", i) + strings.Repeat("k", 125)), Value: aws.String(strings.Repeat("ä", 256))})
@@ -151,13 +162,17 @@ func manyHeaders(size int) string {
 	return b.String()
 }
 
-// attackWith sends one body from all attackers at once, whatever is answered. A # in it is
-// the number of the attacker.
-func attackWith(url, operation, body string) {
+// attackWith sends one body from all attackers at once, whatever is answered, for a Region
+// where one is named. A # in either is the number of the attacker.
+func attackWith(url, operation, body, region string) {
 	var all sync.WaitGroup
 	for i := range attackers {
 		all.Go(func() {
-			req, _ := http.NewRequest(http.MethodPost, url, strings.NewReader(strings.ReplaceAll(body, "#", strconv.Itoa(i))))
+			numbered := func(text string) string { return strings.ReplaceAll(text, "#", strconv.Itoa(i)) }
+			req, _ := http.NewRequest(http.MethodPost, url, strings.NewReader(numbered(body)))
+			if region != "" {
+				req.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=local/1/"+numbered(region)+"/secretsmanager/aws4_request")
+			}
 			req.Header.Set("Content-Type", "application/x-amz-json-1.1")
 			req.Header.Set("X-Amz-Target", "secretsmanager."+operation)
 			if answer, err := keepAlive.Do(req); err == nil {

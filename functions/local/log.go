@@ -116,6 +116,9 @@ func requestLine(values map[string]slog.Value, room int) (line string, rest []st
 	if operation == "" {
 		operation = "-"
 	}
+	if v, ok := values[regionAttr]; ok {
+		name = shown(v) + "  " + name
+	}
 	if v, ok := values["code"]; ok {
 		code = "  " + shown(v)
 	}

@@ -66,6 +66,7 @@ func TestLinesFit(t *testing.T) {
 		want    string // empty for whatever fits
 	}{
 		{80, request("PutSecretValue", "db"), "15:04:05  400      0.3 ms  PutSecretValue            db\n"},
+		{80, request("PutSecretValue", "db", "awsRegion", "eu-west-1"), "15:04:05  400      0.3 ms  PutSecretValue            eu-west-1  db\n"},
 		{80, request("PutSecretValue", long), "15:04:05  400      0.3 ms  PutSecretValue  long/name/long/name/long/name/long/n…\n"},
 		{80, request("GetSecretValue", long, "code", "ResourceNotFoundException"), "15:04:05  400      0.3 ms  GetSecretValue  long/name…  ResourceNotFoundException\n"},
 		{80, request("UpdateSecretVersionStage", long, "code", "ResourceNotFoundException"), "15:04:05  400      0.3 ms  UpdateSecretVersionStage  long/name/long/name/long/n…\n          ResourceNotFoundException\n"},

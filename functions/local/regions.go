@@ -19,6 +19,9 @@ import (
 	"github.com/strongroom/strongroom/pkg/store"
 )
 
+// regionAttr is the attribute, in the log, of what is not about the Region of --region.
+const regionAttr = "awsRegion"
+
 // openTime is how long it may take to make a Region, in a DynamoDB of the user's own.
 const openTime = 20 * time.Second
 
@@ -97,7 +100,7 @@ func (r *regions) newDeployment(at local.Deployment) *deployment {
 		AuditRequired: true,
 	}}
 	if at.Region != r.set.region {
-		d.server.Log = r.log.With(slog.String("region", at.Region))
+		d.server.Log = r.log.With(slog.String(regionAttr, at.Region))
 	}
 	db := stream{r.engines.DynamoDB, d.noted}
 	if r.like == nil {

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 	"github.com/aws/smithy-go"
 	"github.com/google/uuid"
 
@@ -239,6 +242,57 @@ func TestOnceInAllRegions(t *testing.T) {
 	if said := once(t, program, "--data", data, "--verify"); said != want {
 		t.Errorf("got %s", said)
 	}
+}
+
+// Whatever Region it is, the server prunes and rotates there by itself, also after a start
+// without a call for it.
+func TestRegionsAreLookedAfter(t *testing.T) {
+	t.Parallel()
+	orders := make(chan string, 100)
+	functions := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var order struct{ SecretID, Step string }
+		if err := json.NewDecoder(r.Body).Decode(&order); err != nil || order.Step == "" {
+			w.WriteHeader(http.StatusNoContent) // it was asked whether there is a function
+			return
+		}
+		orders <- order.SecretID
+		w.WriteHeader(http.StatusInternalServerError)
+	}))
+	t.Cleanup(functions.Close)
+	env := []string{"AWS_ENDPOINT_URL_LAMBDA=" + functions.URL}
+	args := []string{"--data", filepath.Join(t.TempDir(), "data"), "--max-versions", "0", "--min-age", "0s"}
+	r := startWith(t, env, args...)
+	arn := createIn(t, r.url, "eu-west-1", "s", "value")
+	for i := range 9 {
+		if _, err := in(r.url, "eu-west-1").PutSecretValue(t.Context(), &secretsmanager.PutSecretValueInput{SecretId: &arn, SecretString: aws.String(fmt.Sprint(i))}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, err := in(r.url, "eu-west-1").RotateSecret(t.Context(), &secretsmanager.RotateSecretInput{
+		SecretId: &arn, RotationLambdaARN: aws.String("arn:aws:lambda:eu-west-1:000000000000:function:f"), RotationRules: &types.RotationRulesType{AutomaticallyAfterDays: aws.Int64(1)},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := <-orders; got != arn {
+		t.Errorf("rotated %s, want %s", got, arn)
+	}
+	r.interrupt(t)
+	r = startWith(t, env, args...)
+	const logged = `"msg":"pruned","awsRegion":"eu-west-1","versions":`
+	within(t, "nothing is pruned: "+r.errors.String(), func() bool { return strings.Contains(r.errors.String(), logged) })
+}
+
+// --seed is for the Region of --region.
+func TestSeedOfARegion(t *testing.T) {
+	t.Parallel()
+	data, seed := filepath.Join(t.TempDir(), "data"), seedFile(t, "A=x")
+	r := start(t, "--data", data)
+	r.interrupt(t)
+	r = start(t, "--data", data, "--region", "eu-west-1", "--seed", seed)
+	wantValueIn(t, r.url, "eu-west-1", "A", "x")
+	_, err := in(r.url, "us-east-1").GetSecretValue(t.Context(), &secretsmanager.GetSecretValueInput{SecretId: aws.String("A")})
+	wantRefusedIn(t, "elsewhere", err, "ResourceNotFoundException", notFound)
 }
 
 // An export is of one Region, says which are not in it, and can be imported beside others.

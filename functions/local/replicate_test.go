@@ -80,9 +80,10 @@ func replicasIn(regions ...string) (replicas []types.ReplicaRegionType) {
 	return replicas
 }
 
-func putIn(t *testing.T, url, region, id, value string) error {
+// putIn puts a value into secret s.
+func putIn(t *testing.T, url, region, value string) error {
 	t.Helper()
-	_, err := in(url, region).PutSecretValue(t.Context(), &secretsmanager.PutSecretValueInput{SecretId: &id, SecretString: &value})
+	_, err := in(url, region).PutSecretValue(t.Context(), &secretsmanager.PutSecretValueInput{SecretId: aws.String("s"), SecretString: &value})
 	return err
 }
 
@@ -96,7 +97,7 @@ func TestReplication(t *testing.T) {
 		wantValueIn(t, r.url, region, "s", "one")
 	}
 	began := time.Now()
-	if err := putIn(t, r.url, primary, "s", "two"); err != nil {
+	if err := putIn(t, r.url, primary, "two"); err != nil {
 		t.Fatal(err)
 	}
 	wantStatus(t, r.url, "s", other, types.StatusTypeInSync)
@@ -104,14 +105,14 @@ func TestReplication(t *testing.T) {
 		t.Errorf("it took %s, want that it does not wait for the schedule", took)
 	}
 	wantValueIn(t, r.url, other, strings.Replace(arn, primary, other, 1), "two")
-	if err := putIn(t, r.url, other, "s", "three"); err == nil {
+	if err := putIn(t, r.url, other, "three"); err == nil {
 		t.Error("a replica was changed")
 	}
 	name := "s"
 	if _, err := in(r.url, other).StopReplicationToReplica(t.Context(), &secretsmanager.StopReplicationToReplicaInput{SecretId: &name}); err != nil {
 		t.Fatal(err)
 	}
-	if err := putIn(t, r.url, other, "s", "three"); err != nil {
+	if err := putIn(t, r.url, other, "three"); err != nil {
 		t.Error(err)
 	}
 	within(t, "the primary lists what was promoted", func() bool { return statusOf(t, r.url, "s", other).Region == nil })
@@ -258,7 +259,7 @@ func TestReplicationToABrokenRegion(t *testing.T) {
 		t.Error("it does not say why")
 	}
 	wantStatus(t, url, "s", third, types.StatusTypeInSync)
-	if err := putIn(t, url, primary, "s", "two"); err != nil {
+	if err := putIn(t, url, primary, "two"); err != nil {
 		t.Error(err)
 	}
 	there.broken.Store(false)
