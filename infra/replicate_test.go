@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/strongroom/strongroom/pkg/store"
 )
 
 func tableIn(region, name string) string {
@@ -131,6 +133,9 @@ func TestStream(t *testing.T) {
 	}
 	same(t, "kinds of change", filter.EventName, []string{"INSERT", "MODIFY"})
 	same(t, "keys", filter.DynamoDB.Keys, object{"sk": object{"S": []object{{"Prefix": "REPLICA#"}}}})
+	if _, is := store.ReplicaTask("SECRET#a", filter.DynamoDB.Keys["sk"]["S"][0].Prefix+"abcdef#eu-west-1"); !is {
+		t.Error("what the filter lets through is no note of a replica")
+	}
 	delete(mapping, "FilterCriteria")
 	same(t, "mapping", mapping, object{
 		"FunctionName": whole(t).live(t, replicateName), "EventSourceArn": "${" + table.ID + ".StreamArn}", "Enabled": true,
