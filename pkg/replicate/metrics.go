@@ -19,7 +19,7 @@ func Metrics(table string, sum Summary, now time.Time) []slog.Attr {
 	return append(
 		metrics.Attrs(
 			table, now,
-			metrics.Count(FailedMetric, sum.Outcomes[Failed]+sum.Outcomes[Ended]),
+			metrics.Count(FailedMetric, sum.Outcomes[Failed]),
 			metrics.Behind(OldestDue, sum.Oldest, now),
 		),
 		slog.Int("ReplicasLookedAt", sum.Notes),

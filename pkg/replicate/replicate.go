@@ -63,7 +63,6 @@ const (
 	Delivered Outcome = "delivered" // the replica is in sync
 	Removed   Outcome = "removed"   // the Region is told that it is not replicated to any more
 	Failed    Outcome = "failed"    // and will be tried again
-	Ended     Outcome = "ended"     // it will not be delivered until the secret is changed
 	Unknown   Outcome = "left"      // the note could not be read or written; it stays due
 )
 
@@ -145,10 +144,6 @@ func (r *Replicator) fail(ctx context.Context, n store.Replication, cause error)
 	defer cancel()
 	r.Log.WarnContext(ctx, "not replicated", slog.String("secret", n.ID.Name), slog.String("region", n.Region), slog.String("error", cause.Error()))
 	why := reason(n.Region, cause)
-	if errors.Is(cause, secret.ErrPromoted) {
-		settled, err := r.Store.Ended(ctx, n, why)
-		return Ended, settled, err
-	}
 	now := r.now()
 	settled, err := r.Store.Failed(ctx, n, why, n.FirstFailure(now), now.Add(retryDelay(n.Attempts)))
 	return Failed, settled, err

@@ -261,6 +261,10 @@ func TestPromotion(t *testing.T) {
 	if sum := must(p.forth.Run(t.Context()))(t); sum.Notes != 0 {
 		t.Errorf("%d are due, want none", sum.Notes)
 	}
+	p.now = p.now.Add(time.Hour) // it may be gone by then, or another copy may be there
+	if sum := must(p.forth.Run(t.Context()))(t); sum.Outcomes[replicate.Failed] != 1 {
+		t.Errorf("got %v, want that it is tried again", sum.Outcomes)
+	}
 	p.run(t)
 	if got := describe(t, p.here); len(got.ReplicationStatus) != 0 || got.PrimaryRegion != nil {
 		t.Errorf("got replicas %v, want none", got.ReplicationStatus)

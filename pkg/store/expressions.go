@@ -54,7 +54,6 @@ const (
 	noteReplica  = "SET #schema = :schema, #shard = :shard, #due = :due, #revision = :revision, #copy = :copy REMOVE #failure, #attempts"
 	noteInSync   = "SET #synced = :synced REMOVE #shard, #due, #since, #failure, #attempts"
 	noteFailure  = "SET #failure = :failure, #attempts = :attempts, #due = :due, #since = if_not_exists(#since, :since)"
-	noteEnd      = "SET #failure = :failure REMOVE #shard, #due, #since, #attempts"
 	isDelivered  = "#revision <= :synced AND #copy = :copy"
 	isSameWanted = "#revision = :revision AND #copy = :copy"
 	// isUndone holds unless another runner has delivered the same meanwhile: what failed here is

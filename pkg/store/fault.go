@@ -285,7 +285,7 @@ func (e *examination) checkReplicas() {
 		k := replicaKey(e.name, e.head.Suffix, r.Region)
 		note, there := e.replicas[k]
 		switch {
-		case there && note.Copy == r.Copy && note.Revision <= e.revision && (note.isQueued() || note.isDone() || note.isEnded()):
+		case there && note.Copy == r.Copy && note.Revision <= e.revision && (note.isQueued() || note.isDone()):
 		case !e.isUnread(k):
 			note.key, note.Copy, note.Revision = k, r.Copy, e.revision
 			e.add(fmt.Sprintf("the note of its replica in %s is missing or wrong", r.Region), e.queueing(note))

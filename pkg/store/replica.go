@@ -154,9 +154,6 @@ func (s *Store) Replicas(ctx context.Context, sec secret.Secret) ([]ReplicaStatu
 
 func (n replicaNote) isDone() bool { return n.Shard == "" && n.Synced >= n.Revision }
 
-// isEnded says that nothing is delivered until the secret changes, since it would be refused.
-func (n replicaNote) isEnded() bool { return n.Shard == "" && n.Failure != "" }
-
 // isQueued says that the note is in the index of what is due, where it should be.
 func (n replicaNote) isQueued() bool {
 	return n.Shard == Replications.shardOf(nameIn(n.PK)) && !time.Time(n.Due).IsZero()
@@ -260,11 +257,6 @@ func (s *Store) Failed(ctx context.Context, r Replication, why string, since, ag
 		"failure": str(why), "attempts": num(r.note.Attempts + 1), "due": str(stamp(again).String()), "since": str(stamp(since).String()),
 		"revision": num(r.note.Revision), "copy": num(r.note.Copy),
 	})
-}
-
-// Ended notes why nothing is delivered any more, until the secret changes again.
-func (s *Store) Ended(ctx context.Context, r Replication, why string) (bool, error) {
-	return s.settle(ctx, r, noteEnd, isUndone, item{"failure": str(why), "revision": num(r.note.Revision), "copy": num(r.note.Copy)})
 }
 
 func (s *Store) settle(ctx context.Context, r Replication, update, condition string, attributes item) (bool, error) {

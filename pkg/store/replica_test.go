@@ -135,27 +135,17 @@ func wantStatus(t testing.TB, room *localtest.Room, want store.ReplicaStatus) {
 // has not: what nobody tries again would say so for ever.
 func TestLateFailure(t *testing.T) {
 	t.Parallel()
-	for name, fail := range map[string]func(*store.Store, store.Replication) (bool, error){
-		"failed": func(s *store.Store, r store.Replication) (bool, error) {
-			return s.Failed(t.Context(), r, "why", noon, noon.Add(time.Minute))
-		},
-		"ended": func(s *store.Store, r store.Replication) (bool, error) { return s.Ended(t.Context(), r, "why") },
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			room := localtest.New(t)
-			create(t, room, "aaaaaa")
-			update(t, room, replicating)
-			one, other := noted(t, room, "aaaaaa"), noted(t, room, "aaaaaa")
-			if settled, err := room.Store.Settled(t.Context(), one, 2); err != nil || !settled {
-				t.Fatalf("got %t, %v, want it settled", settled, err)
-			}
-			if settled, err := fail(room.Store, other); err != nil || settled {
-				t.Errorf("got %t, %v, want another look", settled, err)
-			}
-			wantStatus(t, room, store.ReplicaStatus{InSync: true})
-		})
+	room := localtest.New(t)
+	create(t, room, "aaaaaa")
+	update(t, room, replicating)
+	one, other := noted(t, room, "aaaaaa"), noted(t, room, "aaaaaa")
+	if settled, err := room.Store.Settled(t.Context(), one, 2); err != nil || !settled {
+		t.Fatalf("got %t, %v, want it settled", settled, err)
 	}
+	if settled, err := room.Store.Failed(t.Context(), other, "why", noon, noon.Add(time.Minute)); err != nil || settled {
+		t.Errorf("got %t, %v, want another look", settled, err)
+	}
+	wantStatus(t, room, store.ReplicaStatus{InSync: true})
 }
 
 // A change that is being committed is in the way of how an attempt ended: there is more to do.
@@ -168,7 +158,6 @@ func TestSettledDuringACommit(t *testing.T) {
 	for name, settle := range map[string]func() (bool, error){
 		"settled": func() (bool, error) { return room.Store.Settled(t.Context(), r, 2) },
 		"failed":  func() (bool, error) { return room.Store.Failed(t.Context(), r, "why", noon, noon) },
-		"ended":   func() (bool, error) { return room.Store.Ended(t.Context(), r, "why") },
 	} {
 		room.Wire.Break("UpdateItem", localtest.Refuse(400, "TransactionConflictException"))
 		if settled, err := settle(); err != nil || settled {
