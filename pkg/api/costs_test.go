@@ -269,6 +269,77 @@ func TestCostsDoNotGrow(t *testing.T) {
 	}
 }
 
+// What replication costs in the Region of the primary: one more item in the transaction of a
+// change for each replica, and in DescribeSecret one query. A secret without replicas costs
+// what it did.
+func TestCostsOfReplicas(t *testing.T) {
+	t.Parallel()
+	const late = "eu-north-1" // its replica is not in sync before the call
+	promote := func(ctx context.Context, c *secretsmanager.Client) error {
+		_, err := c.StopReplicationToReplica(ctx, &secretsmanager.StopReplicationToReplicaInput{SecretId: aws.String("s")}, once)
+		return err
+	}
+	add := func(regions ...string) priced {
+		return func(ctx context.Context, c *secretsmanager.Client) error {
+			_, err := c.ReplicateSecretToRegions(ctx, replicateInput(regions...), once)
+			return err
+		}
+	}
+	remove := func(ctx context.Context, c *secretsmanager.Client) error {
+		in := &secretsmanager.RemoveRegionsFromReplicationInput{SecretId: aws.String("s"), RemoveReplicaRegions: []string{"eu-west-1"}}
+		_, err := c.RemoveRegionsFromReplication(ctx, in, once)
+		return err
+	}
+	made := createInput("new", "v0", kilobyte)
+	made.AddReplicaRegions = replicas("eu-west-1", "eu-west-2")
+	for _, test := range []struct {
+		name     string
+		replicas []string // in sync before the call
+		call     priced
+		want     cost
+	}{
+		{"create with two replicas", nil, pricedCreate(made), cost{"GenerateDataKey TransactWriteItems", 0, writeHead + newVersion + twoRows + 2*note}},
+		{"replicate to two Regions", nil, add("eu-west-1", "eu-west-2"), cost{"TransactWriteItems", 0, writeHead + 2*note}},
+		{"replicate again", []string{"eu-west-1"}, add("eu-west-1"), cost{"TransactWriteItems", 0, writeHead + note}},
+		{"put, no replica", nil, pricedPut("v3"), cost{"GenerateDataKey TransactWriteItems", 0, writeHead + newVersion}},
+		{"put, one replica", []string{"eu-west-1"}, pricedPut("v3"), cost{"GenerateDataKey TransactWriteItems", 0, writeHead + newVersion + note}},
+		{"put, one replica that is not in sync", []string{late}, pricedPut("v3"), cost{"GenerateDataKey TransactWriteItems", 0, writeHead + newVersion + note + becomesDue}}, // the row moves
+		{"put, two replicas", []string{"eu-west-1", "eu-west-2"}, pricedPut("v3"), cost{"GenerateDataKey TransactWriteItems", 0, writeHead + newVersion + 2*note}},
+		{"move a label, one replica", []string{"eu-west-1"}, pricedMove("AWSCURRENT", "v2", "v1"), cost{"TransactWriteItems", 0, writeHead + checkVersion + note}},
+		{"remove a Region", []string{"eu-west-1"}, remove, cost{"TransactWriteItems", 0, writeHead + note}},
+		{"remove a Region that is not listed", nil, remove, cost{"GetItem", readHead, 0}},
+		{"describe, no replica", nil, pricedDescribe, cost{"GetItem", readHead, 0}},
+		{"describe, one replica", []string{"eu-west-1"}, pricedDescribe, cost{"GetItem Query", readHead + 1, 0}},
+		{"describe, two replicas", []string{"eu-west-1", "eu-west-2"}, pricedDescribe, cost{"GetItem Query", readHead + 1, 0}},
+		{"get, one replica", []string{"eu-west-1"}, pricedGet("", ""), cost{"GetItem Decrypt UpdateItem UpdateItem", readHead, touchHead + touchVersion}},
+		{"delete, one replica", []string{"eu-west-1"}, refused(pricedDelete(false)), cost{"GetItem", readHead, 0}},
+		{"stop replication of what is no replica", nil, refused(promote), cost{"GetItem", readHead, 0}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			room := localtest.New(t)
+			must(room.SDK.CreateSecret(t.Context(), createInput("s", "v0", kilobyte)))(t)
+			put(t, room, "s", "v1", kilobyte)
+			put(t, room, "s", "v2", kilobyte)
+			if len(test.replicas) > 0 {
+				replicate(t, room, test.replicas...)
+			}
+			for _, region := range test.replicas {
+				if region != late {
+					deliver(t, room, region)
+				}
+			}
+			took(room)
+			if err := test.call(t.Context(), room.SDK); err != nil {
+				t.Fatal(err)
+			}
+			if got := took(room); got != test.want {
+				t.Errorf("got %v, want %v", got, test.want)
+			}
+		})
+	}
+}
+
 // addVersions gives the secret s that many versions more, which nothing was
 // ever sealed for: small copies of the one it has, written past the API.
 func addVersions(t testing.TB, room *localtest.Room, n int) {
