@@ -7,6 +7,7 @@ import (
 	"maps"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -318,6 +319,7 @@ func TestCostsOfReplicas(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			room := localtest.New(t)
+			clock := withClock(room, time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC))
 			must(room.SDK.CreateSecret(t.Context(), createInput("s", "v0", kilobyte)))(t)
 			put(t, room, "s", "v1", kilobyte)
 			put(t, room, "s", "v2", kilobyte)
@@ -329,6 +331,7 @@ func TestCostsOfReplicas(t *testing.T) {
 					deliver(t, room, region)
 				}
 			}
+			clock.now = clock.now.Add(time.Second)
 			took(room)
 			if err := test.call(t.Context(), room.SDK); err != nil {
 				t.Fatal(err)
