@@ -78,6 +78,7 @@ func TestPassingFaults(t *testing.T) {
 		"note in a transaction":        {rotating("v2"), []localtest.Fault{localtest.Cancel("None", "TransactionConflict", "None")}, again(2)},
 		"placeholder in a transaction": {rotating("v2"), []localtest.Fault{localtest.Cancel("None", "None", "TransactionConflict")}, again(2)},
 		"note, and placeholder is not": {rotating("v2"), []localtest.Fault{localtest.Cancel("None", "TransactionConflict", "ConditionalCheckFailed")}, again(2)},
+		"replica in a transaction":     {replicating, []localtest.Fault{localtest.Cancel("None", "TransactionConflict")}, again(2)},
 		"head throttled":               {putting("v2"), []localtest.Fault{localtest.Cancel("ThrottlingError", "None")}, again(2)},
 		"version over its capacity":    {putting("v2"), []localtest.Fault{localtest.Cancel("None", "ProvisionedThroughputExceeded")}, again(2)},
 		"several conflicts":            {putting("v2"), times(5, localtest.Cancel("TransactionConflict", "None")), again(6)},

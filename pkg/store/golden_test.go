@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"testing"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 
 	"github.com/strongroom/strongroom/pkg/local/localtest"
 	"github.com/strongroom/strongroom/pkg/secret"
+	"github.com/strongroom/strongroom/pkg/store"
 )
 
 var updateGolden = flag.Bool("update", false, "write the golden items anew")
@@ -34,11 +36,20 @@ var golden = map[string]string{
 	"head_rotating.json":     "SECRET#app/rotating HEAD",
 	"rotation.json":          "SECRET#app/rotating ROTATION#n2Op4Q",
 	"token_key.json":         "DEPLOYMENT TOKENKEY",
+
+	"head_replicated.json":     "SECRET#app/replicated HEAD",
+	"replica_failed.json":      "SECRET#app/replicated REPLICA#q5Rs6T#eu-west-1",
+	"replica_in_sync.json":     "SECRET#app/replicated REPLICA#q5Rs6T#ap-south-1",
+	"head_replica.json":        "SECRET#app/replica HEAD",
+	"version_of_replica.json":  "SECRET#app/replica VERSION#u7Vw8X.3#v1",
+	"leftover_of_replica.json": "SECRET#gone LEFTOVER#y9Za0B.4",
 }
 
 var (
 	fullID     = secret.ID{Name: "app/full", Suffix: "f6Gh7I"}
 	rotatingID = secret.ID{Name: "app/rotating", Suffix: "n2Op4Q"}
+
+	replicatedID, replicaID = secret.ID{Name: "app/replicated", Suffix: "q5Rs6T"}, secret.ID{Name: "app/replica", Suffix: "u7Vw8X"}
 )
 
 // everything is a rotation with nothing left out.
@@ -127,10 +138,123 @@ func fill(t *testing.T, room *localtest.Room) {
 	}
 }
 
+// replicas are those of the golden secret that has some.
+var replicas = []secret.Replica{{Region: "ap-south-1", Copy: 2}, {Region: "eu-west-1", KMSKey: "alias/theirs", Copy: 2, Overwrite: true}}
+
+// goldenReplica is the golden secret that is a replica.
+func goldenReplica() secret.Secret {
+	sec := fresh(replicaID.Name, replicaID.Suffix)
+	sec.Token, sec.Primary, sec.Copy, sec.Revision, sec.Stages = "", "eu-west-1", 3, 5, secret.Stages{secret.Current: "v1"}
+	return sec
+}
+
+// fillReplicas makes the golden items of replication.
+func fillReplicas(t *testing.T, room *localtest.Room) {
+	t.Helper()
+	ctx, later := t.Context(), noon.Add(time.Hour)
+	if _, err := room.Store.Create(ctx, making(t, fresh(replicatedID.Name, replicatedID.Suffix))); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := room.Store.Update(ctx, replicatedID, func(sec secret.Secret) (secret.Change, error) { return sec.Replicate(replicas, later) }); err != nil {
+		t.Fatal(err)
+	}
+	settle := func(region string, how func(store.Replication) (bool, error)) {
+		t.Helper()
+		r, err := room.Store.Replication(ctx, store.Task{ID: replicatedID, Region: region})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if settled, err := how(r); err != nil || !settled {
+			t.Fatal(settled, err)
+		}
+	}
+	settle("ap-south-1", func(r store.Replication) (bool, error) { return room.Store.Settled(ctx, r, 2) })
+	settle("eu-west-1", func(r store.Replication) (bool, error) {
+		return room.Store.Failed(ctx, r, "why", later, later.Add(time.Minute))
+	})
+	if _, err := room.Store.Create(ctx, carrying(secret.First(goldenReplica(), later), 4, "v1")); err != nil {
+		t.Fatal(err)
+	}
+	if err := room.Store.Fence(ctx, secret.ID{Name: "gone", Suffix: "y9Za0B"}, 4, later); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// What is stored of replication is read as it was written.
+func TestReadGoldenReplicas(t *testing.T) {
+	t.Parallel()
+	room, later := localtest.New(t), noon.Add(time.Hour)
+	for file := range golden {
+		text, err := os.ReadFile(filepath.Join("testdata", file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		place(t, room, stored(t, text))
+	}
+	primary, err := room.Store.Get(t.Context(), replicatedID)
+	if err != nil || !reflect.DeepEqual(primary.Replicas, replicas) || primary.IsReplica() || primary.Family() != "q5Rs6T" {
+		t.Errorf("got %+v, %v, want replicas %+v", primary, err, replicas)
+	}
+	statuses, err := room.Store.Replicas(t.Context(), primary)
+	if want := []store.ReplicaStatus{{Region: "ap-south-1", InSync: true}, {Region: "eu-west-1", Failure: "why"}}; err != nil || !reflect.DeepEqual(statuses, want) {
+		t.Errorf("got %+v, %v, want %+v", statuses, err, want)
+	}
+	r, err := room.Store.Replication(t.Context(), store.Task{ID: replicatedID, Region: "eu-west-1"})
+	if err != nil || r.Attempts != 1 || r.Copy() != 2 || !r.IsFirst() || !r.Since.Equal(later) || !r.Due.Equal(later.Add(time.Minute)) || !r.IsDue(r.Due) {
+		t.Errorf("got %+v, %v", r, err)
+	}
+	want := goldenReplica()
+	want.Versions, want.Keyed, want.Commit, want.Past = 1, 5, uuid.Nil.String(), make([]byte, 8)
+	sec, err := room.Store.Get(t.Context(), replicaID)
+	if err != nil || !reflect.DeepEqual(sec, want) {
+		t.Errorf("secret = %+v, %v\nwant     %+v", sec, err, want)
+	}
+	version := secret.Version{ID: "v1", Revision: 4, Created: noon, Sealed: sealed("v1")}
+	if got, found, err := room.Store.Version(t.Context(), sec, "v1"); err != nil || !found || !reflect.DeepEqual(got, version) {
+		t.Errorf("version = %+v, %t, %v\nwant      %+v", got, found, err, version)
+	}
+}
+
+// What older versions of this program must not touch has a number that they refuse, and
+// nothing else has: a deployment without replicas can go back.
+func TestSchemas(t *testing.T) {
+	t.Parallel()
+	room := localtest.New(t)
+	fill(t, room)
+	fillReplicas(t, room)
+	for _, decide := range []decide{replicating, func(sec secret.Secret) (secret.Change, error) {
+		return sec.RemoveReplicas([]string{replicaRegion}, noon)
+	}} {
+		if _, err := room.Store.Update(t.Context(), secret.ID{Name: "plain"}, decide); err != nil {
+			t.Fatal(err)
+		}
+	}
+	promoted := fresh("promoted", "c1De2F")
+	promoted.Copy = 3
+	if _, err := room.Store.Create(t.Context(), secret.Change{Secret: promoted}); err != nil {
+		t.Fatal(err)
+	}
+	newer := []string{
+		"SECRET#app/replica HEAD", "SECRET#app/replicated HEAD", "SECRET#app/replicated REPLICA#q5Rs6T#ap-south-1",
+		"SECRET#app/replicated REPLICA#q5Rs6T#eu-west-1", "SECRET#plain REPLICA#a1B2c3#eu-west-1", "SECRET#promoted HEAD",
+	}
+	var got []string
+	all := items(t, room)
+	for _, key := range sortedKeys(all) {
+		if all[key]["schema"].(*types.AttributeValueMemberN).Value != "2" {
+			got = append(got, key)
+		}
+	}
+	if !slices.Equal(got, newer) {
+		t.Errorf("newer are %q, want %q", got, newer)
+	}
+}
+
 func TestGoldenItems(t *testing.T) {
 	t.Parallel()
 	room := localtest.New(t)
 	fill(t, room)
+	fillReplicas(t, room)
 	all := items(t, room)
 	for file, key := range golden {
 		it := all[key]
@@ -231,8 +355,8 @@ func TestReadGoldenItems(t *testing.T) {
 	}
 }
 
-// A head of a build that knew nothing of rotations, counted no removals and did not
-// keep the time of a deletion, reads as one that has none, and its next revision has all.
+// A head of a build that knew nothing of rotations and replicas, counted no removals and did
+// not keep the time of a deletion, reads as one that has none, and its next revision has all.
 func TestReadOlderHead(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile(filepath.Join("testdata", "head_full.json"))
@@ -240,7 +364,7 @@ func TestReadOlderHead(t *testing.T) {
 		t.Fatal(err)
 	}
 	older := stored(t, text)
-	added := []string{"rotation", "prunings", "deleted"}
+	added := []string{"rotation", "prunings", "deleted", "replicas", "primary", "copy"}
 	for _, name := range added {
 		if older[name] == nil {
 			t.Errorf("the golden head has no %s", name)
