@@ -246,6 +246,7 @@ func TestWholeOrNothing(t *testing.T) {
 	}
 	rival := func(t *testing.T, room *localtest.Room) { t.Helper(); update(t, room.Another(t), putting("rival")) }
 	removed := func(t *testing.T, room *localtest.Room) { t.Helper(); update(t, room.Another(t), removing) }
+	replacing := receiving(replica("bbbbbb", 2, 3, secret.Stages{secret.Current: "w1"}), "w1")
 	for _, c := range []struct {
 		name   string
 		decide decide // nil creates
@@ -271,6 +272,17 @@ func TestWholeOrNothing(t *testing.T) {
 		{"rotate, head gone", rotating("v2"), removed, is(secret.NotFound)},
 		{"rotate, version", rotating("v2"), row("SECRET#s", "VERSION#aaaaaa#v2"), isType[*store.VersionExists]},
 		{"rotate, head and version", rotating("rival"), rival, is(errStop)},
+		{"replicate, head", replicating, rival, is(errStop)},
+		{"replicate, head gone", replicating, removed, is(secret.NotFound)},
+		{"replace, head", replacing, rival, is(errStop)},
+		{"replace, head gone", replacing, removed, is(secret.NotFound)},
+		{"replace, version", replacing, row("SECRET#s", "VERSION#bbbbbb.2#w1"), isType[*store.VersionExists]},
+		{"replace, removed copy", replacing, row("SECRET#s", "LEFTOVER#bbbbbb.2"), is(store.ErrRemovedCopy)},
+		{"replace, head and removed copy", replacing, func(t *testing.T, room *localtest.Room) {
+			t.Helper()
+			rival(t, room)
+			place(t, room, keyOf("SECRET#s", "LEFTOVER#bbbbbb.2"))
+		}, is(errStop)},
 		{"test, version", testingWith("v2"), row("SECRET#s", "VERSION#aaaaaa#v2"), isType[*store.VersionExists]},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -78,7 +78,6 @@ func TestPassingFaults(t *testing.T) {
 		"note in a transaction":        {rotating("v2"), []localtest.Fault{localtest.Cancel("None", "TransactionConflict", "None")}, again(2)},
 		"placeholder in a transaction": {rotating("v2"), []localtest.Fault{localtest.Cancel("None", "None", "TransactionConflict")}, again(2)},
 		"note, and placeholder is not": {rotating("v2"), []localtest.Fault{localtest.Cancel("None", "TransactionConflict", "ConditionalCheckFailed")}, again(2)},
-		"replica in a transaction":     {replicating, []localtest.Fault{localtest.Cancel("None", "TransactionConflict")}, again(2)},
 		"head throttled":               {putting("v2"), []localtest.Fault{localtest.Cancel("ThrottlingError", "None")}, again(2)},
 		"version over its capacity":    {putting("v2"), []localtest.Fault{localtest.Cancel("None", "ProvisionedThroughputExceeded")}, again(2)},
 		"several conflicts":            {putting("v2"), times(5, localtest.Cancel("TransactionConflict", "None")), again(6)},
@@ -153,6 +152,7 @@ func TestTokens(t *testing.T) {
 var changes = map[string]decide{
 	"put": putting("v2"), "move": moving("mine", "", "v1"), "policy": puttingPolicy, "rewrap": rewrapping,
 	"delete": deleting, "remove": removing, "rotate": rotating("v2"), "test": testingWith("v2"),
+	"replicate": replicating, "replace": receiving(replica("bbbbbb", 2, 2, secret.Stages{secret.Current: "w1"}), "w1"),
 }
 
 // An answer that was lost is found again where the engine does not know the token
