@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
@@ -199,6 +200,31 @@ func TestFirstCallsAtOnce(t *testing.T) {
 	r = start(t, "--data", data, "--rate", "0")
 	for i := range 40 {
 		wantValueIn(t, r.url, fmt.Sprint("eu-west-", i%4), fmt.Sprint("s-", i), fmt.Sprint("s-", i))
+	}
+}
+
+// A server that is killed while it makes a Region makes the rest the next time.
+func TestKilledAtFirstUseOfARegion(t *testing.T) {
+	t.Parallel()
+	data := filepath.Join(t.TempDir(), "data")
+	for i := range 20 {
+		region := fmt.Sprint("eu-west-", i)
+		r := start(t, "--data", data)
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			_, _ = in(r.url, region).ListSecrets(t.Context(), nil) // it may be cut off
+		}()
+		time.Sleep(time.Duration(i) * 500 * time.Microsecond)
+		kill(t, r)
+		<-done
+		r = start(t, "--data", data)
+		createIn(t, r.url, region, "s", "v")
+		kill(t, r)
+	}
+	r := start(t, "--data", data)
+	for i := range 20 {
+		wantValueIn(t, r.url, fmt.Sprint("eu-west-", i), "s", "v")
 	}
 }
 

@@ -55,14 +55,6 @@ func (e *Engines) table(region string) string {
 	return firstTable + "-" + region
 }
 
-// keyPath is the path of a Region's key file.
-func (e *Engines) keyPath(region string) string {
-	if region == e.first {
-		return filepath.Join(e.options.Data, keyFile)
-	}
-	return filepath.Join(e.options.Data, strings.TrimSuffix(keyFile, ".json")+"-"+region+".json")
-}
-
 // Open opens the deployment of a Region, and makes it where there is none: its key, and
 // then its table, so that a table without a key file tells that keys are lost. It may be
 // called concurrently; after an error it may be called again. Its error is a [secret.Error]
@@ -141,7 +133,7 @@ func (e *Engines) keysOf(region string, hasTable bool) (*kms.Keys, error) {
 	case e.options.Data == "":
 		return kms.Memory(region, account), nil
 	}
-	of := kms.Options{Path: e.keyPath(region), Region: region, Account: account}
+	of := kms.Options{Path: keyFileOf(e.options.Data, region), Region: region, Account: account}
 	if hasTable {
 		of.Sealed = "the secrets of " + region + " in " + filepath.Join(e.options.Data, tableFile)
 		of.GiveUp = "export the other Regions, and import them into another folder"

@@ -284,6 +284,27 @@ func TestFillBesideOthers(t *testing.T) {
 	wantIn(t, e, "us-east-1", "b")
 }
 
+// A key file that names its Region is not passed over where the Region is the first.
+func TestKeyFileThatNamesTheFirstRegion(t *testing.T) {
+	t.Parallel()
+	data := filepath.Join(t.TempDir(), "data")
+	e := start(t, Options{Data: data})
+	want := openRegion(t, e, "eu-west-1").DefaultKey
+	closeNow(t, e)
+	remove(t, data, keyFile)
+	remove(t, data, tableFile)
+	o := Options{Data: data, Region: "eu-west-1"}
+	if _, err := Start(t.Context(), o); err == nil || !strings.Contains(err.Error(), "keys-eu-west-1.json; rename it to keys.json") {
+		t.Errorf("got %v", err)
+	}
+	if err := os.Rename(keyFileOf(data, "eu-west-1"), filepath.Join(data, keyFile)); err != nil {
+		t.Fatal(err)
+	}
+	if got := openRegion(t, start(t, o), "eu-west-1").DefaultKey; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
 // Keys that were put in a folder for what it is to be filled with are of one Region.
 func TestFillUnderOtherKeys(t *testing.T) {
 	t.Parallel()

@@ -22,6 +22,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -51,9 +52,16 @@ const (
 )
 
 // HasTable says whether a data folder has a table.
-func HasTable(data string) bool {
-	_, err := os.Lstat(filepath.Join(data, tableFile))
+func HasTable(data string) bool { return isThere(filepath.Join(data, tableFile)) }
+
+func isThere(path string) bool {
+	_, err := os.Lstat(path)
 	return !errors.Is(err, fs.ErrNotExist)
+}
+
+// keyFileOf is the path of the key file of a Region that is not the first of its folder.
+func keyFileOf(data, region string) string {
+	return filepath.Join(data, strings.TrimSuffix(keyFile, ".json")+"-"+region+".json")
 }
 
 // Options says where the engines keep their data and which are brought by the user.
@@ -173,7 +181,11 @@ func firstKeys(o Options) (*kms.Keys, error) {
 	path, table := filepath.Join(o.Data, keyFile), filepath.Join(o.Data, tableFile)
 	of := kms.Options{Path: path, Account: o.Account}
 	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
-		of.Region = o.Region
+		of.Region = cmp.Or(o.Region, Region)
+		// Keys of this Region that came from a folder where it was not the first.
+		if named := keyFileOf(o.Data, of.Region); !HasTable(o.Data) && isThere(named) {
+			return nil, fmt.Errorf("there are keys of %s in %s; rename it to %s, as the first Region of a folder has it", of.Region, named, keyFile)
+		}
 	}
 	if HasTable(o.Data) {
 		of.Sealed, of.GiveUp = "the secrets in "+table, "remove "+table
