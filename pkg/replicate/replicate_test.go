@@ -579,7 +579,8 @@ func TestBackBeforePrimaryIsTold(t *testing.T) {
 	}
 }
 
-// What is done in each Region takes these calls, in processes that have seen nothing.
+// What is done in each Region takes these calls and units, in processes that have seen nothing,
+// with a value of some bytes.
 func TestCalls(t *testing.T) {
 	t.Parallel()
 	removal := func(t *testing.T, p *pair) { t.Helper(); p.remove(t) }
@@ -587,22 +588,22 @@ func TestCalls(t *testing.T) {
 		name        string
 		do          func(*testing.T, *pair)
 		back        bool
-		here, there string
+		here, there string // with the units of DynamoDB that are read and written
 	}{
-		{"a put", func(t *testing.T, p *pair) { t.Helper(); put(t, p.here, "v2") }, false, "BatchGetItem BatchGetItem Decrypt UpdateItem", "GetItem GenerateDataKey TransactWriteItems"},
-		{"a label", func(t *testing.T, p *pair) { t.Helper(); move(t, p.here, "mine", "", "v1") }, false, "BatchGetItem UpdateItem", "GetItem TransactWriteItems"},
-		{"another copy", func(t *testing.T, p *pair) { t.Helper(); p.again(t) }, false, "BatchGetItem BatchGetItem Decrypt UpdateItem", "GetItem GenerateDataKey TransactWriteItems"},
-		{"a removal", removal, false, "BatchGetItem TransactWriteItems", "GetItem TransactWriteItems"},
+		{"a put", func(t *testing.T, p *pair) { t.Helper(); put(t, p.here, "v2") }, false, "BatchGetItem BatchGetItem Decrypt UpdateItem: 3, 2", "GetItem GenerateDataKey TransactWriteItems: 1, 5"},
+		{"a label", func(t *testing.T, p *pair) { t.Helper(); move(t, p.here, "mine", "", "v1") }, false, "BatchGetItem UpdateItem: 2, 2", "GetItem TransactWriteItems: 1, 2"},
+		{"another copy", func(t *testing.T, p *pair) { t.Helper(); p.again(t) }, false, "BatchGetItem BatchGetItem Decrypt UpdateItem: 3, 2", "GetItem GenerateDataKey TransactWriteItems: 1, 14"},
+		{"a removal", removal, false, "BatchGetItem TransactWriteItems: 2, 3", "GetItem TransactWriteItems: 1, 9"},
 		{"a removal of what is not there", func(t *testing.T, p *pair) {
 			t.Helper()
 			must(p.there.SDK.StopReplicationToReplica(t.Context(), &secretsmanager.StopReplicationToReplicaInput{SecretId: theSecret}))(t)
 			must(p.there.SDK.DeleteSecret(t.Context(), &secretsmanager.DeleteSecretInput{SecretId: theSecret, ForceDeleteWithoutRecovery: aws.Bool(true)}))(t)
 			removal(t, p)
-		}, false, "BatchGetItem TransactWriteItems", "GetItem TransactWriteItems"},
+		}, false, "BatchGetItem TransactWriteItems: 2, 3", "GetItem TransactWriteItems: 1, 4"},
 		{"a promotion", func(t *testing.T, p *pair) {
 			t.Helper()
 			must(p.there.SDK.StopReplicationToReplica(t.Context(), &secretsmanager.StopReplicationToReplicaInput{SecretId: theSecret}))(t)
-		}, true, "GetItem TransactWriteItems", "BatchGetItem TransactWriteItems"},
+		}, true, "GetItem TransactWriteItems: 1, 5", "BatchGetItem TransactWriteItems: 2, 3"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -619,8 +620,9 @@ func TestCalls(t *testing.T) {
 				t.Fatalf("got %s, %v", outcome, err)
 			}
 			for room, want := range map[*localtest.Room]string{here: c.here, there: c.there} {
-				if got, _, _ := room.Wire.Took(); got != want {
-					t.Errorf("got calls %q in %s, want %q", got, room.ARNs.Region, want)
+				calls, reads, writes := room.Wire.Took()
+				if got := fmt.Sprint(calls, ": ", reads, ", ", writes); got != want {
+					t.Errorf("got %q in %s, want %q", got, room.ARNs.Region, want)
 				}
 			}
 		})
