@@ -129,7 +129,8 @@ func readStream(table awsdynamodb.ITable) awsiam.PolicyStatement {
 }
 
 // readSecrets are the calls on the table of this Region: secrets are read, and the note of a
-// replica is updated, or removed with the replica.
+// replica is updated, or removed with the replica. IAM cannot tell a note from other items of
+// a secret.
 func readSecrets(table awsdynamodb.ITable) awsiam.PolicyStatement {
 	return allow("ReadSecrets", nil, jsii.Strings(*table.TableArn()),
 		"dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem")

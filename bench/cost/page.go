@@ -157,8 +157,10 @@ func callsTable() [][]string {
 
 func operationsTable() [][]string {
 	rows := [][]string{{"operation", "read units", "write units", "KMS calls", "bytes printed"}}
-	for _, o := range []operation{create, putWarm, put, getWarm, get, getFirst, describe, pruneRun, pruneOne, rotateRun, rotateOne,
-		putReplicated, describeReplicated, replicateHere, replicateThere, replicateAgain, replicateRun} {
+	for _, o := range []operation{
+		create, putWarm, put, getWarm, get, getFirst, describe, pruneRun, pruneOne, rotateRun, rotateOne,
+		putReplicated, describeReplicated, replicateHere, replicateThere, replicateAgain, replicateRun,
+	} {
 		rows = append(rows, []string{o.name, number(o.reads), number(o.writes), number(o.kms()), thousands(o.logged)})
 	}
 	return rows
