@@ -91,6 +91,7 @@ func (r *Replicator) Replicate(ctx context.Context, task store.Task) (Outcome, e
 func (r *Replicator) replicate(ctx context.Context, task store.Task) (_ Outcome, since time.Time, _ error) {
 	ctx, cancel := context.WithTimeout(ctx, attempt)
 	defer cancel()
+	delivered := false
 	for range tries {
 		n, err := r.Store.Replication(ctx, task)
 		if err != nil {
@@ -108,8 +109,12 @@ func (r *Replicator) replicate(ctx context.Context, task store.Task) (_ Outcome,
 		case settled:
 			return outcome, time.Time{}, nil
 		}
+		delivered = delivered || outcome == Delivered
 	}
-	return Unknown, task.Due, store.ErrBusy // it changes all the time; the note stays
+	if delivered {
+		return Delivered, time.Time{}, nil // and changed again, every time; the note stays
+	}
+	return Unknown, task.Due, store.ErrBusy
 }
 
 // do makes one attempt, and notes how it ended. It is not settled when the note has changed
