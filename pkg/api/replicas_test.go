@@ -24,9 +24,9 @@ func replicateInput(regions ...string) *secretsmanager.ReplicateSecretToRegionsI
 	return &secretsmanager.ReplicateSecretToRegionsInput{SecretId: aws.String("s"), AddReplicaRegions: replicas(regions...)}
 }
 
-func replicate(t testing.TB, room *localtest.Room, regions ...string) []types.ReplicationStatusType {
+func replicate(t testing.TB, room *localtest.Room, regions ...string) {
 	t.Helper()
-	return must(room.SDK.ReplicateSecretToRegions(t.Context(), replicateInput(regions...)))(t).ReplicationStatus
+	must(room.SDK.ReplicateSecretToRegions(t.Context(), replicateInput(regions...)))(t)
 }
 
 func removeRegions(t testing.TB, room *localtest.Room, regions ...string) []types.ReplicationStatusType {

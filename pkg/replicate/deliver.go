@@ -27,8 +27,14 @@ type delivery struct {
 	taken  map[string]bool           // IDs of versions without a label that are there already
 }
 
-// errMoved says that the primary has changed since it was read.
-var errMoved = errors.New("the secret has changed")
+var (
+	// errMoved says that the primary has changed since it was read.
+	errMoved = errors.New("the secret has changed")
+	// errHere and errOpen are in errors that are about the Region of the primary, not that of
+	// the replica.
+	errHere = errors.New("read the primary")
+	errOpen = errors.New("open a value")
+)
 
 // run delivers, over what is there or as the first.
 func (d *delivery) run(ctx context.Context) error {
@@ -96,15 +102,12 @@ func (d *delivery) fill(ctx context.Context, there secret.Secret, change secret.
 	}
 	isSame := there.Family() == d.secret.Family()
 	for _, v := range versions {
-		switch {
-		case isSame && len(there.Stages.Of(v.ID)) > 0 && v.Revision <= there.Revision:
-			continue // it had its value when it was delivered with its label
-		case isSame && d.taken[v.ID]:
+		if isSame && d.taken[v.ID] {
 			change.Effects = append(change.Effects, secret.Effect{Kind: secret.Overwrite, Version: v})
-		default:
-			change.Effects = append(change.Effects, secret.Effect{Kind: secret.Copy, Version: v})
-			change.Secret.Versions++
+			continue
 		}
+		change.Effects = append(change.Effects, secret.Effect{Kind: secret.Copy, Version: v})
+		change.Secret.Versions++
 	}
 	if change.Secret.Overfull(d.retention) {
 		change.Pruning = secret.Soon
@@ -121,14 +124,14 @@ func (d *delivery) policyText(ctx context.Context) (string, error) {
 	case errors.Is(err, store.ErrBusy), errors.Is(err, secret.NotFound):
 		return "", errMoved
 	case err != nil:
-		return "", err
+		return "", fmt.Errorf("%w: %w", errHere, err)
 	}
 	d.policy = text
 	return text, nil
 }
 
-// versions are those that the replica there may lack, sealed for it. Each is opened and
-// sealed once.
+// versions are those that the replica there lacks, sealed for it. Each is opened and sealed
+// once.
 func (d *delivery) versions(ctx context.Context, there secret.Secret) ([]secret.Version, error) {
 	var lacking []string
 	ids := there.Lacks(d.secret)
@@ -139,9 +142,13 @@ func (d *delivery) versions(ctx context.Context, there secret.Secret) ([]secret.
 	}
 	read, err := d.Store.VersionsOf(ctx, d.primary, lacking)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", errHere, err)
 	}
+	held := map[string]bool{}
 	for _, v := range read {
+		if held[v.ID] = d.holds(there, v); held[v.ID] {
+			continue // and is neither opened nor sealed
+		}
 		sealed, err := d.seal(ctx, v)
 		if err != nil {
 			return nil, err
@@ -152,6 +159,7 @@ func (d *delivery) versions(ctx context.Context, there secret.Secret) ([]secret.
 	for _, id := range ids {
 		v, found := d.sealed[id]
 		switch {
+		case held[id], found && d.holds(there, v):
 		case found:
 			versions = append(versions, v)
 		case !slices.Equal(d.secret.Stages.Of(id), []string{secret.Pending}): // which alone may be on no value yet
@@ -161,11 +169,17 @@ func (d *delivery) versions(ctx context.Context, there secret.Secret) ([]secret.
 	return versions, nil
 }
 
+// holds says whether the replica there has the value of a version: it was delivered with its
+// label, also if that was AWSPENDING.
+func (d *delivery) holds(there secret.Secret, v secret.Version) bool {
+	return there.Family() == d.secret.Family() && len(there.Stages.Of(v.ID)) > 0 && v.Revision <= there.Revision
+}
+
 // seal opens a version, and seals it for the replica.
 func (d *delivery) seal(ctx context.Context, v secret.Version) (secret.Version, error) {
 	value, err := d.Sealer.Open(ctx, envelope.Place{ARN: d.primary.ARN, VersionID: v.ID}, v.Sealed)
 	if err != nil {
-		return v, fmt.Errorf("open version %s of %s: %w", v.ID, d.primary.ARN, err)
+		return v, fmt.Errorf("%w: version %s of %s: %w", errOpen, v.ID, d.primary.ARN, err)
 	}
 	v.Sealed, err = d.there.Sealer.Seal(ctx, envelope.Place{ARN: d.secret.ARN, VersionID: v.ID}, d.secret.SealingKey(), value)
 	return v, err

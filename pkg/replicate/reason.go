@@ -24,7 +24,7 @@ func reason(region string, err error) string {
 	switch {
 	case errors.Is(err, ErrUnknownRegion):
 		return fmt.Sprintf("This deployment does not know of one in %s. Deploy it there, and name it in replicaRegions.", region)
-	case refused && refusal.Code == secret.DecryptionFailure:
+	case refused && errors.Is(err, errOpen):
 		return "A value cannot be opened with its KMS key: " + refusal.Message
 	case refused && (refusal.Code == secret.EncryptionFailure || refusal.Code == secret.AccessDenied || refusal.Code == secret.ResourceNotFound):
 		return fmt.Sprintf("A value cannot be sealed with the KMS key in %s: %s", region, refusal.Message)
@@ -32,6 +32,8 @@ func reason(region string, err error) string {
 		return refusal.Message
 	case damaged:
 		return "What is stored of the secret cannot be read. Verify the tables of both regions."
+	case errors.Is(err, errHere):
+		return "The table of the primary could not be read. It is tried again."
 	case code == "ResourceNotFoundException":
 		return fmt.Sprintf("The table of the deployment in %s is not there.", region)
 	case code == "AccessDeniedException":

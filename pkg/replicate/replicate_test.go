@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -592,6 +593,12 @@ func TestCalls(t *testing.T) {
 	}{
 		{"a put", func(t *testing.T, p *pair) { t.Helper(); put(t, p.here, "v2") }, false, "BatchGetItem BatchGetItem Decrypt UpdateItem: 3, 2", "GetItem GenerateDataKey TransactWriteItems: 1, 5"},
 		{"a label", func(t *testing.T, p *pair) { t.Helper(); move(t, p.here, "mine", "", "v1") }, false, "BatchGetItem UpdateItem: 2, 2", "GetItem TransactWriteItems: 1, 2"},
+		{"a tag, while a value is pending", func(t *testing.T, p *pair) {
+			t.Helper()
+			put(t, p.here, "v2", "AWSPENDING")
+			p.run(t)
+			must(p.here.SDK.TagResource(t.Context(), &secretsmanager.TagResourceInput{SecretId: theSecret, Tags: []types.Tag{{Key: aws.String("k"), Value: aws.String("v")}}}))(t)
+		}, false, "BatchGetItem BatchGetItem UpdateItem: 3, 2", "GetItem TransactWriteItems: 1, 2"},
 		{"another copy", func(t *testing.T, p *pair) { t.Helper(); p.again(t) }, false, "BatchGetItem BatchGetItem Decrypt UpdateItem: 3, 2", "GetItem GenerateDataKey TransactWriteItems: 1, 14"},
 		{"a removal", removal, false, "BatchGetItem TransactWriteItems: 2, 3", "GetItem TransactWriteItems: 1, 9"},
 		{"a removal of what is not there", func(t *testing.T, p *pair) {
@@ -625,6 +632,36 @@ func TestCalls(t *testing.T) {
 					t.Errorf("got %q in %s, want %q", got, room.ARNs.Region, want)
 				}
 			}
+		})
+	}
+}
+
+// What fails in the Region of the primary is said of that.
+func TestFailuresHere(t *testing.T) {
+	t.Parallel()
+	pass := func(_ *http.Request, do func() (*http.Response, error)) (*http.Response, error) { return do() }
+	denied := localtest.Refuse(400, "AccessDeniedException")
+	for name, test := range map[string]struct {
+		operation string
+		faults    []localtest.Fault
+		want      string
+	}{
+		"no right to the key":   {"Decrypt", []localtest.Fault{denied}, "A value cannot be opened with its KMS key: Access to KMS is not allowed"},
+		"no key":                {"Decrypt", []localtest.Fault{localtest.Refuse(400, "DisabledException")}, "A value cannot be opened with its KMS key: Secrets Manager can't decrypt the protected secret text using the provided KMS key."},
+		"no right to the table": {"BatchGetItem", []localtest.Fault{pass, denied}, "The table of the primary could not be read. It is tried again."},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := open(t)
+			p.create(t)
+			put(t, p.here, "v2")
+			from := p.here.Another(t)
+			from.Wire.Break(test.operation, test.faults...)
+			must(p.over(from, p.there.Another(t)).Run(t.Context()))(t)
+			p.wantStatus(t, types.StatusTypeFailed, test.want)
+			p.now = p.now.Add(time.Hour)
+			p.run(t)
+			p.wantSame(t)
 		})
 	}
 }

@@ -166,6 +166,11 @@ func TestLacks(t *testing.T) {
 	if got, want := there.Lacks(delivered), []string{"v3", "v4"}; !reflect.DeepEqual(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
+	there.Stages["mine"] = "v4"
+	if got, want := there.Lacks(delivered), []string{"v3"}; !reflect.DeepEqual(got, want) {
+		t.Errorf("with AWSPENDING beside another label: got %v, want %v", got, want)
+	}
+	delete(there.Stages, "mine")
 	there.Copy = 1
 	if got, want := there.Lacks(delivered), []string{"v1", "v2", "v3", "v4"}; !reflect.DeepEqual(got, want) {
 		t.Errorf("of another copy: got %v, want %v", got, want)

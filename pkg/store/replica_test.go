@@ -112,10 +112,10 @@ func replicating(sec secret.Secret) (secret.Change, error) {
 	return sec.Replicate([]secret.Replica{{Region: replicaRegion}}, noon)
 }
 
-// noted is what the note of the replica of s asks for.
-func noted(t testing.TB, room *localtest.Room, suffix string) store.Replication {
+// noted is what the note of the replica of s-aaaaaa asks for.
+func noted(t testing.TB, room *localtest.Room) store.Replication {
 	t.Helper()
-	r, err := room.Store.Replication(t.Context(), store.Task{ID: secret.ID{Name: "s", Suffix: suffix}, Region: replicaRegion})
+	r, err := room.Store.Replication(t.Context(), store.Task{ID: secret.ID{Name: "s", Suffix: "aaaaaa"}, Region: replicaRegion})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -138,7 +138,7 @@ func TestLateFailure(t *testing.T) {
 	room := localtest.New(t)
 	create(t, room, "aaaaaa")
 	update(t, room, replicating)
-	one, other := noted(t, room, "aaaaaa"), noted(t, room, "aaaaaa")
+	one, other := noted(t, room), noted(t, room)
 	if settled, err := room.Store.Settled(t.Context(), one, 2); err != nil || !settled {
 		t.Fatalf("got %t, %v, want it settled", settled, err)
 	}
@@ -154,7 +154,7 @@ func TestSettledDuringACommit(t *testing.T) {
 	room := localtest.New(t)
 	create(t, room, "aaaaaa")
 	update(t, room, replicating)
-	r := noted(t, room, "aaaaaa")
+	r := noted(t, room)
 	for name, settle := range map[string]func() (bool, error){
 		"settled": func() (bool, error) { return room.Store.Settled(t.Context(), r, 2) },
 		"failed":  func() (bool, error) { return room.Store.Failed(t.Context(), r, "why", noon, noon) },
@@ -252,14 +252,14 @@ func TestRemoveDamagedWithReplicas(t *testing.T) {
 	room := localtest.New(t)
 	create(t, room, "aaaaaa")
 	update(t, room, replicating)
-	if settled, err := room.Store.Settled(t.Context(), noted(t, room, "aaaaaa"), 2); err != nil || !settled {
+	if settled, err := room.Store.Settled(t.Context(), noted(t, room), 2); err != nil || !settled {
 		t.Fatal(settled, err)
 	}
 	spoil(t, room, "SECRET#s HEAD", "changed", &types.AttributeValueMemberS{Value: "yesterday"})
 	if _, err := room.Another(t).Store.RemoveDamaged(t.Context(), byName, noon); err != nil {
 		t.Fatal(err)
 	}
-	if r := noted(t, room, "aaaaaa"); !r.IsDue(noon) || r.Copy() != 2 || r.Secret.ARN != "" {
+	if r := noted(t, room); !r.IsDue(noon) || r.Copy() != 2 || r.Secret.ARN != "" {
 		t.Errorf("got %+v, want copy 2 of a secret that is gone, due", r)
 	}
 }
