@@ -64,9 +64,9 @@ func newReplicate(b base, role awsiam.Role) (deployed, bool) {
 		seconds:     60 * replicateMinutes,
 		logs:        b.logs.replicate,
 		role:        role,
-		environment: map[string]*string{
+		environment: joined(retentionOf(b.set), map[string]*string{
 			"REPLICA_REGIONS": jsii.String(deployments(b.set)),
-		},
+		}),
 	})
 	j.run(b, replicator, failures)
 	if streamed {

@@ -15,6 +15,7 @@ func tableIn(region, name string) string {
 
 func TestReplicateFunction(t *testing.T) {
 	t.Parallel()
+	told := whole(t).function(t, apiName).Properties["Environment"].(object)["Variables"].(object)
 	settled := object{
 		"Architectures": []string{"arm64"},
 		"Runtime":       "provided.al2023",
@@ -25,6 +26,8 @@ func TestReplicateFunction(t *testing.T) {
 			"TABLE_NAME":      whole(t).ref(t, "AWS::DynamoDB::Table"),
 			"ACCOUNT_ID":      "${AWS::AccountId}",
 			"PARTITION":       "${AWS::Partition}",
+			"MAX_VERSIONS":    "200",
+			"MIN_AGE":         told["MIN_AGE"],
 			"REPLICA_REGIONS": `{"eu-west-1":{"table":"ireland","key":"` + irelandKey + `"},"eu-west-3":{"table":"paris","key":"` + parisKey + `"}}`,
 		}},
 	}
@@ -32,7 +35,6 @@ func TestReplicateFunction(t *testing.T) {
 	for name, want := range settled {
 		same(t, name, function.Properties[name], want)
 	}
-	told := whole(t).function(t, apiName).Properties["Environment"].(object)["Variables"].(object)
 	same(t, "what functions/api is told", told["REPLICA_REGIONS"], "eu-west-1,eu-west-3")
 	same(t, "role for the other deployments", whole(t).Outputs["ReplicateRole"].Value, function.Properties["Role"])
 }

@@ -67,10 +67,11 @@ func (r *regions) replicatesTo(region string) bool {
 // the function in the cloud does.
 func (r *regions) replicateNowAndThen(ctx context.Context, d *deployment) {
 	replicator := &replicate.Replicator{
-		Region:   d.region(),
-		Open:     r.replicaIn,
-		Parallel: replicateAtOnce,
-		Log:      d.server.Log,
+		Region:    d.region(),
+		Open:      r.replicaIn,
+		Retention: d.server.Retention,
+		Parallel:  replicateAtOnce,
+		Log:       d.server.Log,
 	}
 	nowAndThen(ctx, replicateEvery, d.noted, func() { _, _ = replicator.Run(ctx) }) // its errors are in the log
 }

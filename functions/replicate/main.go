@@ -40,7 +40,7 @@ type function struct{ *replicate.Replicator }
 func build(getenv func(string) string, log *slog.Logger) (*function, error) {
 	r := settings.Reader{Get: getenv}
 	table, arns := r.Table(), r.ARNs()
-	peers := readPeers(&r, arns.Region)
+	peers, retention := readPeers(&r, arns.Region), r.Retention()
 	if err := r.Err(); err != nil {
 		return nil, err
 	}
@@ -63,8 +63,9 @@ func build(getenv func(string) string, log *slog.Logger) (*function, error) {
 			}
 			return there, nil
 		},
-		Parallel: parallel,
-		Log:      log,
+		Retention: retention,
+		Parallel:  parallel,
+		Log:       log,
 	}}, nil
 }
 

@@ -57,9 +57,12 @@ func getenv(changes map[string]string) func(string) string {
 // TestSettings has each Region with its own table, ARNs and key.
 func TestSettings(t *testing.T) {
 	t.Parallel()
-	f, err := build(getenv(nil), slog.New(slog.DiscardHandler))
+	f, err := build(getenv(map[string]string{"MAX_VERSIONS": "7"}), slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
+	}
+	if want := (secret.Retention{MaxVersions: 7, MinAge: 24 * time.Hour}); f.Retention != want {
+		t.Errorf("it keeps %v, want %v", f.Retention, want)
 	}
 	there, err := f.Open(t.Context(), elsewhere)
 	if err != nil {
