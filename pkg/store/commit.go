@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
@@ -126,6 +127,9 @@ func (c *commit) steps() ([]step, error) {
 		}
 		if c.again || c.next.Copy > 0 {
 			l.add(c.check(leftoverKey(c.next.Name, c.next.Family()), isNew, ErrRemovedCopy), nil)
+		}
+		if c.next.Copy > 0 {
+			l.add(c.checkIf(fenceKey(c.next.Name, c.next.Suffix()), isBeyond, item{"copy": num(c.next.Copy)}, ErrRemovedCopy), nil)
 		}
 	}
 	return l.steps, l.err
@@ -292,15 +296,23 @@ func (c *commit) removal() ([]step, error) {
 	if sec.Versions > 0 || c.name != "" {
 		l.add(c.set(c.leftover()))
 	}
+	if sec.Copy > 0 {
+		l.add(c.set(fence(secret.ID{Name: sec.Name, Suffix: sec.Suffix()}, sec.Copy, c.leftAt())))
+	}
 	return l.steps, l.err
+}
+
+// leftAt is when the secret that was seen gave way.
+func (c *commit) leftAt() time.Time {
+	if !c.change.At.IsZero() {
+		return c.change.At
+	}
+	return c.next.Changed
 }
 
 // leftover notes that the versions of the secret that was seen are left over.
 func (c *commit) leftover() noteItem {
-	at := c.next.Changed
-	if !c.change.At.IsZero() {
-		at = c.change.At
-	}
+	at := c.leftAt()
 	note := noteItem{key: leftoverKey(c.seen.Name, c.seen.Family()), Schema: schema, due: due{Prunings.shardOf(c.seen.Name), stamp(at)}}
 	// Its caller may try again, see [Store.RemovedBy]; and readers of a replica that gives
 	// way to another copy may be under way to its versions.

@@ -73,8 +73,10 @@ const (
 	removeDue   = "REMOVE #shard, #due"
 	// isAnother holds where the secret with this suffix is not there.
 	isAnother = "attribute_not_exists(#pk) OR #suffix <> :suffix"
-	// isAnotherCopy is the same of a copy that a primary made.
-	isAnotherCopy = isAnother + " OR attribute_not_exists(#copy) OR #copy <> :copy"
+	// isLaterCopy is the same of a copy that a primary made, and of all before it.
+	isLaterCopy = isAnother + " OR attribute_not_exists(#copy) OR #copy > :copy"
+	// isBeyond holds where copies are not fenced off, or only earlier ones are.
+	isBeyond = isNew + " OR #copy < :copy"
 
 	setDataKey = "SET #key_arn = :key_arn, #default_key = :default_key, #data_key = :data_key"
 

@@ -42,7 +42,7 @@ var golden = map[string]string{
 	"replica_in_sync.json":     "SECRET#app/replicated REPLICA#q5Rs6T#ap-south-1",
 	"head_replica.json":        "SECRET#app/replica HEAD",
 	"version_of_replica.json":  "SECRET#app/replica VERSION#u7Vw8X.3#v1",
-	"leftover_of_replica.json": "SECRET#gone LEFTOVER#y9Za0B.4",
+	"leftover_of_replica.json": "SECRET#gone LEFTOVER#y9Za0B.",
 }
 
 var (

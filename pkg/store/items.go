@@ -197,6 +197,7 @@ type noteItem struct {
 	key
 	Schema int    `dynamodbav:"schema"`
 	Commit string `dynamodbav:"commit,omitempty"` // that removed the secret
+	Copy   int64  `dynamodbav:"copy,omitempty"`   // the last one that is fenced off
 	due
 }
 

@@ -289,17 +289,34 @@ func (s *Store) Forget(ctx context.Context, r Replication) (bool, error) {
 	return err == nil, err
 }
 
-// Fence keeps a copy of a replica that is not there from being delivered, for as long as
-// an earlier attempt at that may be under way. It returns [ErrMoved] when the copy is
-// there by now.
+// fence keeps a copy of a replica, and all before it, from being delivered, for as long as an
+// earlier attempt at that may be under way. It is the note of a family without versions.
+func fence(sec secret.ID, copied int64, now time.Time) noteItem {
+	return noteItem{
+		key: fenceKey(sec.Name, sec.Suffix), Schema: schema, Copy: copied,
+		due: due{Prunings.shardOf(sec.Name), stamp(now.Add(notedFor))},
+	}
+}
+
+func fenceKey(name, suffix string) key { return leftoverKey(name, suffix+".") }
+
+// Fence keeps a copy of a replica that is not there from being delivered, with all before it:
+// a runner may have read its task before the primary listed the Region anew. It returns
+// [ErrMoved] when one of them is there by now.
 func (s *Store) Fence(ctx context.Context, id secret.ID, copied int64, now time.Time) error {
-	family := secret.Secret{ARN: id.Suffix, Copy: copied}.Family()
-	absent := s.checkIf(headKey(id.Name), isAnotherCopy, item{"suffix": str(id.Suffix), "copy": num(copied)}, ErrMoved)
-	note, err := s.set(noteItem{
-		key: leftoverKey(id.Name, family), Schema: schema, due: due{Prunings.shardOf(id.Name), stamp(now.Add(notedFor))},
-	})
+	values := item{"suffix": str(id.Suffix), "copy": num(copied)}
+	absent := s.checkIf(headKey(id.Name), isLaterCopy, values, ErrMoved)
+	note, err := s.putIf(fence(id, copied, now), isBeyond, values, func(item) error { return errFenced })
 	if err != nil {
 		return err
 	}
-	return s.retry(ctx, func() error { return s.transact(ctx, []step{absent, note}) })
+	err = s.retry(ctx, func() error { return s.transact(ctx, []step{absent, note}) })
+	if errors.Is(err, errFenced) {
+		return nil
+	}
+	return err
 }
+
+// errFenced says that this copy or a later one is fenced off. Attempts at it end before that
+// is over.
+var errFenced = errors.New("the copy is fenced off already")

@@ -246,6 +246,50 @@ func TestRemovedCopyIsNotMade(t *testing.T) {
 	}
 }
 
+// What keeps a copy out keeps out those before it, which a runner may still be delivering, and
+// lets the next one in.
+func TestEarlierCopiesAreFencedOff(t *testing.T) {
+	t.Parallel()
+	id := secret.ID{Name: "s", Suffix: "aaaaaa"}
+	copied := func(n int64) secret.Change {
+		return carrying(secret.First(replica("aaaaaa", n, 9, secret.Stages{secret.Current: "v1"}), noon), 9, "v1")
+	}
+	for name, fence := range map[string]func(*testing.T, *localtest.Room){
+		"not there": func(t *testing.T, room *localtest.Room) {
+			t.Helper()
+			for _, n := range []int64{4, 2} { // a runner that is late takes nothing back
+				if err := room.Store.Fence(t.Context(), id, n, noon); err != nil {
+					t.Fatal(err)
+				}
+			}
+		},
+		"removed": func(t *testing.T, room *localtest.Room) {
+			t.Helper()
+			if _, err := room.Store.Create(t.Context(), copied(4)); err != nil {
+				t.Fatal(err)
+			}
+			update(t, room, removing)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			room := localtest.New(t)
+			fence(t, room)
+			if _, err := room.Store.Create(t.Context(), copied(3)); !errors.Is(err, store.ErrRemovedCopy) {
+				t.Errorf("got %v, want %v", err, store.ErrRemovedCopy)
+			}
+			if _, err := room.Store.Create(t.Context(), copied(5)); err != nil {
+				t.Error(err)
+			}
+			for n, want := range map[int64]error{4: nil, 5: store.ErrMoved, 6: store.ErrMoved} {
+				if err := room.Store.Fence(t.Context(), id, n, noon); !errors.Is(err, want) {
+					t.Errorf("fence of copy %d beside copy 5: got %v, want %v", n, err, want)
+				}
+			}
+		})
+	}
+}
+
 // What is removed though it cannot be read has its replicas removed, too.
 func TestRemoveDamagedWithReplicas(t *testing.T) {
 	t.Parallel()
