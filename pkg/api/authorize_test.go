@@ -754,7 +754,7 @@ func checkConditions(t *testing.T, operation, members string, byAllow, besideDen
 		}
 		statement := where(allow(operation), condition)
 		if right.subject == "Name" {
-			statement = where(allow(operation, "TagResource"), condition)
+			statement = where(allow(operation, "TagResource", "ReplicateSecretToRegions"), condition)
 		}
 		statements := []string{statement}
 		if effect == "Deny" {

@@ -14,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 
 	"github.com/strongroom/strongroom/pkg/local/localtest"
+	"github.com/strongroom/strongroom/pkg/policy"
 	"github.com/strongroom/strongroom/pkg/secret"
 	"github.com/strongroom/strongroom/pkg/store"
 )
@@ -257,4 +258,65 @@ func TestLostAnswersOfReplication(t *testing.T) {
 			})
 		}
 	}
+}
+
+// What policies can ask of replication: to which Regions, whether what is there may be
+// overwritten, and where the primary is.
+func TestReplicationConditions(t *testing.T) {
+	t.Parallel()
+	const (
+		oneRegion = `{"ForAllValues:StringEquals":{"secretsmanager:AddReplicaRegions":["eu-west-1"]}}`
+		anyRegion = `{"ForAnyValue:StringEquals":{"secretsmanager:AddReplicaRegions":["eu-west-1"]}}`
+		force     = `{"Bool":{"secretsmanager:ForceOverwriteReplicaSecret":"true"}}`
+		noForce   = `{"Bool":{"secretsmanager:ForceOverwriteReplicaSecret":"false"}}`
+		fromHere  = `{"StringEquals":{"secretsmanager:SecretPrimaryRegion":"us-east-1"}}`
+		fromThere = `{"StringEquals":{"secretsmanager:SecretPrimaryRegion":"eu-west-1"}}`
+		regions   = `"AddReplicaRegions":[{"Region":"eu-west-1"}]`
+		more      = `"AddReplicaRegions":[{"Region":"eu-west-1"},{"Region":"us-west-2"}]`
+		overwrite = `,"ForceOverwriteReplicaSecret":true`
+		notOver   = `,"ForceOverwriteReplicaSecret":false`
+	)
+	for _, test := range []struct {
+		operation, members, condition string
+		byAllow, besideDeny           bool
+	}{
+		{"ReplicateSecretToRegions", regions, oneRegion, true, false},
+		{"ReplicateSecretToRegions", more, oneRegion, false, true},
+		{"ReplicateSecretToRegions", more, anyRegion, true, false},
+		{"CreateSecret", regions, oneRegion, true, false},
+		{"CreateSecret", more, oneRegion, false, true},
+		{"ReplicateSecretToRegions", regions + overwrite, force, true, false},
+		{"ReplicateSecretToRegions", regions + overwrite, noForce, false, true},
+		{"ReplicateSecretToRegions", regions + notOver, noForce, true, false},
+		{"ReplicateSecretToRegions", regions, force, false, true},
+		{"ReplicateSecretToRegions", regions, noForce, false, false}, // nobody said so
+		{"CreateSecret", regions + overwrite, force, true, false},
+		{"CreateSecret", regions + overwrite, noForce, false, true},
+		{"CreateSecret", regions, noForce, false, false},
+		{"ReplicateSecretToRegions", regions, fromHere, true, false},
+		{"CreateSecret", regions, fromHere, true, false},
+		{"StopReplicationToReplica", ``, fromThere, true, false},
+		{"StopReplicationToReplica", ``, fromHere, false, true},
+	} {
+		t.Run(test.operation+" "+test.members+" "+test.condition, func(t *testing.T) {
+			t.Parallel()
+			checkConditions(t, test.operation, test.members, test.byAllow, test.besideDeny, test.condition)
+		})
+	}
+}
+
+// Who may create a secret and not replicate it makes none with replicas, and learns nothing of
+// one that has the name.
+func TestCreateWithReplicasNeedsBoth(t *testing.T) {
+	t.Parallel()
+	room := localtest.New(t)
+	create(t, room, "taken", "v1", "one")
+	guard := guarded(t, room, alice, allow("CreateSecret"))
+	for _, name := range []string{"new", "taken"} {
+		body := `{"Name":"` + name + `","AddReplicaRegions":[{"Region":"eu-west-1"}]}`
+		refusesPost(t, guard, "CreateSecret", body, denied(alice, "ReplicateSecretToRegions", name, policy.IdentityBased))
+	}
+	must(guard.SDK.CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{Name: aws.String("new")}))(t)
+	both := guarded(t, room, alice, allow("CreateSecret", "ReplicateSecretToRegions"))
+	must(both.SDK.CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{Name: aws.String("both"), AddReplicaRegions: replicas("eu-west-1")}))(t)
 }
