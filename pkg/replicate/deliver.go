@@ -44,6 +44,12 @@ func (d *delivery) run(ctx context.Context) error {
 			if err != nil || change.IsUnchanged() {
 				return change, err
 			}
+			// A later copy there, which was promoted, is overwritten for a primary that was
+			// restored. For any other it is this delivery that is late; and the primary, which
+			// is read after the copy was seen, has that one.
+			if there.Suffix() == d.secret.Suffix() && there.Copy > d.secret.Copy && d.isLate(ctx) {
+				return change, errMoved
+			}
 			return d.fill(ctx, there, change)
 		})
 		if errors.Is(err, secret.NotFound) {
@@ -62,6 +68,12 @@ func (d *delivery) run(ctx context.Context) error {
 		}
 	}
 	return store.ErrBusy
+}
+
+// isLate says whether the primary has changed since it was read.
+func (d *delivery) isLate(ctx context.Context) bool {
+	now, err := d.Store.Get(ctx, secret.ID{Name: d.primary.Name, Suffix: d.primary.Suffix()})
+	return err != nil || now.Revision > d.primary.Revision
 }
 
 func (d *delivery) create(ctx context.Context) error {

@@ -167,7 +167,7 @@ func (r *Replicator) deliver(ctx context.Context, n store.Replication, replica s
 		err = d.run(ctx)
 	}
 	switch {
-	case errors.Is(err, errMoved), errors.Is(err, secret.ErrAhead) && r.isLate(ctx, n):
+	case errors.Is(err, errMoved), errors.Is(err, secret.ErrAhead) && d.isLate(ctx):
 		return Unknown, false, nil
 	case err != nil:
 		return r.fail(ctx, n, err)
@@ -189,12 +189,6 @@ func (r *Replicator) tellFormer(ctx context.Context, n store.Replication, there 
 		return nil
 	}
 	return err
-}
-
-// isLate says whether the secret has changed since it was read.
-func (r *Replicator) isLate(ctx context.Context, n store.Replication) bool {
-	now, err := r.Store.Get(ctx, n.ID)
-	return err != nil || now.Revision > n.Secret.Revision
 }
 
 // disown tells another Region that a secret there has nothing to do with the one here any

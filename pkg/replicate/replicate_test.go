@@ -666,3 +666,63 @@ func TestFailuresHere(t *testing.T) {
 		})
 	}
 }
+
+func (p *pair) promote(t *testing.T) {
+	t.Helper()
+	must(p.there.SDK.StopReplicationToReplica(t.Context(), &secretsmanager.StopReplicationToReplicaInput{SecretId: theSecret}))(t)
+}
+
+func (p *pair) overwrite(t *testing.T) {
+	t.Helper()
+	must(p.here.SDK.ReplicateSecretToRegions(t.Context(), &secretsmanager.ReplicateSecretToRegionsInput{
+		SecretId: theSecret, AddReplicaRegions: to(there), ForceOverwriteReplicaSecret: true,
+	}))(t)
+}
+
+// A delivery that may overwrite and comes late does not overwrite what became of a later copy.
+func TestLateDeliveryOverPromoted(t *testing.T) {
+	t.Parallel()
+	p := open(t)
+	p.create(t)
+	p.overwrite(t)
+	late := p.there.Another(t)
+	late.Wire.Break("GetItem", func(_ *http.Request, do func() (*http.Response, error)) (*http.Response, error) {
+		p.again(t)
+		p.run(t)
+		p.promote(t)
+		put(t, p.there, "w2")
+		return do()
+	})
+	if _, err := p.over(p.here.Another(t), late).Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := read(t, p.there, "AWSCURRENT"); got != valueMark+"w2" {
+		t.Errorf("got %q there, want w2", got)
+	}
+}
+
+// A primary that was restored to before its Region was added again can overwrite what became
+// of the copy that it does not know.
+func TestRestoredBeforeCopy(t *testing.T) {
+	t.Parallel()
+	p := open(t)
+	p.create(t)
+	backup := must(localtest.Shared().Tables.Items(p.here.Table))(t)
+	for range 5 {
+		p.again(t)
+	}
+	p.run(t)
+	restored := localtest.In(t, here)
+	for _, it := range backup {
+		must(restored.DynamoDB.PutItem(t.Context(), &dynamodb.PutItemInput{TableName: &restored.Table, Item: it}))(t)
+	}
+	restored.Server.Replicates, restored.Server.Now = p.here.Server.Replicates, p.time
+	p.here, p.forth, p.back = restored, p.replicator(t, restored, p.there), p.replicator(t, p.there, restored)
+	put(t, p.here, "r1")
+	p.run(t)
+	p.wantStatus(t, types.StatusTypeFailed, secret.ErrAhead.Message)
+	p.promote(t)
+	p.overwrite(t)
+	p.run(t)
+	p.wantSame(t)
+}

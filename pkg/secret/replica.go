@@ -233,7 +233,7 @@ func (s Secret) Receive(delivered Secret, overwrite bool, now time.Time) (Change
 		}
 	case s.IsReplica():
 		return Change{}, ErrForeign
-	case same && s.Copy > 0 && (!overwrite || s.Copy >= delivered.Copy):
+	case same && s.Copy > 0 && (!overwrite || s.Copy == delivered.Copy):
 		// What may be overwritten is what was there before the copy, not what became of it.
 		return Change{}, ErrPromoted
 	case !overwrite:

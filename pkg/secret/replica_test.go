@@ -125,7 +125,7 @@ func TestReceive(t *testing.T) {
 		{"a later copy", with(delivered, func(s *Secret) { s.Copy, s.Revision = 4, 4 }), true, Written, ErrAhead},
 		{"promoted", with(delivered, func(s *Secret) { s.Primary, s.Revision = "", 6 }), false, Written, ErrPromoted},
 		{"promoted, and may be overwritten", with(delivered, func(s *Secret) { s.Primary = "" }), true, Written, ErrPromoted},
-		{"promoted after a later copy", with(delivered, func(s *Secret) { s.Primary, s.Copy = "", 4 }), true, Written, ErrPromoted},
+		{"promoted after a later copy, which a restored primary does not know", with(delivered, func(s *Secret) { s.Primary, s.Copy = "", 4 }), true, Replaced, nil},
 		{"promoted before, to be overwritten", with(delivered, func(s *Secret) { s.Primary, s.Copy = "", 2 }), true, Replaced, nil},
 		{"another", other, false, Written, ErrNameTaken},
 		{"another, to be overwritten", other, true, Replaced, nil},

@@ -104,6 +104,10 @@ func (c *commit) replacement(l *list) {
 	if c.seen.Suffix() != c.next.Suffix() && !c.seen.RotationDue().IsZero() {
 		l.add(c.delete(rotationKey(c.seen.Name, c.seen.Suffix())), nil)
 	}
+	if c.seen.Suffix() == c.next.Suffix() && !c.seen.IsReplica() {
+		// It is the new primary's, which need not be told any more that it was its own.
+		l.add(c.delete(replicaKey(c.next.Name, c.next.Suffix(), c.next.Primary)), nil)
+	}
 	l.add(c.set(c.leftover()))
 }
 
