@@ -196,20 +196,20 @@ func (r *Replicator) tellFormer(ctx context.Context, n store.Replication, there 
 func (r *Replicator) disown(ctx context.Context, n store.Replication, there Region) error {
 	named := there.Store.Named(fmt.Sprintf("disown %s %s %d", r.ARNs.Region, n.ID.Suffix, n.Copy()))
 	for range tries {
-		removed := false
+		outcome := secret.Unchanged
 		sec, err := named.Update(ctx, secret.ID{Name: n.ID.Name}, func(sec secret.Secret) (secret.Change, error) {
 			change := sec.Disown(r.ARNs.Region, n.ID.Suffix, n.Copy(), r.now())
-			removed = change.Outcome == secret.Removed
+			outcome = change.Outcome
 			return change, nil
 		})
 		if err != nil && !errors.Is(err, secret.NotFound) {
 			return err
 		}
-		if err == nil && sec.Suffix() == n.ID.Suffix && !sec.IsReplica() {
-			return nil // of its own, and not to be fenced off
-		}
-		if err == nil && removed && sec.Copy == n.Copy() {
-			return nil // what is left of it is noted, which fences it off
+		switch {
+		case err == nil && outcome == secret.Written:
+			return nil // the primary
+		case err == nil && outcome == secret.Removed && sec.Copy == n.Copy():
+			return nil // which fences it off
 		}
 		if err = there.Store.Fence(ctx, n.ID, n.Copy(), r.now()); !errors.Is(err, store.ErrMoved) {
 			return err

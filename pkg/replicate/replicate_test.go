@@ -726,3 +726,50 @@ func TestRestoredBeforeCopy(t *testing.T) {
 	p.run(t)
 	p.wantSame(t)
 }
+
+// A delivery that is under way while its Region is removed is kept out, whatever is there.
+func TestRemovedDuringDelivery(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		before, meanwhile func(*testing.T, *pair)
+		want              string
+	}{
+		"nothing, and the region was added again meanwhile": {
+			func(t *testing.T, p *pair) { t.Helper(); p.remove(t); p.run(t); p.again(t) },
+			func(t *testing.T, p *pair) { t.Helper(); p.again(t); p.remove(t) },
+			"ResourceNotFoundException",
+		},
+		"a promoted secret that was to be overwritten": {
+			func(t *testing.T, p *pair) {
+				t.Helper()
+				p.promote(t)
+				put(t, p.there, "w2")
+				p.overwrite(t)
+			},
+			func(t *testing.T, p *pair) { t.Helper(); p.remove(t) },
+			valueMark + "w2",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := open(t)
+			p.create(t)
+			test.before(t, p)
+			to := p.there.Another(t)
+			to.Wire.Break("TransactWriteItems", func(_ *http.Request, do func() (*http.Response, error)) (*http.Response, error) {
+				test.meanwhile(t, p)
+				if _, err := p.forth.Run(t.Context()); err != nil {
+					t.Error(err)
+				}
+				return do()
+			})
+			_, _ = p.over(p.here.Another(t), to).Run(t.Context())
+			p.now = p.now.Add(time.Hour)
+			p.run(t)
+			if got := read(t, p.there, "AWSCURRENT"); got != test.want {
+				t.Errorf("got %q there, want %q", got, test.want)
+			}
+			p.wantSound(t)
+		})
+	}
+}

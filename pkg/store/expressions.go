@@ -73,8 +73,8 @@ const (
 	removeDue   = "REMOVE #shard, #due"
 	// isAnother holds where the secret with this suffix is not there.
 	isAnother = "attribute_not_exists(#pk) OR #suffix <> :suffix"
-	// isLaterCopy is the same of a copy that a primary made, and of all before it.
-	isLaterCopy = isAnother + " OR attribute_not_exists(#copy) OR #copy > :copy"
+	// isNoCopy is the same of a replica: that copy of its primary, and all before it.
+	isNoCopy = isAnother + " OR attribute_not_exists(#copy) OR #copy > :copy OR #primary = :none"
 	// isBeyond holds where copies are not fenced off, or only earlier ones are.
 	isBeyond = isNew + " OR #copy < :copy"
 

@@ -306,10 +306,10 @@ func fenceKey(name, suffix string) key { return leftoverKey(name, suffix+".") }
 
 // Fence keeps a copy of a replica that is not there from being delivered, with all before it:
 // a runner may have read its task before the primary listed the Region anew. It returns
-// [ErrMoved] when one of them is there by now.
+// [ErrMoved] when one of them is there by now, and is a replica still.
 func (s *Store) Fence(ctx context.Context, id secret.ID, copied int64, now time.Time) error {
-	values := item{"suffix": str(id.Suffix), "copy": num(copied)}
-	absent := s.checkIf(headKey(id.Name), isLaterCopy, values, ErrMoved)
+	values := item{"suffix": str(id.Suffix), "copy": num(copied), "none": str("")}
+	absent := s.checkIf(headKey(id.Name), isNoCopy, values, ErrMoved)
 	note, err := s.putIf(fence(id, copied, now), isBeyond, values, func(item) error { return errFenced })
 	if err != nil {
 		return err
