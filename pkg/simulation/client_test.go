@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -43,6 +42,7 @@ func (c *client) do(r request) event {
 	c.calls++
 	name := fmt.Sprintf("%s call %d", c.name, c.calls)
 	e := r.event
+	e.Region = c.place(e.Secret).name
 	e.Client, e.Called, e.At = name, c.log.tick(), time.Now()
 	body, err := json.Marshal(r.members())
 	if err != nil {
@@ -90,7 +90,7 @@ func isRead(op string) bool {
 // try sends a request to one of the processes. It returns nil when nobody knows what
 // became of it.
 func (c *client) try(name, invocation string, e event, body []byte) *httptest.ResponseRecorder {
-	p := c.any(name)
+	p := c.any(c.place(e.Secret), name)
 	ctx, cancel := context.WithCancel(as(p.ctx, name))
 	defer cancel()
 	if _, err := c.turns.take(ctx, p, name+" arrives"); err != nil {
@@ -135,7 +135,7 @@ func (c *client) try(name, invocation string, e event, body []byte) *httptest.Re
 
 // members are what the request says.
 func (r request) members() map[string]any {
-	m := map[string]any{"SecretId": r.Secret}
+	m := map[string]any{"SecretId": nameOf(r.Secret)}
 	set := func(name, value string) {
 		if value != "" {
 			m[name] = value
@@ -143,9 +143,10 @@ func (r request) members() map[string]any {
 	}
 	switch r.Op {
 	case opCreate:
-		m = map[string]any{"Name": r.Secret}
+		m = map[string]any{"Name": nameOf(r.Secret)}
 		set("ClientRequestToken", r.Version)
 		set("SecretString", r.Value)
+		r.addReplica(m)
 	case opPut:
 		set("ClientRequestToken", r.Version)
 		set("SecretString", r.Value)
@@ -165,9 +166,9 @@ func (r request) members() map[string]any {
 		set("VersionId", r.Version)
 		set("VersionStage", r.Label)
 	case opBatch:
-		m = map[string]any{"SecretIdList": []string{r.Secret}}
+		m = map[string]any{"SecretIdList": []string{nameOf(r.Secret)}}
 	case opListed:
-		m = map[string]any{"Filters": []any{map[string]any{"Key": "name", "Values": []string{r.Secret}}}}
+		m = map[string]any{"Filters": []any{map[string]any{"Key": "name", "Values": []string{nameOf(r.Secret)}}}}
 	case opDelete:
 		if m["ForceDeleteWithoutRecovery"] = r.Force; !r.Force {
 			m["RecoveryWindowInDays"] = 7
@@ -178,12 +179,27 @@ func (r request) members() map[string]any {
 		m["TagKeys"] = []string{r.Label}
 	case opAllow:
 		m["ResourcePolicy"] = r.Value
+	case opReplicate:
+		r.addReplica(m)
+	case opUnreplicate:
+		m["RemoveReplicaRegions"] = []string{r.To}
 	case opRotate:
 		set("ClientRequestToken", r.Version)
 		m["RotationLambdaARN"] = "function"
 		m["RotationRules"] = map[string]any{"AutomaticallyAfterDays": 1}
 	}
 	return m
+}
+
+// addReplica adds the Region that the secret is to be replicated to, if any.
+func (r request) addReplica(m map[string]any) {
+	if r.To != "" {
+		there := map[string]any{"Region": r.To}
+		if r.Key != nil {
+			there["KmsKeyId"] = *r.Key
+		}
+		m["AddReplicaRegions"], m["ForceOverwriteReplicaSecret"] = []any{there}, r.Force
+	}
 }
 
 func codeOf(w *httptest.ResponseRecorder) string {
@@ -214,13 +230,14 @@ func read(e event, body []byte) (got answer, code string) {
 		Tags                                 []struct{ Key, Value string }
 		DeletedDate                          float64
 		SecretList                           []struct{ Name string }
-		NextToken                            string
+		NextToken, PrimaryRegion             string
+		ReplicationStatus                    []struct{ Region string }
 	}
 	if err := json.Unmarshal(body, &out); err != nil {
 		panic(err)
 	}
 	known := func(labels []string) string {
-		if e.Secret == rotated {
+		if isRotated(e.Secret) {
 			labels = slices.DeleteFunc(labels, func(l string) bool { return l == "AWSPENDING" })
 		}
 		return strings.Join(labels, ",")
@@ -245,7 +262,7 @@ func read(e event, body []byte) (got answer, code string) {
 	case opPut:
 		return answer{Labels: known(out.VersionStages)}, ""
 	case opListed:
-		listed := slices.ContainsFunc(out.SecretList, func(s struct{ Name string }) bool { return s.Name == e.Secret })
+		listed := slices.ContainsFunc(out.SecretList, func(s struct{ Name string }) bool { return s.Name == nameOf(e.Secret) })
 		return answer{Listed: listed, More: !listed && out.NextToken != ""}, ""
 	case opIDs, opShow:
 		stages, tags := map[string]string{}, map[string]string{}
@@ -262,13 +279,20 @@ func read(e event, body []byte) (got answer, code string) {
 				stages[label] = version
 			}
 		}
-		if e.Secret == rotated {
+		if isRotated(e.Secret) {
 			delete(stages, "AWSPENDING")
 		}
 		for _, tag := range out.Tags {
 			tags[tag.Key] = tag.Value
 		}
-		return answer{Stages: mapText(stages), Description: out.Description, Key: out.KmsKeyId, Tags: mapText(tags), Deleted: out.DeletedDate != 0}, ""
+		var replicas []string
+		for _, r := range out.ReplicationStatus {
+			replicas = append(replicas, r.Region)
+		}
+		return answer{
+			Stages: mapText(stages), Description: out.Description, Key: out.KmsKeyId, Tags: mapText(tags), Deleted: out.DeletedDate != 0,
+			Primary: out.PrimaryRegion, Replicas: strings.Join(replicas, ","),
+		}, ""
 	}
 	return answer{}, ""
 }
@@ -282,7 +306,7 @@ func (c *client) live(calls int) {
 		pick := func(what string, n int) int { return drawn(c.seed, name+what, n) }
 		time.Sleep(time.Duration(1+pick("pause", 300_000)) * time.Microsecond)
 		c.pass(func() { time.Sleep(time.Duration(1+pick("entry", 100_000)) * time.Microsecond) })
-		c.do(c.choose(pick))
+		c.do(c.spread(c.choose(pick), pick))
 	}
 }
 
@@ -353,7 +377,7 @@ func (c *client) choose(pick func(string, int) int) request {
 			e.Version, e.Labels = fmt.Sprintf("%s-%024d", strings.ReplaceAll(c.name, " ", "-"), c.calls), nil
 		}
 	case opUpdate:
-		text, key := fmt.Sprint("text ", pick("text", 3)), []string{"", c.otherKey}[pick("key", 2)]
+		text, key := fmt.Sprint("text ", pick("text", 3)), []string{"", c.here.otherKey}[pick("key", 2)]
 		if pick("what", 2) == 0 {
 			e.Description = &text
 		} else {
@@ -406,21 +430,14 @@ func (w *world) move() {
 	c := &client{world: w, name: fmt.Sprint("mover ", w.turns.number("mover"))}
 	for i := range 4 {
 		secret := secrets[i%2]
-		head := w.head(secret)
+		head := w.here.head(secret)
 		if text(head["deletion"]) != "" && drawn(w.seed, fmt.Sprint(c.name, " restores ", i), 2) == 0 {
 			c.do(request{event: event{Op: opRestore, Secret: secret}})
 			continue
 		}
-		labels := stagesOf(head)
-		var free []string
-		for _, version := range w.versionsOf(secret) {
-			if !slices.Contains(slices.Collect(maps.Values(labels)), version) {
-				free = append(free, version)
-			}
-		}
-		if len(free) > 0 {
+		if free := w.here.free(head); len(free) > 0 {
 			to := free[drawn(w.seed, fmt.Sprint(c.name, i), len(free))]
-			c.do(request{event: event{Op: opMove, Secret: secret, Label: "mine", From: labels["mine"], To: to}})
+			c.do(request{event: event{Op: opMove, Secret: secret, Label: "mine", From: stagesOf(head)["mine"], To: to}})
 		}
 	}
 }

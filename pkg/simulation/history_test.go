@@ -31,8 +31,16 @@ const (
 	opRotate  = "RotateSecret"
 	opCancel  = "CancelRotateSecret"
 
+	opReplicate   = "ReplicateSecretToRegions"
+	opUnreplicate = "RemoveRegionsFromReplication"
+	opPromote     = "StopReplicationToReplica"
+
 	opPruned = "(version removed)"
 	opPurged = "(secret removed)"
+
+	opDelivered = "(replica delivered)"
+	opWithdrawn = "(replica removed)"
+	opForgotten = "(replica forgotten)"
 )
 
 // An event is one call, with what came of it.
@@ -40,7 +48,8 @@ type event struct {
 	Client string
 	Op     string
 	Secret string
-	Guest  bool // of a caller who may only what the secret's policy says
+	Region string // of the secret
+	Guest  bool   // of a caller who may only what the secret's policy says
 
 	// What was asked.
 	Version, Value string
@@ -50,6 +59,7 @@ type event struct {
 	Description    *string
 	Key            *string // KMS key
 	Force          bool
+	Replica        *replica // that was delivered
 
 	// What came of it: Code is AWS's, empty for success.
 	Code    string
@@ -70,6 +80,8 @@ type answer struct {
 	Key            string
 	Policy         string
 	Tags           string
+	Primary        string // Region
+	Replicas       string // Regions
 	Deleted        bool
 	Listed         bool
 	More           bool // pages, that may list it
@@ -135,7 +147,8 @@ func (h *history) reborn(secret string) bool {
 			continue
 		}
 		for _, gone := range h.events {
-			isRemoval := gone.Op == opDelete && gone.Force || gone.Op == opPurged
+			isRemoval := gone.Op == opDelete && gone.Force || gone.Op == opPurged || gone.Op == opWithdrawn ||
+				gone.Op == opDelivered && gone.Replica.isNew
 			if gone.Secret == secret && isRemoval && (gone.Unknown || gone.Returned > e.Called) {
 				return true
 			}

@@ -20,6 +20,9 @@ type model struct {
 	key     string
 	tags    map[string]string
 	policy  string // empty for none
+
+	primary  string // Region of the secret that this one is a replica of; empty for none
+	replicas string // Region that it is replicated to; empty for none
 }
 
 const (
@@ -35,6 +38,8 @@ const (
 // model believes it.
 const rotated = "rotated"
 
+func isRotated(secret string) bool { return nameOf(secret) == rotated }
+
 // modelOf is a secret for porcupine.
 func modelOf(secret string) porcupine.Model {
 	return porcupine.Model{
@@ -42,14 +47,14 @@ func modelOf(secret string) porcupine.Model {
 		Step: func(state, in, _ any) (bool, any) {
 			m, e := state.(model), in.(event)
 			if e.Unknown {
-				next, _, _ := m.step(e, secret == rotated)
+				next, _, _ := m.step(e, isRotated(secret))
 				return true, next // it may never happen: that is the same as at the very end
 			}
-			next, code, got := m.step(e, secret == rotated)
-			if e.Op == opPruned || e.Op == opPurged {
+			next, code, got := m.step(e, isRotated(secret))
+			if e.Client == "table" {
 				return code == "", next
 			}
-			if secret == rotated && e.Code != "" && !e.Guest {
+			if isRotated(secret) && e.Code != "" && !e.Guest {
 				return true, m
 			}
 			// A put that was committed by an attempt whose answer was lost answers with what
@@ -62,6 +67,7 @@ func modelOf(secret string) porcupine.Model {
 
 func (m model) equal(n model) bool {
 	return m.exists == n.exists && m.deleted.Equal(n.deleted) && m.text == n.text && m.key == n.key && m.policy == n.policy &&
+		m.primary == n.primary && m.replicas == n.replicas &&
 		maps.Equal(m.values, n.values) && maps.Equal(m.stages, n.stages) && maps.Equal(m.tags, n.tags)
 }
 
@@ -82,14 +88,21 @@ func (m model) step(e event, isRotated bool) (model, string, answer) {
 		return model{}, "", answer{}
 	case opPruned:
 		return m.pruned(e, isRotated)
+	case opDelivered, opWithdrawn, opForgotten:
+		return m.replicate(e)
 	case opDelete:
-		if e.Force {
+		if e.Force && m.primary == "" && m.replicas == "" {
 			return model{}, "", answer{}
+		}
+		if e.Force {
+			return m, refusedInput, answer{}
 		}
 	}
 	switch {
 	case !m.exists:
 		return m, refusedMissing, answer{}
+	case m.primary != "" && !isRead(e.Op) && e.Op != opPromote, m.replicas != "" && e.Op == opDelete:
+		return m, refusedInput, answer{}
 	case !m.deleted.IsZero() && e.Op != opShow && e.Op != opRestore && e.Op != opIDs:
 		return m, refusedState, answer{}
 	}
@@ -100,12 +113,12 @@ func (m model) create(e event) (model, string, answer) {
 	switch {
 	case m.exists && !m.deleted.IsZero():
 		return m, refusedState, answer{}
-	case m.exists && m.values[e.Version] == e.Value:
+	case m.exists && m.primary == "" && m.values[e.Version] == e.Value:
 		return m, "", answer{} // made by this request before
 	case m.exists:
 		return m, refusedExists, answer{}
 	}
-	return model{exists: true, values: map[string]string{e.Version: e.Value}, stages: map[string]string{"AWSCURRENT": e.Version}}, "", answer{}
+	return model{exists: true, values: map[string]string{e.Version: e.Value}, stages: map[string]string{"AWSCURRENT": e.Version}, replicas: e.To}, "", answer{}
 }
 
 func (m model) pruned(e event, isRotated bool) (model, string, answer) {
@@ -139,7 +152,7 @@ func (m model) change(e event, isRotated bool) (model, string, answer) {
 	case opPolicy:
 		return m, "", answer{Policy: m.policy}
 	case opShow:
-		return m, "", answer{Stages: mapText(m.stages), Description: m.text, Key: m.key, Tags: mapText(m.tags), Deleted: !m.deleted.IsZero()}
+		return m, "", answer{Stages: mapText(m.stages), Description: m.text, Key: m.key, Tags: mapText(m.tags), Deleted: !m.deleted.IsZero(), Primary: m.primaryRegion(e), Replicas: m.replicas}
 	case opPut:
 		return m.put(e.Version, e.Value, e.Labels, isRotated)
 	case opUpdate:
@@ -178,6 +191,44 @@ func (m model) change(e event, isRotated bool) (model, string, answer) {
 		m.policy = e.Value
 	case opForbid:
 		m.policy = ""
+	case opReplicate:
+		m.replicas = e.To
+	case opUnreplicate:
+		m.replicas = ""
+	case opPromote:
+		if m.primary == "" {
+			return m, refusedState, answer{}
+		}
+		m.primary = ""
+	}
+	return m, "", answer{}
+}
+
+func (m model) primaryRegion(e event) string {
+	if m.replicas != "" {
+		return e.Region
+	}
+	return m.primary
+}
+
+// replicate is what another Region does to a secret: the table tells in which order.
+func (m model) replicate(e event) (model, string, answer) {
+	switch {
+	case e.Op == opForgotten:
+		m.replicas = ""
+	case e.Op == opWithdrawn && m.primary == "":
+		return m, "a secret of its own must not be removed", answer{}
+	case e.Op == opWithdrawn:
+		return model{}, "", answer{}
+	case e.Replica.isNew:
+		return e.Replica.model, "", answer{}
+	case m.primary != e.Replica.primary:
+		return m, "a secret of its own must not be changed", answer{}
+	default:
+		next := e.Replica.model
+		next.values = maps.Clone(m.values)
+		maps.Copy(next.values, e.Replica.values)
+		return next, "", answer{}
 	}
 	return m, "", answer{}
 }

@@ -18,9 +18,9 @@ import (
 	"github.com/strongroom/strongroom/pkg/api"
 	"github.com/strongroom/strongroom/pkg/audit"
 	"github.com/strongroom/strongroom/pkg/envelope"
-	"github.com/strongroom/strongroom/pkg/local"
 	"github.com/strongroom/strongroom/pkg/policy"
 	"github.com/strongroom/strongroom/pkg/prune"
+	"github.com/strongroom/strongroom/pkg/replicate"
 	"github.com/strongroom/strongroom/pkg/rotate"
 	"github.com/strongroom/strongroom/pkg/secret"
 	"github.com/strongroom/strongroom/pkg/store"
@@ -30,6 +30,7 @@ import (
 // but the wire, and remembers nothing when it is started again.
 type process struct {
 	*world
+	at     *region
 	name   string
 	newer  bool // of a deployment with a newer format
 	ctx    context.Context
@@ -39,27 +40,31 @@ type process struct {
 	server *api.Server
 	rotate *rotate.Rotator
 	prune  *prune.Pruner
+
+	replicate *replicate.Replicator
+	mu        sync.Mutex
+	reached   *store.Store // of the other Region, once it is used
 }
 
 var (
-	arns      = secret.ARNs{Partition: "aws", Region: local.Region, Account: local.Account}
 	retention = secret.Retention{MaxVersions: 0, MinAge: time.Hour}
 	silent    = slog.New(slog.DiscardHandler)
 )
 
-func (w *world) newProcess(name string, newer bool) *process {
-	p := &process{world: w, name: name, newer: newer}
+func (w *world) newProcess(at *region, name string, newer bool) *process {
+	p := &process{world: w, at: at, name: name, newer: newer}
 	p.ctx, p.end = context.WithCancel(context.Background())
-	link := wire{w, p, false}
-	table := store.New(link, w.table, arns)
+	link := wire{w, at, p, false}
+	table := store.New(link, at.table, at.arns)
 	table.Jitter = func(ctx context.Context, bound time.Duration) time.Duration {
 		name := who(ctx) + " waits"
 		return time.Duration(drawn(w.seed, fmt.Sprint(name, w.turns.number(name)), int(bound)))
 	}
 	p.server = &api.Server{
 		Store:         table,
-		Sealer:        &envelope.Sealer{KMS: link, DefaultKey: w.key, Keep: time.Minute},
-		ARNs:          arns,
+		Sealer:        &envelope.Sealer{KMS: link, DefaultKey: at.key, Keep: time.Minute},
+		ARNs:          at.arns,
+		Replicates:    func(region string) bool { return w.region(region) != nil },
 		Log:           silent,
 		Retention:     retention,
 		Policies:      w.policies,
@@ -76,6 +81,10 @@ func (w *world) newProcess(name string, newer bool) *process {
 		Now: p.now, NewID: func() string { return fmt.Sprintf("made-by-the-schedule-%016d", w.births.Add(1)) }, Log: silent, OnEvent: rotate.Recorder(trail{p}, silent),
 	}
 	p.prune = &prune.Pruner{Store: table, Retention: retention, Trail: trail{p}, Now: p.now, Log: silent}
+	p.replicate = &replicate.Replicator{
+		Region: replicate.Region{Store: table, Sealer: p.server.Sealer, ARNs: at.arns}, Open: p.open,
+		Retention: retention, Parallel: 2, Now: p.now, Log: silent,
+	}
 	return p
 }
 
@@ -127,11 +136,11 @@ func (s starter) Start(ctx context.Context, arn string) error {
 	if v, err := s.turns.take(ctx, s.process, name); err != nil || v == cut {
 		return errors.Join(errCut, err)
 	}
-	id, err := arns.Parse(arn)
+	id, err := s.at.arns.Parse(arn)
 	if err != nil {
 		return err
 	}
-	runner := s.any(name)
+	runner := s.any(s.at, name)
 	s.running.Go(func() {
 		ctx := as(runner.ctx, "rotation "+name)
 		if _, err := s.turns.take(ctx, runner, name+" begins"); err != nil {
@@ -197,7 +206,7 @@ type step struct {
 // every step.
 func (w *world) function(name string, asked step) error {
 	c := &client{world: w, name: name}
-	id, _ := arns.Parse(asked.SecretID)
+	id, _ := w.here.arns.Parse(asked.SecretID)
 	version := asked.ClientRequestToken
 	switch asked.Step {
 	case "createSecret":

@@ -67,7 +67,7 @@ func TestSameSeedSameHistory(t *testing.T) {
 	t.Parallel()
 	for seed := uint64(1); seed <= 40; seed++ {
 		one, other := live(t, seed), live(t, seed)
-		for _, secret := range secrets {
+		for _, secret := range one.secrets() {
 			a, b := one.told(secret), other.told(secret)
 			if a != b {
 				t.Errorf("seed %d: clients saw\n%s\nand then\n%s", seed, a, b)
@@ -94,7 +94,7 @@ func check(t *testing.T, seed uint64) lived {
 	for _, wrong := range got.wrong {
 		t.Errorf("seed %d: %s\nagain: %s", seed, wrong, again)
 	}
-	for _, secret := range secrets {
+	for _, secret := range got.secrets() {
 		if got.log.reborn(secret) {
 			got.met["(not compared: a call tried again after its secret was removed)"] = true
 			continue
@@ -108,6 +108,9 @@ func check(t *testing.T, seed uint64) lived {
 	}
 	if *histories == 1 {
 		t.Log("\n" + strings.Join(got.trace, "\n"))
+		for _, secret := range got.secrets() {
+			t.Log("\n" + got.told(secret))
+		}
 	}
 	return got
 }

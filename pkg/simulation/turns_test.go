@@ -28,6 +28,7 @@ func (v verdict) String() string { return verdicts[v] }
 type turn struct {
 	name string
 	on   *process
+	to   *region // whose table or keys are called; nil for all else
 	ch   chan verdict
 }
 
@@ -51,10 +52,15 @@ func (t *turns) number(name string) int {
 
 // take waits for the verdict on a call. It returns an error when the caller gives up.
 func (t *turns) take(ctx context.Context, on *process, name string) (verdict, error) {
+	return t.takeTo(ctx, on, nil, name)
+}
+
+// takeTo is take of a call to a Region.
+func (t *turns) takeTo(ctx context.Context, on *process, to *region, name string) (verdict, error) {
 	if err := ctx.Err(); err != nil {
 		return cut, err
 	}
-	mine := &turn{name: name, on: on, ch: make(chan verdict, 1)}
+	mine := &turn{name: name, on: on, to: to, ch: make(chan verdict, 1)}
 	t.mu.Lock()
 	if _, taken := t.parked[name]; taken {
 		panic("two calls at once are named " + name)

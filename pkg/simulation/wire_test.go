@@ -23,6 +23,7 @@ import (
 // what was refused or lost on the way, with the same token.
 type wire struct {
 	*world
+	at     *region
 	of     *process
 	direct bool // calls are made at once: to look at the table
 }
@@ -41,7 +42,7 @@ func remotely[In, Out any](ctx context.Context, w wire, operation, about string,
 	if w.direct {
 		return do(ctx, in)
 	}
-	name := fmt.Sprintf("%s %s %s", who(ctx), operation, about)
+	name := fmt.Sprintf("%s %s%s %s", who(ctx), operation, w.at.mark, about)
 	name = fmt.Sprintf("%s #%d", name, w.turns.number(name))
 	var out Out
 	var err error
@@ -65,7 +66,7 @@ func attempt[In, Out any](ctx context.Context, w wire, name string, in In, do, p
 	limited, cancel := context.WithTimeout(ctx, remote.Attempt)
 	defer cancel()
 	arrived := context.WithoutCancel(ctx) // what is on its way is not called back
-	v, err := w.turns.take(limited, w.of, name)
+	v, err := w.turns.takeTo(limited, w.of, w.at, name)
 	if err != nil {
 		return none, err
 	}
@@ -81,9 +82,11 @@ func attempt[In, Out any](ctx context.Context, w wire, name string, in In, do, p
 	case late:
 		w.running.Go(func() {
 			// Nobody waits for it: it arrives whatever has become of its process.
-			if v, _ := w.turns.take(arrived, nil, name+" late"); v != cut {
+			if v, _ := w.turns.takeTo(arrived, nil, w.at, name+" late"); v != cut {
 				w.sometimes("a write arrived after its caller gave up")
-				_, _ = do(arrived, in)
+				if _, err := do(arrived, in); err != nil && isRunner(ctx) {
+					w.sometimes("a delivery that came late was refused")
+				}
 			}
 		})
 		<-limited.Done()
@@ -155,7 +158,7 @@ func (w wire) allSeen(items []item) []item {
 // GetItem reads an item.
 func (w wire) GetItem(ctx context.Context, in *dynamodb.GetItemInput, _ ...func(*dynamodb.Options)) (*dynamodb.GetItemOutput, error) {
 	do := func(ctx context.Context, in *dynamodb.GetItemInput) (*dynamodb.GetItemOutput, error) {
-		out, err := w.db.GetItem(ctx, in)
+		out, err := w.at.db.GetItem(ctx, in)
 		if err == nil && out.Item != nil {
 			out.Item = w.seen(out.Item)
 		}
@@ -167,10 +170,10 @@ func (w wire) GetItem(ctx context.Context, in *dynamodb.GetItemInput, _ ...func(
 // Query reads a page.
 func (w wire) Query(ctx context.Context, in *dynamodb.QueryInput, _ ...func(*dynamodb.Options)) (*dynamodb.QueryOutput, error) {
 	do := func(ctx context.Context, in *dynamodb.QueryInput) (*dynamodb.QueryOutput, error) {
-		if w.trailing.Load() && in.IndexName != nil {
+		if w.at.trailing.Load() && in.IndexName != nil {
 			w.sometimes("a schedule read an index that trailed")
 		}
-		out, err := w.db.Query(ctx, in)
+		out, err := w.at.db.Query(ctx, in)
 		if err == nil {
 			out.Items = w.allSeen(out.Items)
 		}
@@ -194,37 +197,37 @@ func (w wire) Query(ctx context.Context, in *dynamodb.QueryInput, _ ...func(*dyn
 // BatchGetItem reads items.
 func (w wire) BatchGetItem(ctx context.Context, in *dynamodb.BatchGetItemInput, _ ...func(*dynamodb.Options)) (*dynamodb.BatchGetItemOutput, error) {
 	do := func(ctx context.Context, in *dynamodb.BatchGetItemInput) (*dynamodb.BatchGetItemOutput, error) {
-		out, err := w.db.BatchGetItem(ctx, in)
+		out, err := w.at.db.BatchGetItem(ctx, in)
 		if err == nil {
-			out.Responses[w.table] = w.allSeen(out.Responses[w.table])
+			out.Responses[w.at.table] = w.allSeen(out.Responses[w.at.table])
 		}
 		return out, err
 	}
 	partly := func(ctx context.Context, in *dynamodb.BatchGetItemInput) (*dynamodb.BatchGetItemOutput, error) {
-		one, rest := in.RequestItems[w.table], in.RequestItems[w.table]
+		one, rest := in.RequestItems[w.at.table], in.RequestItems[w.at.table]
 		one.Keys, rest.Keys = one.Keys[:1], rest.Keys[1:]
-		out, err := do(ctx, &dynamodb.BatchGetItemInput{RequestItems: map[string]types.KeysAndAttributes{w.table: one}, ReturnConsumedCapacity: in.ReturnConsumedCapacity})
+		out, err := do(ctx, &dynamodb.BatchGetItemInput{RequestItems: map[string]types.KeysAndAttributes{w.at.table: one}, ReturnConsumedCapacity: in.ReturnConsumedCapacity})
 		if err == nil && len(rest.Keys) > 0 {
-			out.UnprocessedKeys = map[string]types.KeysAndAttributes{w.table: rest}
+			out.UnprocessedKeys = map[string]types.KeysAndAttributes{w.at.table: rest}
 		}
 		return out, err
 	}
-	keys := in.RequestItems[w.table].Keys
+	keys := in.RequestItems[w.at.table].Keys
 	return remotely(ctx, w, "BatchGetItem", fmt.Sprintf("%d from %s", len(keys), keyOf(keys[0])), in, do, partly)
 }
 
 // BatchWriteItem removes items.
 func (w wire) BatchWriteItem(ctx context.Context, in *dynamodb.BatchWriteItemInput, _ ...func(*dynamodb.Options)) (*dynamodb.BatchWriteItemOutput, error) {
 	do := func(ctx context.Context, in *dynamodb.BatchWriteItemInput) (*dynamodb.BatchWriteItemOutput, error) {
-		return w.db.BatchWriteItem(ctx, in)
+		return w.at.db.BatchWriteItem(ctx, in)
 	}
-	writes := in.RequestItems[w.table]
+	writes := in.RequestItems[w.at.table]
 	partly := func(ctx context.Context, in *dynamodb.BatchWriteItemInput) (*dynamodb.BatchWriteItemOutput, error) {
 		one := *in
-		one.RequestItems = map[string][]types.WriteRequest{w.table: writes[:1]}
+		one.RequestItems = map[string][]types.WriteRequest{w.at.table: writes[:1]}
 		out, err := do(ctx, &one)
 		if err == nil && len(writes) > 1 {
-			out.UnprocessedItems = map[string][]types.WriteRequest{w.table: writes[1:]}
+			out.UnprocessedItems = map[string][]types.WriteRequest{w.at.table: writes[1:]}
 		}
 		return out, err
 	}
@@ -234,7 +237,11 @@ func (w wire) BatchWriteItem(ctx context.Context, in *dynamodb.BatchWriteItemInp
 // UpdateItem changes an item.
 func (w wire) UpdateItem(ctx context.Context, in *dynamodb.UpdateItemInput, _ ...func(*dynamodb.Options)) (*dynamodb.UpdateItemOutput, error) {
 	do := func(ctx context.Context, in *dynamodb.UpdateItemInput) (*dynamodb.UpdateItemOutput, error) {
-		return w.db.UpdateItem(ctx, in)
+		out, err := w.at.db.UpdateItem(ctx, in)
+		if err == nil {
+			w.checkSettled(in.Key)
+		}
+		return out, err
 	}
 	return remotely(ctx, w, "UpdateItem", keyOf(in.Key), in, do, do)
 }
@@ -290,17 +297,17 @@ func first(in *dynamodb.TransactWriteItemsInput) item {
 
 // transact commits, and notes what only the table knows.
 func (w wire) transact(ctx context.Context, in *dynamodb.TransactWriteItemsInput) (*dynamodb.TransactWriteItemsOutput, error) {
-	before, gone := w.item(first(in)), w.removals(in)
-	out, err := w.db.TransactWriteItems(ctx, in)
+	before, gone := w.at.item(first(in)), w.removals(in)
+	out, err := w.at.db.TransactWriteItems(ctx, in)
 	if cancelled, ok := errors.AsType[*types.TransactionCanceledException](err); ok {
 		w.noteCancelled(ctx, in, cancelled)
 		return out, err
 	}
 	if err == nil {
-		w.noteCommitted(ctx, in, before, w.item(first(in)))
+		w.noteCommitted(ctx, in, before, w.at.item(first(in)))
 		name := strings.TrimPrefix(text(first(in)["pk"]), "SECRET#")
 		for _, version := range gone {
-			w.log.note(event{Op: opPruned, Secret: name, Version: version})
+			w.log.note(event{Op: opPruned, Secret: name + w.at.mark, Version: version})
 		}
 	}
 	return out, err
@@ -312,36 +319,6 @@ func versionKey(id secret.ID, version string) item {
 		"pk": &types.AttributeValueMemberS{Value: "SECRET#" + id.Name},
 		"sk": &types.AttributeValueMemberS{Value: "VERSION#" + id.Suffix + "#" + version},
 	}
-}
-
-func (w *world) head(secret string) item {
-	return w.item(item{"pk": &types.AttributeValueMemberS{Value: "SECRET#" + secret}, "sk": &types.AttributeValueMemberS{Value: "HEAD"}})
-}
-
-// versionsOf are the versions of a secret that are there, in order.
-func (w *world) versionsOf(secret string) []string {
-	items, err := w.db.Items(w.table)
-	if err != nil {
-		panic(err)
-	}
-	prefix := "VERSION#" + text(w.head(secret)["suffix"]) + "#"
-	var versions []string
-	for _, it := range items {
-		if version, ok := strings.CutPrefix(text(it["sk"]), prefix); ok && text(it["pk"]) == "SECRET#"+secret {
-			versions = append(versions, version)
-		}
-	}
-	return versions
-}
-
-func (w *world) item(k item) item {
-	out, err := w.db.GetItem(context.Background(), &dynamodb.GetItemInput{
-		TableName: &w.table, Key: item{"pk": k["pk"], "sk": k["sk"]}, ConsistentRead: aws.Bool(true),
-	})
-	if err != nil {
-		panic(err)
-	}
-	return out.Item
 }
 
 func (w wire) noteCancelled(ctx context.Context, in *dynamodb.TransactWriteItemsInput, cancelled *types.TransactionCanceledException) {
@@ -356,12 +333,15 @@ func (w wire) noteCancelled(ctx context.Context, in *dynamodb.TransactWriteItems
 		switch {
 		case strings.HasPrefix(who(ctx), "prune"):
 			w.sometimes("prune met a change")
+		case isRunner(ctx):
+			w.noteOvertaken(in, head.Item)
 		case mine != "" && mine == text(head.Item["commit"]):
 			w.sometimes("a commit whose answer was lost was recognised")
 		default:
 			w.sometimes("a rival came first")
 		}
 	}
+	w.noteFenced(in, cancelled)
 	for i := range cancelled.CancellationReasons {
 		cancelled.CancellationReasons[i].Item = w.seen(cancelled.CancellationReasons[i].Item)
 	}
@@ -372,7 +352,7 @@ func (w wire) noteCancelled(ctx context.Context, in *dynamodb.TransactWriteItems
 func (w wire) removals(in *dynamodb.TransactWriteItemsInput) []string {
 	var versions []string
 	for _, one := range in.TransactItems {
-		if one.Delete == nil || len(w.item(one.Delete.Key)) == 0 {
+		if one.Delete == nil || len(w.at.item(one.Delete.Key)) == 0 {
 			continue
 		}
 		if parts := strings.Split(text(one.Delete.Key["sk"]), "#"); parts[0] == "VERSION" {
@@ -388,7 +368,10 @@ func (w wire) noteCommitted(ctx context.Context, in *dynamodb.TransactWriteItems
 	name, isHead := strings.CutSuffix(head, " HEAD")
 	name = strings.TrimPrefix(name, "SECRET#")
 	if isHead && keyOf(before) != keyOf(after) && len(after) == 0 && strings.HasPrefix(who(ctx), "prune") {
-		w.log.note(event{Op: opPurged, Secret: name})
+		w.log.note(event{Op: opPurged, Secret: name + w.at.mark})
+	}
+	if w.isTwo() && isHead {
+		w.noteReplication(ctx, in, name, before, after)
 	}
 	if w.of.dead.Load() && isHead {
 		w.sometimes("a process died with a commit on its way")
@@ -400,19 +383,19 @@ func (w wire) noteCommitted(ctx context.Context, in *dynamodb.TransactWriteItems
 		w.ended.Store(proof, true)
 	}
 	for _, one := range in.TransactItems {
-		if one.Put != nil {
+		if one.Put != nil && w.at == w.here {
 			w.makers.Store(keyOf(one.Put.Item), who(ctx))
 		}
 	}
 	if isHead && len(after) > 0 {
-		w.checkHead(name, before, after)
+		w.checkHead(name+w.at.mark, before, after)
 		w.formats.Store(text(after["schema"]), true)
 	}
 }
 
 // checkHead checks what holds from one state of a secret to the next.
 func (w *world) checkHead(name string, before, after item) {
-	if len(before) == 0 || text(before["suffix"]) != text(after["suffix"]) {
+	if len(before) == 0 || familyOf(before) != familyOf(after) {
 		return
 	}
 	labels, had := stagesOf(after), stagesOf(before)
@@ -446,7 +429,7 @@ func stagesOf(head item) map[string]string {
 // GenerateDataKey makes a data key.
 func (w wire) GenerateDataKey(ctx context.Context, in *sdkkms.GenerateDataKeyInput, _ ...func(*sdkkms.Options)) (*sdkkms.GenerateDataKeyOutput, error) {
 	do := func(ctx context.Context, in *sdkkms.GenerateDataKeyInput) (*sdkkms.GenerateDataKeyOutput, error) {
-		return w.keys.GenerateDataKey(ctx, in)
+		return w.at.keys.GenerateDataKey(ctx, in)
 	}
 	return remotely(ctx, w, "GenerateDataKey", in.EncryptionContext["SecretVersionId"], in, do, do)
 }
@@ -454,7 +437,7 @@ func (w wire) GenerateDataKey(ctx context.Context, in *sdkkms.GenerateDataKeyInp
 // Decrypt opens a data key.
 func (w wire) Decrypt(ctx context.Context, in *sdkkms.DecryptInput, _ ...func(*sdkkms.Options)) (*sdkkms.DecryptOutput, error) {
 	do := func(ctx context.Context, in *sdkkms.DecryptInput) (*sdkkms.DecryptOutput, error) {
-		return w.keys.Decrypt(ctx, in)
+		return w.at.keys.Decrypt(ctx, in)
 	}
 	return remotely(ctx, w, "Decrypt", in.EncryptionContext["SecretVersionId"], in, do, do)
 }
@@ -462,7 +445,7 @@ func (w wire) Decrypt(ctx context.Context, in *sdkkms.DecryptInput, _ ...func(*s
 // ReEncrypt wraps a data key anew.
 func (w wire) ReEncrypt(ctx context.Context, in *sdkkms.ReEncryptInput, _ ...func(*sdkkms.Options)) (*sdkkms.ReEncryptOutput, error) {
 	do := func(ctx context.Context, in *sdkkms.ReEncryptInput) (*sdkkms.ReEncryptOutput, error) {
-		return w.keys.ReEncrypt(ctx, in)
+		return w.at.keys.ReEncrypt(ctx, in)
 	}
 	return remotely(ctx, w, "ReEncrypt", in.SourceEncryptionContext["SecretVersionId"], in, do, do)
 }

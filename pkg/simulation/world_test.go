@@ -11,11 +11,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	sdkkms "github.com/aws/aws-sdk-go-v2/service/kms"
-
 	"github.com/strongroom/strongroom/pkg/local"
 	"github.com/strongroom/strongroom/pkg/local/dynamo"
-	"github.com/strongroom/strongroom/pkg/local/kms"
 	"github.com/strongroom/strongroom/pkg/policy"
 	"github.com/strongroom/strongroom/pkg/store"
 	"github.com/strongroom/strongroom/pkg/verify"
@@ -27,34 +24,30 @@ type world struct {
 	turns *turns
 	log   history
 
-	db       *dynamo.DB
-	table    string
-	keys     *kms.Keys
-	key      string // for secrets that name none
-	otherKey string
+	here     *region
+	regions  []*region // with here, which is alone in most histories
 	policies *policy.Set
 	hasNewer bool // one of the processes is of a newer format
+	replicas replicas
 
-	running  sync.WaitGroup // all that was begun, beside the driver
-	faults   atomic.Bool
-	trailing atomic.Bool                   // the indexes
-	births   atomic.Int64                  // of secrets
-	busy     atomic.Int64                  // clients in a call
-	gate     atomic.Pointer[chan struct{}] // is closed when clients may begin calls
-	records  sync.Map                      // kept, of calls that succeeded, by request
-	gone     sync.Map                      // requests whose callers hung up
-	formats  sync.Map                      // that heads were written in
-	runners  runners
-	ended    sync.Map // proofs of tokens, of attempts at a rotation that have ended
-	makers   sync.Map // calls that made versions, by the keys of these
-	seen     sometimes
+	running sync.WaitGroup // all that was begun, beside the driver
+	faults  atomic.Bool
+	apart   atomic.Bool                   // no call from one Region to another arrives
+	births  atomic.Int64                  // of secrets
+	busy    atomic.Int64                  // clients in a call
+	gate    atomic.Pointer[chan struct{}] // is closed when clients may begin calls
+	records sync.Map                      // kept, of calls that succeeded, by request
+	gone    sync.Map                      // requests whose callers hung up
+	formats sync.Map                      // that heads were written in
+	runners runners
+	ended   sync.Map // proofs of tokens, of attempts at a rotation that have ended
+	makers  sync.Map // calls that made versions, by the keys of these
+	seen    sometimes
 
 	// of the driver alone
-	rng       *rand.Rand
-	release   func() // of the indexes that are held back
-	restarts  int
-	processes []*process
-	trace     []string
+	rng      *rand.Rand
+	restarts int
+	trace    []string
 
 	mu     sync.Mutex
 	faulty []string // what was found wrong
@@ -89,36 +82,31 @@ const hosts = `[{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principa
 
 func newWorld(seed uint64) *world {
 	w := &world{
-		seed: seed, turns: newTurns(), db: dynamo.Memory(), table: "table", keys: kms.Memory(local.Region, local.Account),
-		rng: rand.New(rand.NewPCG(seed, 1)), runners: runners{last: map[string]*process{}},
+		seed: seed, turns: newTurns(), rng: rand.New(rand.NewPCG(seed, 1)), runners: runners{last: map[string]*process{}},
 	}
 	var err error
 	if w.policies, err = policy.ParseSet("hosts", []byte(hosts)); err != nil {
 		panic(err)
 	}
-	if w.key, err = w.keys.DefaultKey(time.Now()); err != nil {
-		panic(err)
-	}
-	other, err := w.keys.CreateKey(context.Background(), &sdkkms.CreateKeyInput{})
-	if err != nil {
-		panic(err)
-	}
-	w.otherKey = *other.KeyMetadata.Arn
-	if err := store.CreateTable(context.Background(), w.db, w.table); err != nil {
-		panic(err)
-	}
-	w.hasNewer = w.rng.IntN(8) == 0
+	db := dynamo.Memory()
+	w.here = newRegion(db, local.Region)
+	w.regions = []*region{w.here}
+	isTwo := drawn(seed, "regions", oneOf) == 0
+	w.hasNewer = w.rng.IntN(8) == 0 && !isTwo
 	for i := range 3 {
-		w.processes = append(w.processes, w.newProcess(fmt.Sprint(string(rune('a'+i))), w.hasNewer && i == 2))
+		w.here.processes = append(w.here.processes, w.newProcess(w.here, fmt.Sprint(string(rune('a'+i))), w.hasNewer && i == 2))
+	}
+	if isTwo {
+		w.addRegion(db)
 	}
 	return w
 }
 
-// any is one of the processes, by a name.
-func (w *world) any(name string) *process {
+// any is one of the processes of a Region, by a name.
+func (w *world) any(at *region, name string) *process {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.processes[drawn(w.seed, name+" process", len(w.processes))]
+	return at.processes[drawn(w.seed, name+" process", len(at.processes))]
 }
 
 // run lives one history, from its first call to when nothing is due any more.
@@ -176,13 +164,15 @@ func (w *world) note(format string, args ...any) {
 
 // verdict draws what becomes of a call.
 func (w *world) verdict(one *turn) verdict {
-	if one.on != nil && one.on.dead.Load() {
+	if one.on != nil && one.on.dead.Load() || w.isOutOfReach(one) {
 		return cut
 	}
 	if !w.faults.Load() {
 		return done
 	}
 	switch n := w.rng.IntN(100); {
+	case n < 82 && w.isTwo() && strings.HasPrefix(one.name, "replicate") && strings.Contains(one.name, " TransactWriteItems ") && w.rng.IntN(8) == 0:
+		return late
 	case n < 82:
 		return done
 	case n < 86:
@@ -203,15 +193,15 @@ func (w *world) happen() {
 	switch n := w.rng.IntN(400); {
 	case !w.faults.Load():
 	case n == 0:
-		w.kill(w.rng.IntN(len(w.processes)))
+		w.kill(w.here, w.rng.IntN(len(w.here.processes)))
 	case n < 3:
-		w.hold()
+		w.hold(w.here)
 	case n < 6:
-		w.begin("prune")
+		w.begin(w.here, "prune")
 	case n < 8:
-		w.begin("rotate")
+		w.begin(w.here, "rotate")
 	case n < 10:
-		p := w.processes[w.rng.IntN(len(w.processes))]
+		p := w.here.processes[w.rng.IntN(len(w.here.processes))]
 		p.ahead.Store(int64(time.Duration(w.rng.Int64N(int64(2*skew))) - skew))
 		w.note("the clock of %s is off by %s", p.name, time.Duration(p.ahead.Load()))
 	case n < 11: // what is on its way ends as if the network were gone
@@ -224,9 +214,12 @@ func (w *world) happen() {
 		}
 		w.pass([]time.Duration{2 * time.Hour, 2 * time.Hour, 8 * 24 * time.Hour}[w.rng.IntN(3)])
 		close(gate)
-		w.begin("prune")
-		w.begin("prune")
+		w.begin(w.here, "prune")
+		w.begin(w.here, "prune")
 		w.running.Go(w.move)
+	}
+	if w.isTwo() && w.faults.Load() {
+		w.happenBetween()
 	}
 }
 
@@ -236,8 +229,8 @@ func (w *world) pass(d time.Duration) {
 }
 
 // kill ends a process and starts another in its place.
-func (w *world) kill(i int) {
-	old := w.processes[i]
+func (w *world) kill(at *region, i int) {
+	old := at.processes[i]
 	for _, one := range w.turns.waiting() {
 		if one.on == old && w.rng.IntN(2) == 0 {
 			w.turns.give(one, late) // it is on its way
@@ -245,29 +238,29 @@ func (w *world) kill(i int) {
 	}
 	old.crash()
 	w.restarts++
-	fresh := w.newProcess(fmt.Sprintf("%s%d", old.name[:1], w.restarts), old.newer)
+	fresh := w.newProcess(at, fmt.Sprintf("%s%d", old.name[:1], w.restarts), old.newer)
 	w.mu.Lock()
-	w.processes[i] = fresh
+	at.processes[i] = fresh
 	w.mu.Unlock()
 	w.note("%s dies, %s starts", old.name, fresh.name)
 }
 
 // hold has the indexes trail from now on, or has them catch up.
-func (w *world) hold() {
-	if w.release != nil {
-		w.release()
-		w.release = nil
+func (w *world) hold(at *region) {
+	if at.release != nil {
+		at.release()
+		at.release = nil
 	} else {
-		w.release = w.db.HoldIndexes(w.table)
+		at.release = at.db.HoldIndexes(at.table)
 	}
-	w.trailing.Store(w.release != nil)
-	w.note("the indexes trail: %t", w.trailing.Load())
+	at.trailing.Store(at.release != nil)
+	w.note("the indexes trail%s: %t", at.mark, at.trailing.Load())
 }
 
 // begin runs a schedule beside all else.
-func (w *world) begin(schedule string) {
+func (w *world) begin(at *region, schedule string) {
 	name := fmt.Sprintf("%s %d", schedule, w.turns.number(schedule))
-	p := w.processes[w.rng.IntN(len(w.processes))]
+	p := at.processes[w.rng.IntN(len(at.processes))]
 	w.note("%s begins in %s", name, p.name)
 	w.running.Go(func() { p.schedule(as(p.ctx, name), schedule) })
 }
@@ -275,45 +268,59 @@ func (w *world) begin(schedule string) {
 func (p *process) schedule(ctx context.Context, schedule string) {
 	ctx, cancel := context.WithTimeout(ctx, 4*time.Minute)
 	defer cancel()
-	if schedule == "prune" {
+	switch schedule {
+	case "prune":
 		_, _ = p.prune.Run(ctx)
-		return
+	case "rotate":
+		_, _ = p.rotate.Run(ctx)
+	case "replicate":
+		_, _ = p.replicate.Run(ctx)
 	}
-	_, _ = p.rotate.Run(ctx)
 }
 
 // settle stops the faults, and gives the schedules their time.
 func (w *world) settle() {
 	w.note("the faults stop")
 	w.faults.Store(false)
-	if w.trailing.Load() {
-		w.hold()
-	}
-	for i, p := range w.processes {
-		p.ahead.Store(0)
-		if w.hasNewer && !p.newer { // the newer version is deployed everywhere
-			p.newer = true
-			w.kill(i)
+	w.reconnect()
+	for _, at := range w.regions {
+		if at.trailing.Load() {
+			w.hold(at)
+		}
+		for i, p := range at.processes {
+			p.ahead.Store(0)
+			if w.hasNewer && !p.newer { // the newer version is deployed everywhere
+				p.newer = true
+				w.kill(at, i)
+			}
 		}
 	}
 	until := time.Now().Add(patience)
-	for w.answerAll(); w.due() > 0 && time.Now().Before(until); w.answerAll() {
-		time.Sleep(time.Minute)
-		w.begin("prune")
-		w.begin("rotate")
+	for w.answerAll(); w.isUnsettled() && time.Now().Before(until); w.answerAll() {
+		time.Sleep(w.step())
+		w.begin(w.here, "prune")
+		w.begin(w.here, "rotate")
+		w.beginBetween()
 	}
 	if left := w.due(); left > 0 {
 		w.wrong("%d tasks are due still, %s after the faults stopped", left, patience)
+	}
+	for _, what := range w.diverged() {
+		w.wrong("%s, %s after the faults stopped", what, patience)
 	}
 	w.during(w.running.Wait) // leases and calls under way have an end
 	w.writeAll()
 	w.outrunIndexes()
 	w.readAll()
-	w.verify()
-	for _, p := range w.processes {
-		p.end()
+	for _, at := range w.regions {
+		w.verify(at)
+		for _, p := range at.processes {
+			p.end()
+		}
 	}
 }
+
+func (w *world) isUnsettled() bool { return w.due() > 0 || len(w.diverged()) > 0 }
 
 // answerAll answers all calls until none is left.
 func (w *world) answerAll() {
@@ -333,21 +340,24 @@ func (w *world) answerAll() {
 	w.wrong("the calls do not end")
 }
 
-// direct is the store without the wire.
-func (w *world) direct() *store.Store {
-	return store.New(wire{w, w.processes[0], true}, w.table, arns)
+// direct is the store of a Region without the wire.
+func (w *world) direct(at *region) *store.Store {
+	return store.New(wire{w, at, at.processes[0], true}, at.table, at.arns)
 }
 
 // due counts the tasks that are due.
 func (w *world) due() int {
-	n, table := 0, w.direct()
-	for _, queue := range []store.Queue{store.Prunings, store.Rotations} {
-		for part := range store.Shards {
-			tasks, _, err := table.Due(context.Background(), queue, part, time.Now(), nil)
-			if err != nil {
-				w.wrong("list what is due: %v", err)
+	n := 0
+	for _, at := range w.regions {
+		table := w.direct(at)
+		for _, queue := range []store.Queue{store.Prunings, store.Rotations} {
+			for part := range store.Shards {
+				tasks, _, err := table.Due(context.Background(), queue, part, time.Now(), nil)
+				if err != nil {
+					w.wrong("list what is due: %v", err)
+				}
+				n += len(tasks)
 			}
-			n += len(tasks)
 		}
 	}
 	return n
@@ -360,7 +370,7 @@ func (w *world) writeAll() {
 	for i := range clients {
 		c := &client{world: w, name: fmt.Sprint("writer ", i+1)}
 		writing.Go(func() {
-			for _, secret := range secrets {
+			for _, secret := range w.secrets() {
 				time.Sleep(time.Duration(1+drawn(w.seed, c.name+secret, 2_000)) * time.Microsecond)
 				if e := c.do(request{event: event{Op: opTag, Secret: secret, Label: "key0", Value: c.name}}); e.Unknown {
 					w.wrong("%s cannot write %s, with no faults any more: %s", c.name, secret, e.Code)
@@ -382,18 +392,18 @@ func (w *world) outrunIndexes() {
 	}
 	w.during(puts)
 	w.pass(2 * time.Hour)
-	w.hold()
+	w.hold(w.here)
 	w.during(puts)
-	w.begin("prune")
+	w.begin(w.here, "prune")
 	w.answerAll()
-	w.hold()
+	w.hold(w.here)
 }
 
 // readAll reads what there is at the end, as one more client.
 func (w *world) readAll() {
 	c := &client{world: w, name: "the last"}
 	w.during(func() {
-		for _, secret := range secrets {
+		for _, secret := range w.secrets() {
 			for _, e := range []event{{Op: opShow, Secret: secret}, {Op: opGet, Secret: secret, Label: "AWSCURRENT"}} {
 				if got := c.do(request{event: e}); got.Unknown {
 					w.wrong("%s of %s fails, with no faults any more: %s", e.Op, secret, got.Code)
@@ -403,10 +413,10 @@ func (w *world) readAll() {
 	})
 }
 
-// verify looks for damage in the table.
-func (w *world) verify() {
+// verify looks for damage in a table.
+func (w *world) verify(at *region) {
 	v := &verify.Verifier{
-		Store: w.direct(), Retention: retention, Report: func(f verify.Finding) { w.wrong("verify: %s: %s", f.Secret, f.What) },
+		Store: w.direct(at), Retention: retention, Report: func(f verify.Finding) { w.wrong("verify: %s%s: %s", f.Secret, at.mark, f.What) },
 	}
 	if _, err := v.Run(context.Background(), ""); err != nil {
 		w.wrong("verify: %v", err)
@@ -433,6 +443,15 @@ var situations = []string{
 	"a secret was purged",
 	"a rotation made a version current",
 	"a token of an attempt that had ended was refused",
+
+	"two deliveries met",
+	"a delivery met a promotion",
+	"a delivery that came late was refused",
+	"a copy took the place of another",
+	"a copy that was removed was kept out",
+	"a secret was overwritten by force",
+	"a replica failed for good",
+	"a version without a label came back to a replica",
 }
 
 // lived is what came of one history.
@@ -441,12 +460,16 @@ type lived struct {
 	met   map[string]bool
 	trace []string
 	log   *history
-	key   string // of KMS, which draws its ID
+	*world
 }
 
-// told is what the clients saw of a secret.
+// told is what the clients saw of a secret, without the IDs that KMS draws.
 func (l lived) told(secret string) string {
-	return strings.ReplaceAll(l.log.told(secret), l.key, "(other key)")
+	told := l.log.told(secret)
+	for _, at := range l.regions {
+		told = strings.ReplaceAll(told, at.otherKey, "(other key)")
+	}
+	return told
 }
 
 // live lives the history of a seed, in a bubble of virtual time.
@@ -476,5 +499,5 @@ func live(t *testing.T, seed uint64) lived {
 			met["a rotation made a version current"] = true
 		}
 	}
-	return lived{w.faulty, met, w.trace, &w.log, w.otherKey}
+	return lived{w.faulty, met, w.trace, &w.log, w}
 }
