@@ -19,6 +19,7 @@ type delivery struct {
 	primary   secret.Secret
 	secret    secret.Secret // as the replica will be
 	overwrite bool
+	reused    bool // versions were removed from the primary since, and their IDs may be used again
 	retention secret.Retention
 	now       time.Time
 
@@ -146,7 +147,7 @@ func (d *delivery) policyText(ctx context.Context) (string, error) {
 // once.
 func (d *delivery) versions(ctx context.Context, there secret.Secret) ([]secret.Version, error) {
 	var lacking []string
-	ids := there.Lacks(d.secret)
+	ids := there.Lacks(d.secret, d.reused)
 	for _, id := range ids {
 		if _, done := d.sealed[id]; !done {
 			lacking = append(lacking, id)

@@ -158,7 +158,7 @@ func (r *Replicator) fail(ctx context.Context, n store.Replication, cause error)
 func (r *Replicator) deliver(ctx context.Context, n store.Replication, replica secret.Replica, there Region) (Outcome, bool, error) {
 	d := &delivery{
 		Region: r.Region, there: there, primary: n.Secret, overwrite: replica.Overwrite && n.IsFirst(),
-		retention: r.Retention, now: r.now(),
+		reused: n.HasPruned(), retention: r.Retention, now: r.now(),
 		sealed: map[string]secret.Version{}, taken: map[string]bool{},
 	}
 	d.secret = n.Secret.As(replica, there.ARNs.Of(n.ID.Name, n.ID.Suffix))

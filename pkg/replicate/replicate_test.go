@@ -773,3 +773,24 @@ func TestRemovedDuringDelivery(t *testing.T) {
 		})
 	}
 }
+
+// An ID whose version was pruned may be used again, for another value: a replica that has had
+// no delivery in between gets that value.
+func TestReusedID(t *testing.T) {
+	t.Parallel()
+	p := open(t)
+	p.create(t)
+	put(t, p.here, "v2")
+	put(t, p.here, "v3")
+	p.now = p.now.Add(2 * time.Hour)
+	pruner := &prune.Pruner{Store: p.here.Another(t).Store, Retention: secret.Retention{MinAge: time.Hour}, Now: p.time, Log: slog.New(slog.DiscardHandler)}
+	must(p.here.SDK.TagResource(t.Context(), &secretsmanager.TagResourceInput{SecretId: theSecret, Tags: []types.Tag{{Key: aws.String(secret.MaxVersionsTag), Value: aws.String("0")}}}))(t)
+	if sum := must(pruner.Run(t.Context()))(t); sum.Versions != 1 {
+		t.Fatalf("%d versions were pruned, want v1", sum.Versions)
+	}
+	must(p.here.SDK.PutSecretValue(t.Context(), &secretsmanager.PutSecretValueInput{
+		SecretId: theSecret, ClientRequestToken: token("v1"), SecretString: aws.String(valueMark + "another"),
+	}))(t)
+	p.run(t)
+	p.wantSame(t)
+}

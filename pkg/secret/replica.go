@@ -252,9 +252,10 @@ func First(delivered Secret, now time.Time) Change {
 }
 
 // Lacks are the versions with a label whose values the replica s may lack of the
-// secret of which it is a copy. A version with AWSPENDING alone may have got its value since.
-func (s Secret) Lacks(delivered Secret) []string {
-	known := s.Suffix() == delivered.Suffix() && s.Primary == delivered.Primary && s.Copy == delivered.Copy
+// secret of which it is a copy. A version with AWSPENDING alone may have got its value since,
+// and any other may have another one where IDs may have been used again.
+func (s Secret) Lacks(delivered Secret, reused bool) []string {
+	known := !reused && s.Suffix() == delivered.Suffix() && s.Primary == delivered.Primary && s.Copy == delivered.Copy
 	return slices.DeleteFunc(delivered.Stages.Versions(), func(id string) bool {
 		labels := s.Stages.Of(id)
 		return known && len(labels) > 0 && !slices.Equal(labels, []string{Pending})

@@ -163,16 +163,19 @@ func TestLacks(t *testing.T) {
 	delivered.Stages = Stages{Current: "v3", Previous: "v2", Pending: "v4", "mine": "v1"}
 	there := copyOf(primary())
 	there.Stages = Stages{Current: "v2", Previous: "v1", Pending: "v4"}
-	if got, want := there.Lacks(delivered), []string{"v3", "v4"}; !reflect.DeepEqual(got, want) {
+	if got, want := there.Lacks(delivered, false), []string{"v3", "v4"}; !reflect.DeepEqual(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 	there.Stages["mine"] = "v4"
-	if got, want := there.Lacks(delivered), []string{"v3"}; !reflect.DeepEqual(got, want) {
+	if got, want := there.Lacks(delivered, false), []string{"v3"}; !reflect.DeepEqual(got, want) {
 		t.Errorf("with AWSPENDING beside another label: got %v, want %v", got, want)
 	}
 	delete(there.Stages, "mine")
+	if got, want := there.Lacks(delivered, true), []string{"v1", "v2", "v3", "v4"}; !reflect.DeepEqual(got, want) {
+		t.Errorf("with IDs that may be used again: got %v, want %v", got, want)
+	}
 	there.Copy = 1
-	if got, want := there.Lacks(delivered), []string{"v1", "v2", "v3", "v4"}; !reflect.DeepEqual(got, want) {
+	if got, want := there.Lacks(delivered, false), []string{"v1", "v2", "v3", "v4"}; !reflect.DeepEqual(got, want) {
 		t.Errorf("of another copy: got %v, want %v", got, want)
 	}
 }

@@ -52,7 +52,7 @@ const (
 	// A change that replicas do not have yet is noted beside the status of each. A delivery
 	// is settled unless there was another change since.
 	noteReplica  = "SET #schema = :schema, #shard = :shard, #due = :due, #revision = :revision, #copy = :copy REMOVE #failure, #attempts"
-	noteInSync   = "SET #synced = :synced REMOVE #shard, #due, #since, #failure, #attempts"
+	noteInSync   = "SET #synced = :synced, #pruned = :pruned REMOVE #shard, #due, #since, #failure, #attempts"
 	noteFailure  = "SET #failure = :failure, #attempts = :attempts, #due = :due, #since = if_not_exists(#since, :since)"
 	isDelivered  = "#revision <= :synced AND #copy = :copy"
 	isSameWanted = "#revision = :revision AND #copy = :copy"

@@ -36,6 +36,7 @@ type replicaNote struct {
 	Schema   int    `dynamodbav:"schema"`
 	Revision int64  `dynamodbav:"revision"` // that the replica should have
 	Synced   int64  `dynamodbav:"synced,omitempty"`
+	Pruned   int64  `dynamodbav:"pruned,omitempty"` // Prunings of the secret by then
 	Copy     int64  `dynamodbav:"copy"`
 	Failure  string `dynamodbav:"failure,omitempty"`
 	Attempts int    `dynamodbav:"attempts,omitempty"`
@@ -196,6 +197,10 @@ func (r Replication) Copy() int64 { return r.note.Copy }
 // IsFirst says whether no delivery of the copy has succeeded.
 func (r Replication) IsFirst() bool { return r.note.Synced < r.note.Copy }
 
+// HasPruned says whether versions of the secret were removed since the last delivery that
+// succeeded. Their IDs may have been used again.
+func (r Replication) HasPruned() bool { return r.note.Pruned != r.Secret.Prunings }
+
 // Replication reads a note and its secret: one call. Without a note, nothing is due.
 func (s *Store) Replication(ctx context.Context, task Task) (Replication, error) {
 	r := Replication{Task: task}
@@ -251,7 +256,9 @@ func (s *Store) VersionsOf(ctx context.Context, sec secret.Secret, ids []string)
 // Settled notes that a replica has this revision. It returns false when there is more to
 // deliver by now.
 func (s *Store) Settled(ctx context.Context, r Replication, revision int64) (bool, error) {
-	return s.settle(ctx, r, noteInSync, isDelivered, item{"synced": num(revision), "copy": num(r.note.Copy)})
+	return s.settle(ctx, r, noteInSync, isDelivered, item{
+		"synced": num(revision), "copy": num(r.note.Copy), "pruned": num(r.Secret.Prunings),
+	})
 }
 
 // Failed notes why a delivery failed, and when it is tried again: since is when the first
