@@ -58,7 +58,7 @@ var planted = map[string]fault{
 		"pkg/api/get_secret_value.go", `case !found || version.Revision > sec.Revision:`, `case !found:`,
 	},
 	"a secret is created again after a conflict": {
-		"pkg/store/update.go", `		if again {`, `		if again && false {`,
+		"pkg/store/commit.go", `if c.again || c.next.Copy > 0 {`, `if c.next.Copy > 0 {`,
 	},
 	"a change does not let the next of its secret pass": {
 		"pkg/store/queue.go", `			g.token <- struct{}{}
