@@ -8,7 +8,7 @@ import (
 )
 
 // The metrics that alarms look at: attempts that failed, and for how many seconds the
-// oldest change that a run met has not been delivered.
+// oldest change that a run met has not been delivered. Neither counts what was refused.
 const (
 	FailedMetric = "ReplicationsFailed"
 	OldestDue    = "OldestReplicationDueSeconds"
@@ -25,6 +25,7 @@ func Metrics(table string, sum Summary, now time.Time) []slog.Attr {
 		slog.Int("ReplicasLookedAt", sum.Notes),
 		slog.Int("ReplicasDelivered", sum.Outcomes[Delivered]),
 		slog.Int("ReplicasRemoved", sum.Outcomes[Removed]),
+		slog.Int("ReplicasRefused", sum.Outcomes[Refused]),
 		slog.Int("ReplicasNotDue", sum.Outcomes[NotDue]),
 		slog.Int("ReplicasLeftOver", sum.Left),
 	)

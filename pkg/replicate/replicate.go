@@ -63,6 +63,7 @@ const (
 	Delivered Outcome = "delivered" // the replica is in sync
 	Removed   Outcome = "removed"   // the Region is told that it is not replicated to any more
 	Failed    Outcome = "failed"    // and will be tried again
+	Refused   Outcome = "refused"   // another secret has the name there; it will be tried again
 	Unknown   Outcome = "left"      // the note could not be read or written; it stays due
 )
 
@@ -87,7 +88,8 @@ func (r *Replicator) Replicate(ctx context.Context, task store.Task) (Outcome, e
 	return outcome, err
 }
 
-// replicate also returns since when the change has not been delivered; zero if it was.
+// replicate also returns since when the change could not be delivered; zero after an attempt
+// that did not fail.
 func (r *Replicator) replicate(ctx context.Context, task store.Task) (_ Outcome, since time.Time, _ error) {
 	ctx, cancel := context.WithTimeout(ctx, attempt)
 	defer cancel()
@@ -98,7 +100,7 @@ func (r *Replicator) replicate(ctx context.Context, task store.Task) (_ Outcome,
 			return Unknown, task.Due, err
 		}
 		if !n.IsDue(r.now()) {
-			return NotDue, n.Since, nil
+			return NotDue, time.Time{}, nil // each attempt tells since when
 		}
 		outcome, settled, err := r.do(ctx, n)
 		switch {
@@ -151,7 +153,17 @@ func (r *Replicator) fail(ctx context.Context, n store.Replication, cause error)
 	why := reason(n.Region, cause)
 	now := r.now()
 	settled, err := r.Store.Failed(ctx, n, why, n.FirstFailure(now), now.Add(retryDelay(n.Attempts)))
+	if isRefused(cause) {
+		return Refused, settled, err
+	}
 	return Failed, settled, err
+}
+
+// isRefused says whether another secret has the name in the other Region. That is no failure of
+// the deployments: the users of both secrets decide which one is wanted.
+func isRefused(cause error) bool {
+	refusal, ok := errors.AsType[secret.Error](cause)
+	return ok && refusal.Code == secret.ResourceExists && !errors.Is(cause, secret.ErrAhead)
 }
 
 // deliver brings a replica up to date.

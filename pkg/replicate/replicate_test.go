@@ -224,6 +224,17 @@ func TestNameTaken(t *testing.T) {
 	if got := read(t, p.there, "AWSCURRENT"); got != valueMark+"theirs" {
 		t.Errorf("got %q there, want theirs", got)
 	}
+	// Nobody who operates the deployments can do anything about it, so no alarm is raised.
+	for range 2 {
+		p.now = p.now.Add(time.Hour)
+		if sum := must(p.forth.Run(t.Context()))(t); sum.Outcomes[replicate.Refused] != 1 || sum.Outcomes[replicate.Failed] != 0 || !sum.Oldest.IsZero() {
+			t.Errorf("got %+v, want a refusal alone", sum)
+		}
+		task := store.Task{ID: must(p.here.Server.ARNs.Parse(*describe(t, p.here).ARN))(t), Region: there}
+		if sum := must(p.forth.Tasks(t.Context(), []store.Task{task}))(t); sum.Outcomes[replicate.NotDue] != 1 || !sum.Oldest.IsZero() {
+			t.Errorf("between two attempts: got %+v, want that none is due", sum)
+		}
+	}
 	must(p.here.SDK.ReplicateSecretToRegions(t.Context(), &secretsmanager.ReplicateSecretToRegionsInput{
 		SecretId: theSecret, AddReplicaRegions: to(there), ForceOverwriteReplicaSecret: true,
 	}))(t)
@@ -263,7 +274,7 @@ func TestPromotion(t *testing.T) {
 		t.Errorf("%d are due, want none", sum.Notes)
 	}
 	p.now = p.now.Add(time.Hour) // it may be gone by then, or another copy may be there
-	if sum := must(p.forth.Run(t.Context()))(t); sum.Outcomes[replicate.Failed] != 1 {
+	if sum := must(p.forth.Run(t.Context()))(t); sum.Outcomes[replicate.Refused] != 1 {
 		t.Errorf("got %v, want that it is tried again", sum.Outcomes)
 	}
 	p.run(t)

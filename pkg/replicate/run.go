@@ -14,8 +14,8 @@ type Summary struct {
 	Notes    int // looked at
 	Outcomes map[Outcome]int
 	Left     int // due and not looked at for want of time, at least
-	// Oldest is since when the oldest change that the run met has not been delivered; zero
-	// where all were.
+	// Oldest is since when the oldest change that the run met could not be delivered; zero
+	// where no attempt failed.
 	Oldest time.Time
 }
 
