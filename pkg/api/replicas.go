@@ -36,7 +36,7 @@ func (c *call) replicasOf(regions []replicaRegion, overwrite *bool) ([]secret.Re
 			return nil, secret.ErrReplicaRegion
 		}
 		if there := c.server.ARNs; r.Region != there.Region {
-			if c.server.Replicates == nil || !c.server.Replicates(r.Region) {
+			if !c.server.replicates(r.Region) {
 				return nil, secret.Errorf(secret.InvalidParameter, "Invalid replica region. This deployment does not replicate to %s.", r.Region)
 			}
 			there.Region = r.Region
@@ -48,6 +48,8 @@ func (c *call) replicasOf(regions []replicaRegion, overwrite *bool) ([]secret.Re
 	}
 	return replicas, nil
 }
+
+func (s *Server) replicates(region string) bool { return s.Replicates != nil && s.Replicates(region) }
 
 // replication is what is told of the replicas of a secret. What the call itself changed a
 // moment ago is noted for all of them, and is not read back.
@@ -69,6 +71,8 @@ func (c *call) replication(ctx context.Context, sec secret.Secret) ([]replicatio
 			statuses[i].Status = inSync
 		case n.Failure != "":
 			statuses[i].Status, statuses[i].StatusMessage = failed, n.Failure
+		case !c.server.replicates(n.Region): // and nothing may run that would note a failure
+			statuses[i].Status, statuses[i].StatusMessage = failed, secret.UnknownRegion(n.Region)
 		}
 	}
 	return statuses, nil

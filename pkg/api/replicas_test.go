@@ -176,6 +176,27 @@ func TestReplicationRefuses(t *testing.T) {
 	refusesPost(t, room, add, `{"SecretId":"s","AddReplicaRegions":[{"Region":"eu-west-1"}]}`, refusal{"InvalidParameterException", "Invalid replica region. This deployment does not replicate to eu-west-1."})
 }
 
+// A deployment whose other Regions were taken out of its settings has nothing that would
+// deliver a change, or note why not.
+func TestReplicaInARegionTakenOut(t *testing.T) {
+	t.Parallel()
+	room := localtest.New(t)
+	create(t, room, "s", "v1", "one")
+	replicate(t, room, "eu-west-1")
+	deliver(t, room, "eu-west-1")
+	room.Server.Replicates = nil
+	if got, want := statuses(describe(t, room, "s").ReplicationStatus), "eu-west-1 InSync"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	put(t, room, "s", "v2", "two")
+	if got, want := statuses(describe(t, room, "s").ReplicationStatus), "eu-west-1 Failed This deployment does not know of one in eu-west-1. Deploy it there, and name it in replicaRegions."; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	if got := removeRegions(t, room, "eu-west-1"); len(got) != 0 {
+		t.Errorf("got %s, want that the Region can be removed", statuses(got))
+	}
+}
+
 // A secret has no more replicas than the transaction of a change has notes for.
 func TestMostReplicas(t *testing.T) {
 	t.Parallel()

@@ -23,7 +23,7 @@ func reason(region string, err error) string {
 	_, damaged := errors.AsType[*store.Damaged](err)
 	switch {
 	case errors.Is(err, ErrUnknownRegion):
-		return fmt.Sprintf("This deployment does not know of one in %s. Deploy it there, and name it in replicaRegions.", region)
+		return secret.UnknownRegion(region)
 	case refused && errors.Is(err, errOpen):
 		return "A value cannot be opened with its KMS key: " + refusal.Message
 	case refused && (refusal.Code == secret.EncryptionFailure || refusal.Code == secret.AccessDenied || refusal.Code == secret.ResourceNotFound):

@@ -2,6 +2,7 @@ package secret
 
 import (
 	"cmp"
+	"fmt"
 	"reflect"
 	"slices"
 	"strconv"
@@ -50,6 +51,12 @@ var (
 	ErrAhead   = Errorf(ResourceExists, "The replica in this region has a state that the primary does not have any more. Stop its replication there, and add the region again and overwrite it.")
 	ErrPrimary = Errorf(ResourceExists, "Secret with this name already exists in this region and has replicas, so it is not overwritten. Remove its regions from replication first.")
 )
+
+// UnknownRegion is the reason why nothing is delivered to a Region that this deployment knows of
+// none in. Callers read it as the StatusMessage of a replica.
+func UnknownRegion(region string) string {
+	return fmt.Sprintf("This deployment does not know of one in %s. Deploy it there, and name it in replicaRegions.", region)
+}
 
 // IsReplica says whether the secret is a replica of one in another Region.
 func (s Secret) IsReplica() bool { return s.Primary != "" }
