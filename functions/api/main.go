@@ -100,7 +100,7 @@ type options struct {
 	ReplicaRegions      string        // REPLICA_REGIONS, with commas between them; empty for none
 }
 
-// An alias could be moved to another key under the secrets' feet.
+// An alias is refused: it can be moved to another key later.
 var keyID = regexp.MustCompile(`^(arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/)?[A-Za-z0-9-]+$`)
 
 var (

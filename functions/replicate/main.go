@@ -78,7 +78,7 @@ type peer struct {
 var (
 	regionName = regexp.MustCompile(`^[a-z]+(-[a-z]+)+-[0-9]+$`)
 	tableName  = regexp.MustCompile(`^[A-Za-z0-9_.-]{3,}$`)
-	// An alias could be moved to another key under the secrets' feet.
+	// An alias is refused: it can be moved to another key later.
 	keyARN = regexp.MustCompile(`^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+$`)
 )
 
