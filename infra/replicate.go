@@ -21,7 +21,7 @@ const replicateMinutes = 2
 // replicating is started by the table's stream, and by a schedule for what is tried again.
 //
 // Its alarms look further back than the longest wait between two attempts, which is 15
-// minutes: between them nothing is written that would tell.
+// minutes: between attempts there are no metrics.
 var replicating = job{
 	id: "Replicate", name: replicateName,
 	every: 1, patience: 5,
@@ -41,8 +41,8 @@ func newReplicateRole(stack awscdk.Stack, set settings) awsiam.Role {
 	return role
 }
 
-// newReplicate makes functions/replicate, and what starts it, tries it again and says when
-// that was in vain, or replicas stay behind. It has nothing to do without other Regions.
+// newReplicate makes functions/replicate with its triggers, retries and alarms. Without other
+// Regions there is none.
 func newReplicate(b base, role awsiam.Role) (deployed, bool) {
 	if role == nil {
 		return deployed{}, false
@@ -169,7 +169,7 @@ func writeReplicas(b base) []awsiam.PolicyStatement {
 	}, all...)
 }
 
-// replicationAlarms are about replicas, where the function did its part.
+// replicationAlarms are about replicas that could not be written by a run that itself succeeded.
 func replicationAlarms(b base, j job) []alarm {
 	return []alarm{{
 		"ReplicationsFailed", "A secret could not be replicated: DescribeSecret has the reason, and so has the log of functions/replicate.",

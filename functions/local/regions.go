@@ -138,7 +138,7 @@ func (r *regions) called(ctx context.Context, region string) (*deployment, error
 func (r *regions) found(ctx context.Context) (all []*deployment, err error) {
 	names, err := r.engines.Regions(ctx)
 	if err != nil && r.set.engines.DynamoDB != "" {
-		r.log.Warn("Regions that are not called are not looked after", slog.String("error", err.Error()))
+		r.log.Warn("the tables cannot be listed, so a Region is pruned, rotated and replicated only once it is called", slog.String("error", err.Error()))
 		names, err = nil, nil
 	}
 	if err != nil {
