@@ -78,6 +78,68 @@ var planted = map[string]fault{
 `, `		_ = c.leftover()
 `,
 	},
+	"a replica takes an older state": {
+		"pkg/secret/replica.go", `case s.Revision >= delivered.Revision:`, `case false:`,
+	},
+	"a replica takes the place of what came since it was looked at": {
+		"pkg/store/replica.go", `l.add(c.putIf(headOf(c.next), isSeen, seenOf(c.seen), c.overtaken))`, `l.add(c.putIf(headOf(c.next), exists, nil, c.overtaken))`,
+	},
+	"a change is not noted for its replicas": {
+		"pkg/store/commit.go", `	c.replication(&l)
+`, ``,
+	},
+	"a promotion is not noted for the primary": {
+		"pkg/store/replica.go", `if c.seen.IsReplica() && !c.next.IsReplica() {`, `if false {`,
+	},
+	"a replica is called in sync that lacks a change": {
+		"pkg/store/expressions.go", `isDelivered  = "#revision <= :synced AND #copy = :copy"`, `isDelivered  = "attribute_exists(#pk)"`,
+	},
+	"a failure is noted of what another runner has delivered": {
+		"pkg/store/expressions.go", `isUndone = isSameWanted + " AND attribute_exists(#shard)"`, `isUndone = isSameWanted`,
+	},
+	"a copy that was removed is not kept out": {
+		"pkg/replicate/replicate.go", `there.Store.Fence(ctx, n.ID, n.Copy(), r.now())`, `error(nil)`,
+	},
+	"only the last copy is kept out": {
+		"pkg/store/expressions.go", `isBeyond = isNew + " OR #copy < :copy"`, `isBeyond = isNew + " OR #copy <> :copy"`,
+	},
+	"copies of a replica have the same keys": {
+		"pkg/secret/replica.go", `	if s.Copy == 0 {
+		return s.Suffix()`, `	if s.Copy >= 0 {
+		return s.Suffix()`,
+	},
+	"a pending version that got its value is not delivered": {
+		"pkg/secret/replica.go", ` && !slices.Equal(labels, []string{Pending})`, ``,
+	},
+	"what may be overwritten may be so again": {
+		"pkg/replicate/replicate.go", `replica.Overwrite && n.IsFirst()`, `replica.Overwrite`,
+	},
+	"another secret is overwritten unasked": {
+		"pkg/secret/replica.go", `	case !overwrite:
+		return Change{}, ErrNameTaken
+`, ``,
+	},
+	"a promoted secret is changed by its old primary": {
+		"pkg/secret/replica.go", `case same && s.Primary == delivered.Primary && s.Copy == delivered.Copy:`, `case same && s.Copy == delivered.Copy:`,
+	},
+	"versions are not sealed for the replica": {
+		"pkg/replicate/deliver.go", `v.Sealed, err = d.there.Sealer.Seal(ctx, envelope.Place{ARN: d.secret.ARN, VersionID: v.ID}, d.secret.SealingKey(), value)`, `_, err = d.there.Sealer.Seal(ctx, envelope.Place{ARN: d.secret.ARN, VersionID: v.ID}, d.secret.SealingKey(), value)`,
+	},
+	"a version is delivered that was put after the state": {
+		"pkg/store/replica.go", `return v.Revision > sec.Revision`, `return false`,
+	},
+	"an ID that is used again keeps its value in the replica": {
+		"pkg/store/replica.go", `return r.note.Pruned != r.Secret.Prunings`, `return false`,
+	},
+	"a former primary is not told": {
+		"pkg/replicate/replicate.go", `if n.Secret.Copy == 0 || !n.IsFirst() {`, `if true {`,
+	},
+	"a replica is changed in its own Region": {
+		"pkg/secret/replica.go", `	if s.IsReplica() {
+		return ErrReplica
+	}
+`, ``,
+	},
 }
 
 // root is the module's.

@@ -258,17 +258,24 @@ func (w wire) stream(k item) {
 	})
 }
 
-// meddle promotes or withdraws a replica while it is delivered.
+// meddle promotes or withdraws a replica while it is delivered, or puts another secret in its
+// place.
 func (w wire) meddle(name string, task store.Task) {
 	c := &client{world: w.world, name: "meddler as " + name}
 	c.pass(func() { time.Sleep(time.Duration(1+drawn(w.seed, c.name+" pause", 3_000)) * time.Microsecond) })
-	switch there := w.region(task.Region); drawn(w.seed, c.name+" what", 3) {
+	switch there := w.region(task.Region); drawn(w.seed, c.name+" what", 4) {
 	case 0:
 		c.do(request{event: event{Op: opPromote, Secret: task.ID.Name + there.mark}})
 	case 1:
 		c.do(request{event: event{Op: opUnreplicate, Secret: task.ID.Name + w.at.mark, To: task.Region}})
 	case 2:
 		c.do(request{event: event{Op: opReplicate, Secret: task.ID.Name + w.at.mark, To: task.Region, Force: true}})
+	case 3:
+		called := task.ID.Name + there.mark
+		c.do(request{event: event{Op: opPromote, Secret: called}})
+		c.do(request{event: event{Op: opDelete, Secret: called, Force: true}})
+		c.do(request{event: event{Op: opCreate, Secret: called, Version: "made-by-the-meddler-000000000001", Value: "theirs"}})
+		c.do(request{event: event{Op: opTag, Secret: task.ID.Name + w.at.mark, Label: "key0", Value: "meddler"}})
 	}
 }
 

@@ -382,7 +382,8 @@ func (w *world) writeAll() {
 }
 
 // outrunIndexes has a secret pruned of which the indexes do not show the last versions,
-// and which nobody changes after that.
+// and which nobody changes after that. With two Regions that are apart meanwhile, an ID that
+// went is used again.
 func (w *world) outrunIndexes() {
 	c := &client{world: w, name: "the last but one"}
 	puts := func() {
@@ -391,12 +392,23 @@ func (w *world) outrunIndexes() {
 		}
 	}
 	w.during(puts)
+	if w.isTwo() {
+		w.during(w.running.Wait) // it is delivered
+		w.apart.Store(true)
+	}
 	w.pass(2 * time.Hour)
 	w.hold(w.here)
 	w.during(puts)
 	w.begin(w.here, "prune")
 	w.answerAll()
 	w.hold(w.here)
+	if w.isTwo() {
+		w.apart.Store(false)
+		w.during(func() {
+			c.do(request{event: event{Op: opPut, Secret: "one", Version: fmt.Sprintf("put-at-the-end-%024d", 2), Value: "another value"}})
+		})
+		w.during(w.running.Wait)
+	}
 }
 
 // readAll reads what there is at the end, as one more client.
