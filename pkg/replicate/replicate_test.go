@@ -618,7 +618,7 @@ func TestCalls(t *testing.T) {
 			must(p.there.SDK.StopReplicationToReplica(t.Context(), &secretsmanager.StopReplicationToReplicaInput{SecretId: theSecret}))(t)
 			must(p.there.SDK.DeleteSecret(t.Context(), &secretsmanager.DeleteSecretInput{SecretId: theSecret, ForceDeleteWithoutRecovery: aws.Bool(true)}))(t)
 			removal(t, p)
-		}, false, "BatchGetItem TransactWriteItems: 2, 3", "GetItem TransactWriteItems: 1, 0"},
+		}, false, "BatchGetItem TransactWriteItems: 2, 3", "GetItem TransactWriteItems: 1, 5"},
 		{"a promotion", func(t *testing.T, p *pair) {
 			t.Helper()
 			must(p.there.SDK.StopReplicationToReplica(t.Context(), &secretsmanager.StopReplicationToReplicaInput{SecretId: theSecret}))(t)

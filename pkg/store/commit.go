@@ -296,7 +296,7 @@ func (c *commit) removal() ([]step, error) {
 	if sec.Versions > 0 || c.name != "" {
 		l.add(c.set(c.leftover()))
 	}
-	if sec.Copy > 0 {
+	if sec.IsReplica() { // then none but an earlier copy can be fenced off yet
 		l.add(c.set(fence(secret.ID{Name: sec.Name, Suffix: sec.Suffix()}, sec.Copy, c.leftAt())))
 	}
 	return l.steps, l.err

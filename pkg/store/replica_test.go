@@ -270,6 +270,17 @@ func TestEarlierCopiesAreFencedOff(t *testing.T) {
 			}
 			update(t, room, removing)
 		},
+		"beside one that was promoted, and is removed": func(t *testing.T, room *localtest.Room) {
+			t.Helper()
+			if _, err := room.Store.Create(t.Context(), copied(2)); err != nil {
+				t.Fatal(err)
+			}
+			update(t, room, func(sec secret.Secret) (secret.Change, error) { return sec.Promote(noon) })
+			if err := room.Store.Fence(t.Context(), id, 4, noon); err != nil {
+				t.Fatal(err)
+			}
+			update(t, room, removing)
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
