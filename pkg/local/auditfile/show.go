@@ -29,14 +29,21 @@ import (
 //	2026-03-04T12:00:00Z  ann       GetSecretValue  prod/db  ok                     192.0.2.7
 //	2026-03-04T12:00:02Z  app/i-0a  PutSecretValue  prod/db  AccessDeniedException  198.51.100.1  denied by …
 //	1 line was passed over that is no record
+//
+// Records of several Regions have theirs after the time.
 func Show(w io.Writer, path string, filter Filter) error {
 	records, passed, err := find(path, filter)
 	if err != nil {
 		return err
 	}
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	several := slices.ContainsFunc(records, func(r audit.Record) bool { return r.AWSRegion != records[0].AWSRegion })
 	for _, r := range records {
-		_, _ = fmt.Fprintln(table, strings.Join(row(r), "\t"))
+		cells := row(r)
+		if several {
+			cells = slices.Insert(cells, 1, cell(r.AWSRegion))
+		}
+		_, _ = fmt.Fprintln(table, strings.Join(cells, "\t"))
 	}
 	if err := table.Flush(); err != nil {
 		return err

@@ -32,6 +32,8 @@ func show(t *testing.T, text string, n int) string {
 
 func TestShow(t *testing.T) {
 	call, refusal, event := lineOf(t, aCall()), lineOf(t, aRefusal()), lineOf(t, anEvent())
+	elsewhere := aCall()
+	elsewhere.AWSRegion = "eu-west-1"
 	const (
 		shownCall    = "2026-03-04T12:00:00Z  app/i-0abc  PutSecretValue  prod/db  ok  192.0.2.7\n"
 		shownRefusal = "2026-03-04T12:00:00Z  ann  GetSecretValue  prod/db  AccessDeniedException  198.51.100.1\n"
@@ -49,6 +51,11 @@ func TestShow(t *testing.T) {
 			"all in columns", refusal + call, 10,
 			"2026-03-04T12:00:00Z  ann         GetSecretValue  prod/db  AccessDeniedException  198.51.100.1\n" +
 				"2026-03-04T12:00:00Z  app/i-0abc  PutSecretValue  prod/db  ok                     192.0.2.7\n",
+		},
+		{
+			"of several Regions", lineOf(t, elsewhere) + call, 10,
+			"2026-03-04T12:00:00Z  eu-west-1     app/i-0abc  PutSecretValue  prod/db  ok  192.0.2.7\n" +
+				"2026-03-04T12:00:00Z  eu-central-1  app/i-0abc  PutSecretValue  prod/db  ok  192.0.2.7\n",
 		},
 		{
 			"an event", event, 10,
