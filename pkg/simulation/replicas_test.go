@@ -238,12 +238,18 @@ func (w wire) stream(k item) {
 	}
 	name := "replicate as " + keyOf(k) + w.at.mark + " says"
 	name = fmt.Sprintf("%s #%d", name, w.turns.number(name))
+	note := w.at.item(k)
+	isFirst := number64(note["synced"]) < copyOf(note)
 	w.running.Go(func() {
 		v, err := w.turns.take(context.Background(), nil, name+" begins")
 		if err != nil || v == cut || v == refused {
 			return
 		}
-		if w.faults.Load() && drawn(w.seed, name+" meddles", 5) == 0 {
+		oneIn := 6
+		if isFirst {
+			oneIn = 2
+		}
+		if w.faults.Load() && drawn(w.seed, name+" meddles", oneIn) == 0 {
 			w.running.Go(func() { w.meddle(name, task) })
 		}
 		runs := 1
@@ -266,7 +272,10 @@ func (w wire) meddle(name string, task store.Task) {
 	switch there := w.region(task.Region); drawn(w.seed, c.name+" what", 4) {
 	case 0:
 		c.do(request{event: event{Op: opPromote, Secret: task.ID.Name + there.mark}})
-	case 1:
+	case 1: // of the copy under way, or of one after it
+		if drawn(w.seed, c.name+" again", 2) == 0 {
+			c.do(request{event: event{Op: opReplicate, Secret: task.ID.Name + w.at.mark, To: task.Region}})
+		}
 		c.do(request{event: event{Op: opUnreplicate, Secret: task.ID.Name + w.at.mark, To: task.Region}})
 	case 2:
 		c.do(request{event: event{Op: opReplicate, Secret: task.ID.Name + w.at.mark, To: task.Region, Force: true}})

@@ -82,6 +82,11 @@ func attempt[In, Out any](ctx context.Context, w wire, name string, in In, do, p
 	case late:
 		w.running.Go(func() {
 			// Nobody waits for it: it arrives whatever has become of its process.
+			if isRunner(ctx) { // also after others of the same secret, and no hours late
+				w.busy.Add(1)
+				defer w.busy.Add(-1)
+				time.Sleep(time.Duration(drawn(w.seed, name+" lateness", int(2*time.Second))))
+			}
 			if v, _ := w.turns.takeTo(arrived, nil, w.at, name+" late"); v != cut {
 				w.sometimes("a write arrived after its caller gave up")
 				if _, err := do(arrived, in); err != nil && isRunner(ctx) {
