@@ -138,12 +138,12 @@ func (h *history) of(secret string) []porcupine.Operation {
 	return operations
 }
 
-// reborn says whether a secret was removed after a call that makes a version was tried
-// more than once. A try that is late finds the secret that has the name by then, if there
+// reborn says whether a secret was removed after a call that makes a version, or promotes a
+// replica, was tried more than once. A try that is late finds the secret that has the name by then, if there
 // is one, and CreateSecret makes one: so it is in AWS.
 func (h *history) reborn(secret string) bool {
 	for _, e := range h.events {
-		if e.Secret != secret || !e.Again || e.Version == "" {
+		if e.Secret != secret || !e.Again || e.Version == "" && e.Op != opPromote {
 			continue
 		}
 		for _, gone := range h.events {
