@@ -144,7 +144,13 @@ func (c *call) change(ctx context.Context, id secret.ID, decide decision) (secre
 				return secret.Change{}, err
 			}
 		}
-		return decide(sec)
+		change, err := decide(sec)
+		if err == nil && change.IsUnchanged() && c.again && c.invocation != "" {
+			// An earlier try may still be under way, and find something to do when others have
+			// changed the secret after this answer. The name of the commit keeps it from that.
+			change.Outcome = secret.Written
+		}
+		return change, err
 	})
 	if c.isMissing(err) {
 		return sec, c.missingOrDenied(ctx, id, err)

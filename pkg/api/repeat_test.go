@@ -1,11 +1,14 @@
 package api_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -201,5 +204,58 @@ func TestInvocationIDGivesNoRight(t *testing.T) {
 	}
 	if first, other := made("A"), made("B"); first != http.StatusOK || other != http.StatusBadRequest {
 		t.Errorf("create with one value and then another: got %d and %d, want 200 and 400", first, other)
+	}
+}
+
+// holding is an HTTP client that gives up its first call, which goes on without it, and
+// makes the others to another process.
+type holding struct {
+	calls atomic.Int32
+	begun chan struct{} // the first call is under way
+	ended sync.WaitGroup
+	other *localtest.Room
+}
+
+func (h *holding) Do(r *http.Request) (*http.Response, error) {
+	if h.calls.Add(1) > 1 {
+		r.URL.Host = strings.TrimPrefix(h.other.URL, "http://")
+		return http.DefaultClient.Do(r)
+	}
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return nil, err
+	}
+	abandoned := r.Clone(context.WithoutCancel(r.Context())) // API Gateway does not tell a function that its caller is gone
+	abandoned.Body = io.NopCloser(bytes.NewReader(body))
+	h.ended.Go(func() {
+		if answer, err := http.DefaultClient.Do(abandoned); err == nil {
+			_ = answer.Body.Close()
+		}
+	})
+	<-h.begun
+	return nil, errors.New("connection reset")
+}
+
+// A try that found nothing to do was answered for the call. An earlier one that is still under
+// way does nothing any more, whatever others have changed since.
+func TestTryAfterItsCall(t *testing.T) {
+	t.Parallel()
+	room := twoVersions(t)
+	begun, goOn := make(chan struct{}), make(chan struct{})
+	held := room.Another(t)
+	held.Wire.Break("GetItem", func(_ *http.Request, do func() (*http.Response, error)) (*http.Response, error) {
+		close(begun)
+		<-goOn
+		return do()
+	})
+	client := &holding{begun: begun, other: room.Another(t)}
+	if _, err := held.SDK.RestoreSecret(t.Context(), &secretsmanager.RestoreSecretInput{SecretId: aws.String("s")}, func(o *secretsmanager.Options) { o.HTTPClient = client }); err != nil {
+		t.Fatal(err)
+	}
+	schedule(t, room, "s")
+	close(goOn)
+	client.ended.Wait()
+	if describe(t, room, "s").DeletedDate == nil {
+		t.Error("the secret was restored after it was deleted")
 	}
 }

@@ -14,14 +14,16 @@ type restoreSecretInput struct {
 type restoreSecretOutput struct{ ARN, Name string }
 
 func (c *call) restoreSecret(ctx context.Context, in restoreSecretInput) (out restoreSecretOutput, err error) {
-	now := c.now()
+	now, restored := c.now(), true
 	sec, err := c.update(ctx, in.SecretId, func(sec secret.Secret) (secret.Change, error) {
-		return sec.Restore(now), nil
+		change := sec.Restore(now)
+		restored = !change.IsUnchanged()
+		return change, nil
 	})
 	if err != nil {
 		return out, err
 	}
-	if sec.Committed(c.commit) { // and not one that was not deleted
+	if restored && sec.Committed(c.commit) { // and not one that was not deleted
 		c.addVersionEvents(audit.CancelSecretVersionDelete, sec)
 	}
 	return restoreSecretOutput{sec.ARN, sec.Name}, nil
