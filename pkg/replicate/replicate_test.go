@@ -631,11 +631,11 @@ func TestCalls(t *testing.T) {
 			c.do(t, p)
 			here, there := p.here.Another(t), p.there.Another(t)
 			id := secret.ID{Name: "s", Suffix: must(p.here.Store.Get(t.Context(), secret.ID{Name: "s"}))(t).Suffix()}
-			r, task := p.over(here, there), store.Task{ID: id, Region: there.ARNs.Region}
+			from, to := here, there
 			if c.back {
-				r, task.Region = p.over(there, here), here.ARNs.Region
+				from, to = there, here
 			}
-			if outcome, err := r.Replicate(t.Context(), task); err != nil || outcome != replicate.Delivered && outcome != replicate.Removed {
+			if outcome, err := p.over(from, to).Replicate(t.Context(), store.Task{ID: id, Region: to.ARNs.Region}); err != nil || outcome != replicate.Delivered && outcome != replicate.Removed {
 				t.Fatalf("got %s, %v", outcome, err)
 			}
 			for room, want := range map[*localtest.Room]string{here: c.here, there: c.there} {
