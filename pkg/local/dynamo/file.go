@@ -74,8 +74,33 @@ func checkFile(db *bbolt.DB) (err error) {
 		if tx.Size() > info.Size() || tx.Bucket(bucket) == nil {
 			return errDamaged
 		}
+		if err := checkPages(tx); err != nil {
+			return err
+		}
 		return checkEntries(tx.Bucket(bucket), tx.Size())
 	})
+}
+
+// checkPages looks whether each page of a file that is not large ends within it. bbolt
+// frees as many pages as one says that it has, and would take all memory for it.
+func checkPages(tx *bbolt.Tx) error {
+	if tx.Size() > maxChecked {
+		return nil
+	}
+	pages := int(tx.Size()) / tx.DB().Info().PageSize
+	for id := 0; id < pages; id++ {
+		page, err := tx.Page(id)
+		switch {
+		case err != nil:
+			return err
+		case page.Type == "free": // and what it said before means nothing
+		case page.OverflowCount >= pages-id:
+			return errDamaged
+		default:
+			id += page.OverflowCount
+		}
+	}
+	return nil
 }
 
 const (

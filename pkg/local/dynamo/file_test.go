@@ -261,3 +261,39 @@ func readAll(t *testing.T, f *file, want map[string]string, outcome string) stri
 	}
 	return outcome
 }
+
+// A file opens again whatever it has been through.
+func TestOpensAgain(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "table.db")
+	for range 40 {
+		f, err := openFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 10 {
+			err := f.update(func(reader) (writes []write, err error) {
+				first := map[string]bool{}
+				for range rand.N(60) {
+					key := fmt.Sprintf("D key-%03d", rand.N(400))
+					if first[key] {
+						continue
+					}
+					first[key] = true
+					value := []byte(strings.Repeat("v", rand.N(30_000)))
+					if rand.N(3) == 0 {
+						value = nil // removes it
+					}
+					writes = append(writes, write{[]byte(key), value})
+				}
+				return writes, nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := f.close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
