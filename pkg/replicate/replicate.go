@@ -218,8 +218,8 @@ func (r *Replicator) disown(ctx context.Context, n store.Replication, there Regi
 			return err
 		}
 		switch {
-		case err == nil && outcome == secret.Written:
-			return nil // the primary
+		case err == nil && outcome == secret.Written && n.Secret.Copy == n.Copy():
+			return nil // its former primary, to which that copy is not delivered
 		case err == nil && outcome == secret.Removed && sec.Copy == n.Copy():
 			return nil // which fences it off
 		}

@@ -744,11 +744,12 @@ func TestRemovedDuringDelivery(t *testing.T) {
 	for name, test := range map[string]struct {
 		before, meanwhile func(*testing.T, *pair)
 		want              string
+		early             bool // it happens before what is there is read
 	}{
 		"nothing, and the region was added again meanwhile": {
 			func(t *testing.T, p *pair) { t.Helper(); p.remove(t); p.run(t); p.again(t) },
 			func(t *testing.T, p *pair) { t.Helper(); p.again(t); p.remove(t) },
-			"ResourceNotFoundException",
+			"ResourceNotFoundException", false,
 		},
 		"a promoted secret that was to be overwritten": {
 			func(t *testing.T, p *pair) {
@@ -758,7 +759,21 @@ func TestRemovedDuringDelivery(t *testing.T) {
 				p.overwrite(t)
 			},
 			func(t *testing.T, p *pair) { t.Helper(); p.remove(t) },
-			valueMark + "w2",
+			valueMark + "w2", false,
+		},
+		"the same, which is to be replicated back": {
+			func(t *testing.T, p *pair) {
+				t.Helper()
+				p.promote(t)
+				put(t, p.there, "w2")
+				must(p.there.SDK.ReplicateSecretToRegions(t.Context(), &secretsmanager.ReplicateSecretToRegionsInput{SecretId: theSecret, AddReplicaRegions: to(here)}))(t)
+				for i := range 5 { // so that the number of the copy is the larger one
+					put(t, p.here, fmt.Sprint("more", i))
+				}
+				p.overwrite(t)
+			},
+			func(t *testing.T, p *pair) { t.Helper(); p.remove(t) },
+			valueMark + "w2", true,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -767,7 +782,11 @@ func TestRemovedDuringDelivery(t *testing.T) {
 			p.create(t)
 			test.before(t, p)
 			to := p.there.Another(t)
-			to.Wire.Break("TransactWriteItems", func(_ *http.Request, do func() (*http.Response, error)) (*http.Response, error) {
+			at := "TransactWriteItems"
+			if test.early {
+				at = "GetItem"
+			}
+			to.Wire.Break(at, func(_ *http.Request, do func() (*http.Response, error)) (*http.Response, error) {
 				test.meanwhile(t, p)
 				if _, err := p.forth.Run(t.Context()); err != nil {
 					t.Error(err)
