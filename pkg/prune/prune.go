@@ -256,6 +256,9 @@ func (r *run) purge(ctx context.Context, sec secret.Secret) (bool, error) {
 // leftover removes what a removed secret left over. A table that was restored to a
 // moment within its removal may have the note and the secret.
 func (r *run) leftover(ctx context.Context, id secret.ID) (bool, error) {
+	if store.IsFence(id) {
+		return true, r.Store.Unfence(ctx, id, r.now)
+	}
 	look, err := r.Store.Look(ctx, id.Name)
 	switch {
 	case errors.Is(err, secret.NotFound):

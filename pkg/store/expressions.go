@@ -78,6 +78,8 @@ const (
 	// isBeyond holds where copies are not fenced off, or only earlier ones are.
 	isBeyond = isNew + " OR #copy < :copy"
 
+	wasDue = "#due <= :due"
+
 	setDataKey = "SET #key_arn = :key_arn, #default_key = :default_key, #data_key = :data_key"
 
 	// A read notes its day on the head, once a day for each version that is read in

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -322,6 +323,19 @@ func (s *Store) Fence(ctx context.Context, id secret.ID, copied int64, now time.
 		return err
 	}
 	err = s.retry(ctx, func() error { return s.transact(ctx, []step{absent, note}) })
+	if errors.Is(err, errFenced) {
+		return nil
+	}
+	return err
+}
+
+// IsFence says whether a note of versions that are left over is of none: it fences off copies.
+func IsFence(id secret.ID) bool { return strings.HasSuffix(id.Suffix, ".") }
+
+// Unfence removes a fence that is due. One that was written anew meanwhile stays for its time.
+func (s *Store) Unfence(ctx context.Context, id secret.ID, now time.Time) error {
+	remove := s.deleteIf(leftoverKey(id.Name, id.Suffix), wasDue, item{"due": str(stamp(now).String())}, func(item) error { return errFenced })
+	err := s.retry(ctx, func() error { return s.transact(ctx, []step{remove}) })
 	if errors.Is(err, errFenced) {
 		return nil
 	}

@@ -3,6 +3,7 @@ package store_test
 import (
 	"errors"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -316,5 +317,31 @@ func TestRemoveDamagedWithReplicas(t *testing.T) {
 	}
 	if r := noted(t, room); !r.IsDue(noon) || r.Copy() != 2 || r.Secret.ARN != "" {
 		t.Errorf("got %+v, want copy 2 of a secret that is gone, due", r)
+	}
+}
+
+// A fence that was written anew is not removed for the one before.
+func TestUnfence(t *testing.T) {
+	t.Parallel()
+	room := localtest.New(t)
+	for copied, at := range []time.Time{noon, noon.Add(5 * time.Minute)} {
+		if err := room.Store.Fence(t.Context(), secret.ID{Name: "s", Suffix: "aaaaaa"}, int64(copied+1), at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	note := secret.ID{Name: "s", Suffix: "aaaaaa."}
+	if !store.IsFence(note) {
+		t.Errorf("%v is no fence", note)
+	}
+	for _, c := range []struct {
+		after time.Duration
+		want  bool
+	}{{12 * time.Minute, true}, {16 * time.Minute, false}} {
+		if err := room.Store.Unfence(t.Context(), note, noon.Add(c.after)); err != nil {
+			t.Error(err)
+		}
+		if got := strings.Contains(dump(t, room), "LEFTOVER#aaaaaa."); got != c.want {
+			t.Errorf("after %s: the fence is there: %t, want %t", c.after, got, c.want)
+		}
 	}
 }
