@@ -61,19 +61,10 @@ func pruneOnce(ctx context.Context, set settings, out io.Writer, log *slog.Logge
 		return errors.Join(err, regions.close())
 	}
 	regions.trail = trail
-	err = pruneAll(ctx, regions, out)
+	err = regions.each(ctx, func(d *deployment, prefix string) error {
+		return show(ctx, newPruner(d.server), out, prefix, isTerminal(out))
+	})
 	return errors.Join(err, regions.close(), trail.Close())
-}
-
-func pruneAll(ctx context.Context, regions *regions, out io.Writer) error {
-	all, err := regions.found(ctx)
-	for _, d := range all {
-		err = errors.Join(err, show(ctx, newPruner(d.server), out, prefix(d, all), isTerminal(out)))
-		if ctx.Err() != nil {
-			break
-		}
-	}
-	return err
 }
 
 // checkDataFolder refuses a folder that does not exist or has no table, which local.Start

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -155,6 +156,19 @@ func (r *regions) found(ctx context.Context) (all []*deployment, err error) {
 		all = append(all, d)
 	}
 	return all, nil
+}
+
+// each does something for every Region that has data, one after the other, until the
+// context ends. What is said of one of several has its name in front.
+func (r *regions) each(ctx context.Context, do func(d *deployment, prefix string) error) error {
+	all, err := r.found(ctx)
+	for _, d := range all {
+		err = errors.Join(err, do(d, prefix(d, all)))
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return err
 }
 
 // all are the deployments that were opened, in order.

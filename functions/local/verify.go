@@ -24,13 +24,9 @@ func verifyOnce(ctx context.Context, set settings, out io.Writer, log *slog.Logg
 	if err != nil {
 		return err
 	}
-	all, err := regions.found(ctx)
-	for _, d := range all {
-		err = errors.Join(err, showVerified(ctx, newVerifier(d.server, set.repair), out, prefix(d, all), isTerminal(out)))
-		if ctx.Err() != nil {
-			break
-		}
-	}
+	err = regions.each(ctx, func(d *deployment, prefix string) error {
+		return showVerified(ctx, newVerifier(d.server, set.repair), out, prefix, isTerminal(out))
+	})
 	return errors.Join(err, regions.close())
 }
 

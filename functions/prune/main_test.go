@@ -88,15 +88,7 @@ func TestSettings(t *testing.T) {
 
 func TestWrongSettingsStopTheStart(t *testing.T) {
 	t.Parallel()
-	p := runtimetest.Start(t, runtimetest.New(t), environ(map[string]string{"MIN_AGE": "24"}))
-	select {
-	case <-p.Done:
-	case <-time.After(runtimetest.Patience):
-		t.Fatal("the function runs")
-	}
-	if code := p.Cmd.ProcessState.ExitCode(); code != 1 || !strings.Contains(p.Out.String(), "and must be a duration") {
-		t.Errorf("exit code %d, and it printed %s, want 1 and what is wrong", code, &p.Out)
-	}
+	runtimetest.WantNoStart(t, environ(map[string]string{"MIN_AGE": "24"}), "and must be a duration")
 }
 
 // engines are a DynamoDB with the table, and what stands there.

@@ -75,19 +75,15 @@ type peer struct {
 	Key   string `json:"key"` // for replicas that name none
 }
 
-var (
-	regionName = regexp.MustCompile(`^[a-z]+(-[a-z]+)+-[0-9]+$`)
-	tableName  = regexp.MustCompile(`^[A-Za-z0-9_.-]{3,}$`)
-	// An alias is refused: it can be moved to another key later.
-	keyARN = regexp.MustCompile(`^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+$`)
-)
+// An alias is refused: it can be moved to another key later.
+var keyARN = regexp.MustCompile(`^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+$`)
 
 // readPeers are the deployments of REPLICA_REGIONS, by their Regions.
 func readPeers(r *settings.Reader, own string) map[string]peer {
 	var peers map[string]peer
 	r.Object("REPLICA_REGIONS", &peers, func() bool {
 		for region, p := range peers {
-			if !regionName.MatchString(region) || region == own || !tableName.MatchString(p.Table) || !keyARN.MatchString(p.Key) {
+			if !settings.IsRegion(region) || region == own || !settings.IsTable(p.Table) || !keyARN.MatchString(p.Key) {
 				return false
 			}
 		}

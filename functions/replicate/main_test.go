@@ -96,15 +96,7 @@ func TestWrongSettings(t *testing.T) {
 
 func TestWrongSettingsStopTheStart(t *testing.T) {
 	t.Parallel()
-	p := runtimetest.Start(t, runtimetest.New(t), environ(map[string]string{"REPLICA_REGIONS": "{}"}))
-	select {
-	case <-p.Done:
-	case <-time.After(runtimetest.Patience):
-		t.Fatal("the function runs")
-	}
-	if code := p.Cmd.ProcessState.ExitCode(); code != 1 || !strings.Contains(p.Out.String(), "REPLICA_REGIONS is ") {
-		t.Errorf("exit code %d, and it printed %s, want 1 and what is wrong", code, &p.Out)
-	}
+	runtimetest.WantNoStart(t, environ(map[string]string{"REPLICA_REGIONS": "{}"}), "REPLICA_REGIONS is ")
 }
 
 func TestVariablesInDocs(t *testing.T) {

@@ -234,6 +234,14 @@ func read(t *testing.T, room *localtest.Room, label string) string {
 	return aws.ToString(must(out, err)(t).SecretString)
 }
 
+// wantCurrent wants a value under AWSCURRENT, or the code of the refusal to give one.
+func wantCurrent(t *testing.T, room *localtest.Room, want string) {
+	t.Helper()
+	if got := read(t, room, "AWSCURRENT"); got != want {
+		t.Errorf("got %q in %s, want %q", got, room.ARNs.Region, want)
+	}
+}
+
 // wantSound wants nothing to be wrong in the tables.
 func (p *pair) wantSound(t *testing.T) {
 	t.Helper()

@@ -194,13 +194,22 @@ func (r *Replicator) tellFormer(ctx context.Context, n store.Replication, there 
 	if n.Secret.Copy == 0 || !n.IsFirst() {
 		return nil
 	}
-	_, err := there.Store.Update(ctx, secret.ID{Name: n.ID.Name}, func(sec secret.Secret) (secret.Change, error) {
-		return sec.Disown(r.ARNs.Region, n.ID.Suffix, n.Secret.Copy, r.now()), nil
+	_, _, err := r.tell(ctx, there.Store, n.ID, n.Secret.Copy)
+	return err
+}
+
+// tell has a secret there, if there is one, disown what it has to do with a copy of the one
+// here, and returns what became of it.
+func (r *Replicator) tell(ctx context.Context, there *store.Store, id secret.ID, copied int64) (sec secret.Secret, outcome secret.Outcome, err error) {
+	sec, err = there.Update(ctx, secret.ID{Name: id.Name}, func(sec secret.Secret) (secret.Change, error) {
+		change := sec.Disown(r.ARNs.Region, id.Suffix, copied, r.now())
+		outcome = change.Outcome
+		return change, nil
 	})
 	if errors.Is(err, secret.NotFound) {
-		return nil
+		return secret.Secret{}, secret.Unchanged, nil
 	}
-	return err
+	return sec, outcome, err
 }
 
 // disown tells another Region that a secret there has nothing to do with the one here any
@@ -208,19 +217,13 @@ func (r *Replicator) tellFormer(ctx context.Context, n store.Replication, there 
 func (r *Replicator) disown(ctx context.Context, n store.Replication, there Region) error {
 	named := there.Store.Named(fmt.Sprintf("disown %s %s %d", r.ARNs.Region, n.ID.Suffix, n.Copy()))
 	for range tries {
-		outcome := secret.Unchanged
-		sec, err := named.Update(ctx, secret.ID{Name: n.ID.Name}, func(sec secret.Secret) (secret.Change, error) {
-			change := sec.Disown(r.ARNs.Region, n.ID.Suffix, n.Copy(), r.now())
-			outcome = change.Outcome
-			return change, nil
-		})
-		if err != nil && !errors.Is(err, secret.NotFound) {
-			return err
-		}
+		sec, outcome, err := r.tell(ctx, named, n.ID, n.Copy())
 		switch {
-		case err == nil && outcome == secret.Written && n.Secret.Copy == n.Copy():
+		case err != nil:
+			return err
+		case outcome == secret.Written && n.Secret.Copy == n.Copy():
 			return nil // its former primary, to which that copy is not delivered
-		case err == nil && outcome == secret.Removed && sec.Copy == n.Copy():
+		case outcome == secret.Removed && sec.Copy == n.Copy():
 			return nil // which fences it off
 		}
 		if err = there.Store.Fence(ctx, n.ID, n.Copy(), r.now()); !errors.Is(err, store.ErrMoved) {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	ddb "github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 	"golang.org/x/sync/errgroup"
@@ -96,9 +97,7 @@ func TestRollback(t *testing.T) {
 	move(t, p.here, "AWSCURRENT", "v4", "v1")
 	p.run(t)
 	p.wantSame(t)
-	if got := read(t, p.there, "AWSCURRENT"); got != valueMark+"v1" {
-		t.Errorf("got %q there, want v1", got)
-	}
+	wantCurrent(t, p.there, valueMark+"v1")
 }
 
 // A rotation under way has AWSPENDING on a version without a value, which gets one.
@@ -153,9 +152,7 @@ func TestKeyOfReplica(t *testing.T) {
 	}))(t)
 	p.run(t)
 	p.wantStatus(t, types.StatusTypeFailed, noKey)
-	if got := read(t, p.there, "AWSCURRENT"); got != valueMark+"v1" {
-		t.Errorf("got %q there, want what was there before", got)
-	}
+	wantCurrent(t, p.there, valueMark+"v1")
 	must(p.here.SDK.ReplicateSecretToRegions(t.Context(), &secretsmanager.ReplicateSecretToRegionsInput{
 		SecretId: theSecret, AddReplicaRegions: []types.ReplicaRegionType{{Region: aws.String(there), KmsKeyId: aws.String(keyOf(p.there))}},
 	}))(t)
@@ -182,13 +179,9 @@ func TestRemoveRegions(t *testing.T) {
 		t.Errorf("got replicas %v, want none", out.ReplicationStatus)
 	}
 	must(p.here.SDK.DeleteSecret(t.Context(), &secretsmanager.DeleteSecretInput{SecretId: theSecret, ForceDeleteWithoutRecovery: aws.Bool(true)}))(t)
-	if got := read(t, p.there, "AWSCURRENT"); got != valueMark+"v1" {
-		t.Errorf("got %q before the Region is told", got)
-	}
+	wantCurrent(t, p.there, valueMark+"v1")
 	p.run(t)
-	if got := read(t, p.there, "AWSCURRENT"); got != "ResourceNotFoundException" {
-		t.Errorf("got %q of the replica, want none", got)
-	}
+	wantCurrent(t, p.there, "ResourceNotFoundException")
 	p.wantSound(t)
 }
 
@@ -221,9 +214,7 @@ func TestNameTaken(t *testing.T) {
 	}))(t)
 	p.run(t)
 	p.wantStatus(t, types.StatusTypeFailed, "Secret with this name already exists in this region")
-	if got := read(t, p.there, "AWSCURRENT"); got != valueMark+"theirs" {
-		t.Errorf("got %q there, want theirs", got)
-	}
+	wantCurrent(t, p.there, valueMark+"theirs")
 	// Nobody who operates the deployments can do anything about it, so no alarm is raised.
 	for range 2 {
 		p.now = p.now.Add(time.Hour)
@@ -249,9 +240,7 @@ func TestNameTaken(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.wantStatus(t, types.StatusTypeFailed, "Secret with this name already exists in this region")
-	if got := read(t, p.there, "AWSCURRENT"); got != valueMark+"third" {
-		t.Errorf("got %q there, want the third", got)
-	}
+	wantCurrent(t, p.there, valueMark+"third")
 }
 
 // A promoted replica is a secret of its own at once. What its primary sends ends there,
@@ -267,9 +256,7 @@ func TestPromotion(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.wantStatus(t, types.StatusTypeFailed, secret.ErrPromoted.Message)
-	if got := read(t, p.there, "AWSCURRENT"); got != valueMark+"w2" {
-		t.Errorf("got %q there, want w2", got)
-	}
+	wantCurrent(t, p.there, valueMark+"w2")
 	if sum := must(p.forth.Run(t.Context()))(t); sum.Notes != 0 {
 		t.Errorf("%d are due, want none", sum.Notes)
 	}
@@ -294,9 +281,7 @@ func TestPromotion(t *testing.T) {
 		SecretId: theSecret, AddReplicaRegions: to(here), ForceOverwriteReplicaSecret: true,
 	}))(t)
 	p.run(t)
-	if got := read(t, p.here, "AWSCURRENT"); got != valueMark+"w2" {
-		t.Errorf("got %q here, want w2", got)
-	}
+	wantCurrent(t, p.here, valueMark+"w2")
 	p.wantSound(t)
 }
 
@@ -379,9 +364,7 @@ func TestCrashAnywhere(t *testing.T) {
 					p.now = p.now.Add(time.Hour)
 					p.run(t)
 					if name == "removal" {
-						if got := read(t, p.there, "AWSCURRENT"); got != "ResourceNotFoundException" {
-							t.Errorf("got %q of the replica, want none", got)
-						}
+						wantCurrent(t, p.there, "ResourceNotFoundException")
 						p.wantSound(t)
 					} else {
 						p.wantSame(t)
@@ -410,6 +393,17 @@ func (p *pair) remove(t *testing.T) {
 	must(p.here.SDK.RemoveRegionsFromReplication(t.Context(), &secretsmanager.RemoveRegionsFromReplicationInput{SecretId: theSecret, RemoveReplicaRegions: []string{there}}))(t)
 }
 
+// restore has the primary's Region go on with a table that has these items.
+func (p *pair) restore(t *testing.T, backup []map[string]ddb.AttributeValue) {
+	t.Helper()
+	restored := localtest.In(t, here)
+	for _, it := range backup {
+		must(restored.DynamoDB.PutItem(t.Context(), &dynamodb.PutItemInput{TableName: &restored.Table, Item: it}))(t)
+	}
+	restored.Server.Replicates, restored.Server.Now = p.here.Server.Replicates, p.time
+	p.here, p.forth, p.back = restored, p.replicator(t, restored, p.there), p.replicator(t, p.there, restored)
+}
+
 // A primary that is restored to an earlier state does not take its replica for its own: it
 // says what to do, and that brings them in sync.
 func TestRestoredPrimary(t *testing.T) {
@@ -421,12 +415,7 @@ func TestRestoredPrimary(t *testing.T) {
 		put(t, p.here, "v2")
 		put(t, p.here, "v3")
 		p.run(t)
-		restored := localtest.In(t, here)
-		for _, it := range backup {
-			must(restored.DynamoDB.PutItem(t.Context(), &dynamodb.PutItemInput{TableName: &restored.Table, Item: it}))(t)
-		}
-		restored.Server.Replicates, restored.Server.Now = p.here.Server.Replicates, p.time
-		p.here, p.forth, p.back = restored, p.replicator(t, restored, p.there), p.replicator(t, p.there, restored)
+		p.restore(t, backup)
 		must(p.here.SDK.TagResource(t.Context(), &secretsmanager.TagResourceInput{SecretId: theSecret, Tags: []types.Tag{{Key: aws.String("restored"), Value: aws.String("yes")}}}))(t)
 		for i := range puts {
 			put(t, p.here, fmt.Sprint("r", i))
@@ -434,9 +423,7 @@ func TestRestoredPrimary(t *testing.T) {
 		p.run(t)
 		if puts == 2 { // later than the replica, which goes on
 			p.wantStatus(t, types.StatusTypeInSync, "")
-			if got := read(t, p.there, "AWSCURRENT"); got != valueMark+"r1" {
-				t.Errorf("got %q there, want r1", got)
-			}
+			wantCurrent(t, p.there, valueMark+"r1")
 			continue
 		}
 		p.wantStatus(t, types.StatusTypeFailed, secret.ErrAhead.Message)
@@ -563,9 +550,7 @@ func TestPromotedBeforeItIsNoted(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.wantStatus(t, types.StatusTypeFailed, secret.ErrPromoted.Message)
-	if got := read(t, p.there, "AWSCURRENT"); got != valueMark+"w2" {
-		t.Errorf("got %q there, want w2", got)
-	}
+	wantCurrent(t, p.there, valueMark+"w2")
 }
 
 // A promoted secret that is replicated back before its primary was told takes that one's
@@ -585,9 +570,7 @@ func TestBackBeforePrimaryIsTold(t *testing.T) {
 			t.Errorf("got replicas %v of what was the primary, want none", got)
 		}
 		want := map[bool]string{false: valueMark + "v1", true: valueMark + "w2"}[overwrite]
-		if got := read(t, p.here, "AWSCURRENT"); got != want {
-			t.Errorf("got %q here, want %q", got, want)
-		}
+		wantCurrent(t, p.here, want)
 		p.wantSound(t)
 	}
 }
@@ -707,9 +690,7 @@ func TestLateDeliveryOverPromoted(t *testing.T) {
 	if _, err := p.over(p.here.Another(t), late).Run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if got := read(t, p.there, "AWSCURRENT"); got != valueMark+"w2" {
-		t.Errorf("got %q there, want w2", got)
-	}
+	wantCurrent(t, p.there, valueMark+"w2")
 }
 
 // A primary that was restored to before its Region was added again can overwrite what became
@@ -723,12 +704,7 @@ func TestRestoredBeforeCopy(t *testing.T) {
 		p.again(t)
 	}
 	p.run(t)
-	restored := localtest.In(t, here)
-	for _, it := range backup {
-		must(restored.DynamoDB.PutItem(t.Context(), &dynamodb.PutItemInput{TableName: &restored.Table, Item: it}))(t)
-	}
-	restored.Server.Replicates, restored.Server.Now = p.here.Server.Replicates, p.time
-	p.here, p.forth, p.back = restored, p.replicator(t, restored, p.there), p.replicator(t, p.there, restored)
+	p.restore(t, backup)
 	put(t, p.here, "r1")
 	p.run(t)
 	p.wantStatus(t, types.StatusTypeFailed, secret.ErrAhead.Message)
@@ -796,9 +772,7 @@ func TestRemovedDuringDelivery(t *testing.T) {
 			_, _ = p.over(p.here.Another(t), to).Run(t.Context())
 			p.now = p.now.Add(time.Hour)
 			p.run(t)
-			if got := read(t, p.there, "AWSCURRENT"); got != test.want {
-				t.Errorf("got %q there, want %q", got, test.want)
-			}
+			wantCurrent(t, p.there, test.want)
 			p.wantSound(t)
 		})
 	}

@@ -61,9 +61,6 @@ func UnknownRegion(region string) string {
 // IsReplica says whether the secret is a replica of one in another Region.
 func (s Secret) IsReplica() bool { return s.Primary != "" }
 
-// IsReplicated says whether the secret has replicas or is one.
-func (s Secret) IsReplicated() bool { return len(s.Replicas) > 0 || s.IsReplica() }
-
 // Changeable returns the refusal of every change of a replica, and nil for all other
 // secrets.
 func (s Secret) Changeable() error {
@@ -103,11 +100,14 @@ func (s Secret) PrimaryRegion() string {
 // Family is what the keys of the secret's versions have in common: the suffix of its
 // ARN, and of a replica which copy it is. What is left of one copy is not in the way of
 // the next.
-func (s Secret) Family() string {
-	if s.Copy == 0 {
-		return s.Suffix()
+func (s Secret) Family() string { return FamilyOf(s.Suffix(), s.Copy) }
+
+// FamilyOf is the family of a copy of the secret with a suffix.
+func FamilyOf(suffix string, copied int64) string {
+	if copied == 0 {
+		return suffix
 	}
-	return s.Suffix() + "." + strconv.FormatInt(s.Copy, 10)
+	return suffix + "." + strconv.FormatInt(copied, 10)
 }
 
 // SuffixIn is the suffix in a family.

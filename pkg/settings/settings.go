@@ -32,6 +32,12 @@ var (
 	account   = regexp.MustCompile(`^[0-9]{12}$`)
 )
 
+// IsRegion says whether a text has the form of the name of a Region.
+func IsRegion(text string) bool { return region.MatchString(text) }
+
+// IsTable says whether a text has the form of the name of a DynamoDB table.
+func IsTable(text string) bool { return tableName.MatchString(text) }
+
 // Table is the name of the DynamoDB table, in TABLE_NAME.
 func (r *Reader) Table() string {
 	return r.Text("TABLE_NAME", "", tableName, "the name of a DynamoDB table")

@@ -104,9 +104,9 @@ var planted = map[string]fault{
 		"pkg/store/expressions.go", `isBeyond = isNew + " OR #copy < :copy"`, `isBeyond = isNew + " OR #copy <> :copy"`,
 	},
 	"copies of a replica have the same keys": {
-		"pkg/secret/replica.go", `	if s.Copy == 0 {
-		return s.Suffix()`, `	if s.Copy >= 0 {
-		return s.Suffix()`,
+		"pkg/secret/replica.go", `	if copied == 0 {
+		return suffix`, `	if copied >= 0 {
+		return suffix`,
 	},
 	"a pending version that got its value is not delivered": {
 		"pkg/secret/replica.go", ` && !slices.Equal(labels, []string{Pending})`, ``,

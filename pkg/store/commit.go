@@ -177,7 +177,8 @@ func (c *commit) head() (step, error) {
 		condition = isRoomy
 		attributes["quota"] = num(c.change.Quota + len(c.seen.Stages.Versions()))
 	}
-	attributes["seen"], attributes["added"], attributes["once"] = num(c.seen.Revision), num(added), num(once) // the copy is as it was
+	with(attributes, seenOf(c.seen))
+	attributes["added"], attributes["once"] = num(added), num(once)
 	// The schedule has to look at the secret soon when it has too many versions, when
 	// it was said anew which to keep, or when a deletion was taken back; and when the
 	// recovery window ends.

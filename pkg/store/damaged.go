@@ -88,11 +88,9 @@ func (d rawHead) removal(s *Store, now time.Time) ([]step, error) {
 	}
 	if suffix := d.text("suffix"); suffix != "" {
 		l.add(s.delete(rotationKey(d.name, suffix)), nil)
-		family := suffix
-		if v, ok := d.item["copy"].(*types.AttributeValueMemberN); ok && v.Value != "0" {
-			family += "." + v.Value
-		}
-		l.add(s.set(noteItem{key: leftoverKey(d.name, family), Schema: schema, due: due{Prunings.shardOf(d.name), stamp(now)}}))
+		var copied int64
+		_ = attributevalue.Unmarshal(d.item["copy"], &copied) // 0 if it cannot be read
+		l.add(s.set(noteItem{key: leftoverKey(d.name, secret.FamilyOf(suffix, copied)), Schema: schema, due: due{Prunings.shardOf(d.name), stamp(now)}}))
 		var replicas []replicaItem
 		_ = attributevalue.Unmarshal(d.item["replicas"], &replicas) // as far as they can be read
 		for _, r := range replicas {

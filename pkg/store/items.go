@@ -355,7 +355,9 @@ func (r rotationItem) state() secret.State {
 }
 
 // isReplicated says whether an older version must not touch the secret.
-func isReplicated(sec secret.Secret) bool { return sec.IsReplicated() || sec.Copy > 0 }
+func isReplicated(sec secret.Secret) bool {
+	return len(sec.Replicas) > 0 || sec.IsReplica() || sec.Copy > 0
+}
 
 func versionOf(sec secret.Secret, v secret.Version) versionItem {
 	return versionItem{

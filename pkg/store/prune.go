@@ -280,15 +280,7 @@ const notedFor = 10 * time.Minute
 // RemovedBy finds out whether a commit of that name removed a secret that had this
 // name, and returns its ID. It is known for ten minutes at least.
 func (s *Store) RemovedBy(ctx context.Context, name, commit string) (secret.ID, bool, error) {
-	values := item{"pk": str(headKey(name).PK), "prefix": str(leftoverPrefix)}
-	in := &dynamodb.QueryInput{
-		TableName:                 &s.table,
-		KeyConditionExpression:    aws.String(ofSecret),
-		ExpressionAttributeNames:  namesIn(ofSecret),
-		ExpressionAttributeValues: valuesIn(values, ofSecret),
-		ConsistentRead:            aws.Bool(true),
-		ReturnConsumedCapacity:    types.ReturnConsumedCapacityTotal,
-	}
+	in := s.beginning(name, leftoverPrefix)
 	for {
 		out, err := s.db.Query(ctx, in)
 		if err != nil {
@@ -307,16 +299,9 @@ func (s *Store) RemovedBy(ctx context.Context, name, commit string) (secret.ID, 
 }
 
 func (s *Store) versionKeys(ctx context.Context, id secret.ID) ([]item, error) {
-	values := item{"pk": str(headKey(id.Name).PK), "prefix": str(versionPrefix(id.Suffix))}
-	out, err := s.db.Query(ctx, &dynamodb.QueryInput{
-		TableName:                 &s.table,
-		KeyConditionExpression:    aws.String(ofSecret),
-		ProjectionExpression:      aws.String(keyOnly),
-		ExpressionAttributeNames:  namesIn(ofSecret, keyOnly),
-		ExpressionAttributeValues: valuesIn(values, ofSecret),
-		ConsistentRead:            aws.Bool(true),
-		ReturnConsumedCapacity:    types.ReturnConsumedCapacityTotal,
-	})
+	in := s.beginning(id.Name, versionPrefix(id.Suffix))
+	in.ProjectionExpression, in.ExpressionAttributeNames = aws.String(keyOnly), namesIn(ofSecret, keyOnly)
+	out, err := s.db.Query(ctx, in)
 	if err != nil {
 		return nil, fmt.Errorf("list what is left of %s: %w", id.Name, err)
 	}

@@ -145,6 +145,19 @@ func (s *Store) get(ctx context.Context, k key) (item, error) {
 	return out.Item, nil
 }
 
+// beginning asks for what lies under the name of a secret and has a sort key that begins so.
+func (s *Store) beginning(name, prefix string) *dynamodb.QueryInput {
+	values := item{"pk": str(headKey(name).PK), "prefix": str(prefix)}
+	return &dynamodb.QueryInput{
+		TableName:                 &s.table,
+		KeyConditionExpression:    aws.String(ofSecret),
+		ExpressionAttributeNames:  namesIn(ofSecret),
+		ExpressionAttributeValues: valuesIn(values, ofSecret),
+		ConsistentRead:            aws.Bool(true),
+		ReturnConsumedCapacity:    types.ReturnConsumedCapacityTotal,
+	}
+}
+
 // A Page is where in a list to go on, and how far.
 type Page struct {
 	// After is the ID of the version that the last page ended with; empty to begin.
@@ -156,17 +169,8 @@ type Page struct {
 // Versions lists versions of a secret without their sealed data, in the order
 // of their IDs, and says whether there are more.
 func (s *Store) Versions(ctx context.Context, sec secret.Secret, page Page) ([]secret.Version, bool, error) {
-	prefix := versionPrefix(sec.Family())
-	values := item{"pk": str(headKey(sec.Name).PK), "prefix": str(prefix)}
-	in := &dynamodb.QueryInput{
-		TableName:                 &s.table,
-		KeyConditionExpression:    aws.String(ofSecret),
-		ProjectionExpression:      aws.String(noSealed),
-		ExpressionAttributeNames:  namesIn(ofSecret, noSealed),
-		ExpressionAttributeValues: valuesIn(values, ofSecret),
-		ConsistentRead:            aws.Bool(true),
-		ReturnConsumedCapacity:    types.ReturnConsumedCapacityTotal,
-	}
+	in := s.beginning(sec.Name, versionPrefix(sec.Family()))
+	in.ProjectionExpression, in.ExpressionAttributeNames = aws.String(noSealed), namesIn(ofSecret, noSealed)
 	if page.After != "" {
 		in.ExclusiveStartKey = versionKey(sec, page.After).item()
 	}

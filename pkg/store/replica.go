@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"github.com/strongroom/strongroom/pkg/secret"
@@ -127,15 +126,7 @@ func (s *Store) Replicas(ctx context.Context, sec secret.Secret) ([]ReplicaStatu
 	if len(sec.Replicas) == 0 {
 		return nil, nil
 	}
-	values := item{"pk": str(headKey(sec.Name).PK), "prefix": str(replicaPrefix + sec.Suffix() + "#")}
-	out, err := s.db.Query(ctx, &dynamodb.QueryInput{ // some hundred bytes for each of fifty at most
-		TableName:                 &s.table,
-		KeyConditionExpression:    aws.String(ofSecret),
-		ExpressionAttributeNames:  namesIn(ofSecret),
-		ExpressionAttributeValues: valuesIn(values, ofSecret),
-		ConsistentRead:            aws.Bool(true),
-		ReturnConsumedCapacity:    types.ReturnConsumedCapacityTotal,
-	})
+	out, err := s.db.Query(ctx, s.beginning(sec.Name, replicaPrefix+sec.Suffix()+"#")) // some hundred bytes for each of fifty at most
 	if err != nil {
 		return nil, fmt.Errorf("read the replicas of %s: %w", sec.ARN, err)
 	}

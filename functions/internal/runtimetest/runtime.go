@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 )
@@ -98,5 +99,20 @@ func (a *API) Invoke(p *Process, event []byte) (Result, error) {
 		return Result{}, fmt.Errorf("the process ended over the event: %w", p.err)
 	case <-late:
 		return Result{}, fmt.Errorf("the process gave no answer in %v", Patience)
+	}
+}
+
+// WantNoStart starts the function in an environment in which it must not run: it ends with
+// 1, and prints what is wrong.
+func WantNoStart(t *testing.T, env []string, wrong string) {
+	t.Helper()
+	p := Start(t, New(t), env)
+	select {
+	case <-p.Done:
+	case <-time.After(Patience):
+		t.Fatal("the function runs")
+	}
+	if code := p.Cmd.ProcessState.ExitCode(); code != 1 || !strings.Contains(p.Out.String(), wrong) {
+		t.Errorf("exit code %d, and it printed %s, want 1 and what is wrong", code, &p.Out)
 	}
 }
