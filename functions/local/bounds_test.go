@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 
@@ -187,13 +188,16 @@ func attackWith(url, operation, body, region string) {
 // useBeside puts and gets a large value until the context ends.
 func useBeside(ctx context.Context, url string) error {
 	client := localtest.Client(url)
+	// It tries again as SDKs do by themselves: while thousands of connections come at once, those
+	// of one that tries three times in a moment may all have to give way to them.
+	waits := func(o *secretsmanager.Options) { o.Retryer = retry.NewStandard() }
 	for i := 0; ctx.Err() == nil; i++ {
 		value := strings.Repeat(strconv.Itoa(i%10), secret.MaxValue)
 		put := &secretsmanager.PutSecretValueInput{SecretId: aws.String("large-0"), SecretString: &value}
-		if _, err := client.PutSecretValue(context.WithoutCancel(ctx), put); err != nil {
+		if _, err := client.PutSecretValue(context.WithoutCancel(ctx), put, waits); err != nil {
 			return fmt.Errorf("put %d: %w", i, err)
 		}
-		out, err := client.GetSecretValue(context.WithoutCancel(ctx), &secretsmanager.GetSecretValueInput{SecretId: put.SecretId})
+		out, err := client.GetSecretValue(context.WithoutCancel(ctx), &secretsmanager.GetSecretValueInput{SecretId: put.SecretId}, waits)
 		if err != nil {
 			return fmt.Errorf("get %d: %w", i, err)
 		}
