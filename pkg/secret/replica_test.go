@@ -242,3 +242,23 @@ func TestUnreplicated(t *testing.T) {
 		t.Errorf("got %v of a secret without replicas, want none", err)
 	}
 }
+
+// The filter finds a primary and its replica by the beginning of the primary's Region, and
+// no secret without replication.
+func TestPrimaryRegionFilter(t *testing.T) {
+	t.Parallel()
+	alone := primary()
+	alone.Replicas = nil
+	for value, want := range map[string][3]bool{
+		"eu-central-1":  {true, true, false},
+		"eu-":           {true, true, false},
+		"EU-":           {false, false, false},
+		"eu-west-1":     {false, false, false},
+		"!eu-central-1": {false, false, true},
+	} {
+		m := NewMatcher([]Filter{{ByPrimaryRegion, []string{value}}})
+		if got := [3]bool{m.Takes(primary()), m.Takes(copyOf(primary())), m.Takes(alone)}; got != want {
+			t.Errorf("%s takes the primary, the replica and another: got %v, want %v", value, got, want)
+		}
+	}
+}
